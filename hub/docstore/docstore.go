@@ -1,0 +1,68 @@
+// Package docstore keeps the documents of twins: bytes under a twin and a
+// name, each with a version that rises by one with every write.
+//
+// A store knows no JSON and no patches: a patch is get, merge, and put with
+// the exact version, tried again when somebody else was faster. Nothing may
+// assume that it is a store's only writer.
+package docstore
+
+import (
+	"context"
+
+	"github.com/twinpanel/twinpanel/twin"
+)
+
+// A Key names one document.
+type Key struct {
+	Twin twin.ID
+	Name twin.Name
+}
+
+// If is the condition of a write: [Any], [Absent], or the exact version the
+// document must have (any positive value).
+type If int64
+
+// Conditions other than an exact version.
+const (
+	Any    If = -1 // whatever is there, also nothing
+	Absent If = 0  // only if there is no such document
+)
+
+// A Document is what a store keeps.
+type Document struct {
+	Version uint32
+	Data    []byte // must not be changed by whoever gets it
+}
+
+// A Store keeps documents. It is safe for concurrent use.
+//
+// Errors: [twin.ErrDocumentNotFound]; [*twin.VersionError] when a condition
+// does not hold (Expected is the condition's version, Actual what is there, 0
+// for nothing); [twin.ErrTooManyDocuments] when a put would make the twin's
+// document number [twin.MaxDocuments]+1; [*OutcomeError] when the store cannot know
+// whether the write happened. Any other error means that nothing was written.
+type Store interface {
+	// Get returns a document.
+	Get(ctx context.Context, key Key) (Document, error)
+	// Put writes a document if the condition holds and returns its new version
+	// once the write is durable.
+	Put(ctx context.Context, key Key, cond If, data []byte) (version uint32, err error)
+	// Delete removes a document if the condition holds. A document put again
+	// later starts at version 1.
+	Delete(ctx context.Context, key Key, cond If) error
+	// DeleteAll removes every document of a twin; it is no error if there are none.
+	DeleteAll(ctx context.Context, id twin.ID) error
+	// List returns the names of a twin's documents in byte order.
+	List(ctx context.Context, id twin.ID) ([]twin.Name, error)
+	// Close waits for writes under way and releases what the store holds.
+	Close() error
+}
+
+// An OutcomeError says that a write may or may not have happened: a commit failed or
+// the caller's context ended while it was under way. The caller must not claim either.
+type OutcomeError struct{ Err error }
+
+func (e *OutcomeError) Error() string { return "outcome unknown: " + e.Err.Error() }
+
+// Unwrap returns what went wrong.
+func (e *OutcomeError) Unwrap() error { return e.Err }

@@ -1,0 +1,4 @@
+package statemachine
+
+// What names the thing a Note tells.
+type What string
