@@ -1,0 +1,147 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/spf13/pflag"
+)
+
+// bell is a program with every feature of Command.
+func bell() *Command {
+	var poll time.Duration
+	var doors []string
+	return &Command{
+		Name:  "bell",
+		Short: "Rings.",
+		Flags: func(fs *pflag.FlagSet) {
+			fs.DurationVar(&poll, "poll-every", 2*time.Second, "how often to look")
+			fs.StringSliceVar(&doors, "door", nil, "a `PIN` to watch; may be repeated")
+		},
+		Run: func(_ context.Context, _ []string, stdout, _ io.Writer) error {
+			_, err := fmt.Fprintln(stdout, "rings", poll, doors)
+			return err
+		},
+		Commands: []*Command{
+			{Name: "owner", Short: "Who owns it.", Commands: []*Command{
+				{Name: "add", Args: "NAME", Short: "Add an owner.", Long: "Add an owner.\n\nThere can be many.",
+					Run: func(_ context.Context, args []string, stdout, _ io.Writer) error {
+						_, err := fmt.Fprintln(stdout, "added", args[0])
+						return err
+					}},
+			}},
+			{Name: "break", Short: "Fails.", Run: func(context.Context, []string, io.Writer, io.Writer) error {
+				return fmt.Errorf("opening bell: %w", Hint(errors.New("no clapper"), "mount the %s first", "clapper"))
+			}},
+			{Name: "misuse", Short: "Refuses.", Run: func(context.Context, []string, io.Writer, io.Writer) error {
+				return Usagef("--tone %d is too high", 9000)
+			}},
+		},
+	}
+}
+
+func TestRunReportsAndExits(t *testing.T) {
+	tests := []struct {
+		name           string
+		args           string
+		env            map[string]string
+		code           int
+		stdout, stderr string
+	}{
+		{name: "unknown flag", args: "--tone 3", code: 2,
+			stderr: "bell: unknown flag: --tone\nhint: bell --help shows how to call it\n"},
+		{name: "flag without its value", args: "--poll-every", code: 2,
+			stderr: "bell: flag needs an argument: --poll-every\nhint: bell --help shows how to call it\n"},
+		{name: "bad flag value", args: "--poll-every soon", code: 2,
+			stderr: "bell: invalid argument \"soon\" for \"--poll-every\" flag: time: invalid duration \"soon\"\nhint: bell --help shows how to call it\n"},
+		{name: "bad value in the environment", env: map[string]string{"BELL_POLL_EVERY": "soon"}, code: 2,
+			stderr: "bell: invalid value \"soon\" in the environment variable BELL_POLL_EVERY: time: invalid duration \"soon\"\nhint: bell --help shows how to call it\n"},
+		{name: "unknown command", args: "onwer", code: 2,
+			stderr: "bell: unknown command \"onwer\": commands come before flags and are owner, break, misuse\nhint: bell --help shows how to call it\n"},
+		{name: "command after a flag", args: "--door=1 break", code: 2,
+			stderr: "bell: unknown command \"break\": commands come before flags and are owner, break, misuse\nhint: bell --help shows how to call it\n"},
+		{name: "command missing", args: "owner", code: 2,
+			stderr: "bell: a command is missing: add\nhint: bell owner --help shows how to call it\n"},
+		{name: "unknown subcommand", args: "owner remove", code: 2,
+			stderr: "bell: unknown command \"remove\": expected add\nhint: bell owner --help shows how to call it\n"},
+		{name: "argument missing", args: "owner add", code: 2,
+			stderr: "bell: NAME is missing\nhint: bell owner add --help shows how to call it\n"},
+		{name: "argument too many", args: "owner add Ann Bob", code: 2,
+			stderr: "bell: unexpected argument \"Bob\"\nhint: bell owner add --help shows how to call it\n"},
+		{name: "flag of another command", args: "owner add Ann --door 1", code: 2,
+			stderr: "bell: unknown flag: --door\nhint: bell owner add --help shows how to call it\n"},
+		{name: "usage error from Run", args: "misuse", code: 2,
+			stderr: "bell: --tone 9000 is too high\nhint: bell misuse --help shows how to call it\n"},
+		{name: "failure with a hint inside", args: "break", code: 1,
+			stderr: "bell: opening bell: no clapper\nhint: mount the clapper first\n"},
+		{name: "defaults", stdout: "rings 2s []\n"},
+		{name: "flags", args: "--poll-every 3s --door 1 --door 2", stdout: "rings 3s [1 2]\n"},
+		{name: "environment", env: map[string]string{"BELL_POLL_EVERY": "4s", "BELL_DOOR": "5,6"}, stdout: "rings 4s [5 6]\n"},
+		{name: "a flag wins over the environment", args: "--poll-every 3s", env: map[string]string{"BELL_POLL_EVERY": "soon"}, stdout: "rings 3s []\n"},
+		{name: "an empty variable is not set", env: map[string]string{"BELL_POLL_EVERY": ""}, stdout: "rings 2s []\n"},
+		{name: "subcommand", args: "owner add Ann", stdout: "added Ann\n"},
+		{name: "argument that looks like a flag", args: "owner add -- -x", stdout: "added -x\n"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			for k, v := range tt.env {
+				t.Setenv(k, v)
+			}
+			var stdout, stderr strings.Builder
+			code := Run(t.Context(), bell(), strings.Fields(tt.args), &stdout, &stderr)
+			if code != tt.code || stdout.String() != tt.stdout || stderr.String() != tt.stderr {
+				t.Errorf("got code %d, stdout %q, stderr %q\nwant code %d, stdout %q, stderr %q",
+					code, &stdout, &stderr, tt.code, tt.stdout, tt.stderr)
+			}
+		})
+	}
+}
+
+func TestHelpIsComplete(t *testing.T) {
+	tests := map[string]string{
+		"--help": `Rings.
+
+Usage:
+  bell [flags]
+  bell COMMAND
+
+Commands:
+  owner   Who owns it.
+  break   Fails.
+  misuse  Refuses.
+
+Flags, with the environment variables that stand for them:
+      --poll-every duration   how often to look [BELL_POLL_EVERY] (default 2s)
+      --door PIN              a PIN to watch; may be repeated [BELL_DOOR]
+`,
+		"owner -h": `Who owns it.
+
+Usage:
+  bell owner COMMAND
+
+Commands:
+  add  Add an owner.
+`,
+		"owner add --help": `Add an owner.
+
+There can be many.
+
+Usage:
+  bell owner add NAME
+`,
+	}
+	for args, want := range tests {
+		var stdout, stderr strings.Builder
+		if code := Run(t.Context(), bell(), strings.Fields(args), &stdout, &stderr); code != ExitOK || stderr.Len() > 0 {
+			t.Errorf("%s: got code %d and stderr %q, want 0 and nothing", args, code, &stderr)
+		}
+		if stdout.String() != want {
+			t.Errorf("%s: got\n%s\nwant\n%s", args, &stdout, want)
+		}
+	}
+}
