@@ -8,6 +8,7 @@ package docstore
 
 import (
 	"context"
+	"errors"
 
 	"github.com/twinpanel/twinpanel/twin"
 )
@@ -28,6 +29,30 @@ const (
 	Absent If = 0  // only if there is no such document
 )
 
+// Check says whether the condition holds for a document at version actual (0 =
+// there is none). The error is a [*twin.VersionError].
+func (c If) Check(actual uint32) error {
+	if c == Any || c == If(actual) {
+		return nil
+	}
+	return &twin.VersionError{Expected: uint32(c), Actual: actual}
+}
+
+// Next is [If.Check] followed by the version that a put gives. A document at
+// [twin.MaxVersion] takes no more puts: a version that starts over would tell
+// its readers that nothing is newer than what they have.
+func (c If) Next(actual uint32) (uint32, error) {
+	if err := c.Check(actual); err != nil {
+		return 0, err
+	}
+	if actual == twin.MaxVersion {
+		return 0, errLastVersion
+	}
+	return actual + 1, nil
+}
+
+var errLastVersion = errors.New("the document is at the last version there is: delete it and put it again")
+
 // A Document is what a store keeps.
 type Document struct {
 	Version uint32
@@ -40,15 +65,18 @@ type Document struct {
 // does not hold (Expected is the condition's version, Actual what is there, 0
 // for nothing); [twin.ErrTooManyDocuments] when a put would make the twin's
 // document number [twin.MaxDocuments]+1; [*OutcomeError] when the store cannot know
-// whether the write happened. Any other error means that nothing was written.
+// whether the write happened; [ErrClosed] after Close. Any other error means
+// that nothing was written. A context that ends before a write was begun is
+// such an error; one that ends later makes an OutcomeError.
 type Store interface {
 	// Get returns a document.
 	Get(ctx context.Context, key Key) (Document, error)
 	// Put writes a document if the condition holds and returns its new version
-	// once the write is durable.
+	// once the write is durable. The caller may use data again when Put returns.
 	Put(ctx context.Context, key Key, cond If, data []byte) (version uint32, err error)
-	// Delete removes a document if the condition holds. A document put again
-	// later starts at version 1.
+	// Delete removes a document if the condition holds; one that is not there is
+	// not found, whatever the condition. A document put again later starts at
+	// version 1.
 	Delete(ctx context.Context, key Key, cond If) error
 	// DeleteAll removes every document of a twin; it is no error if there are none.
 	DeleteAll(ctx context.Context, id twin.ID) error
@@ -57,6 +85,9 @@ type Store interface {
 	// Close waits for writes under way and releases what the store holds.
 	Close() error
 }
+
+// ErrClosed answers every call after [Store.Close].
+var ErrClosed = errors.New("store is closed")
 
 // An OutcomeError says that a write may or may not have happened: a commit failed or
 // the caller's context ended while it was under way. The caller must not claim either.

@@ -16,10 +16,10 @@ import (
 // A Device may connect over MQTT and owns the twin with its id.
 type Device struct {
 	ID                       twin.ID
-	Name                     string // unique in the hub, fixed for life
-	AllowInsecure            bool   // may connect knowing nothing but the id
-	AllowMultipleConnections bool   // a second connection doesn't drop the first
-	Created                  time.Time
+	Name                     string    // unique in the hub, fixed for life
+	AllowInsecure            bool      // may connect knowing nothing but the id
+	AllowMultipleConnections bool      // a second connection doesn't drop the first
+	Created                  time.Time // to the microsecond
 }
 
 // A Token opens the REST API. Its secret is a UUID, shown once and stored as a
@@ -27,19 +27,23 @@ type Device struct {
 type Token struct {
 	Name    string // unique in the hub
 	Hash    [32]byte
-	Created time.Time
+	Created time.Time // to the microsecond
 }
 
 // Errors of a registry.
 var (
-	ErrNoDevice  = errors.New("no such device")
-	ErrNoToken   = errors.New("no such token")
-	ErrNameTaken = errors.New("name is taken")
-	ErrIDTaken   = errors.New("id is taken")
+	ErrNoDevice    = errors.New("no such device")
+	ErrNoToken     = errors.New("no such token")
+	ErrNameTaken   = errors.New("name is taken")
+	ErrIDTaken     = errors.New("id is taken")
+	ErrSecretTaken = errors.New("another token has this secret")
 )
 
 // A Registry keeps devices and tokens. It is safe for concurrent use; changes
-// are durable when a call returns.
+// are durable when a call returns. Adding checks the name ([CheckName]).
+// Removing a device removes its twin's documents with it, and a new device
+// starts with an empty twin, even if a request under way left a document
+// behind when an earlier device with that id was removed.
 type Registry interface {
 	Device(ctx context.Context, id twin.ID) (Device, error) // ErrNoDevice
 	AddDevice(ctx context.Context, d Device) error          // ErrNameTaken, ErrIDTaken
@@ -47,7 +51,7 @@ type Registry interface {
 	Devices(ctx context.Context) ([]Device, error)          // by name
 
 	TokenByHash(ctx context.Context, hash [32]byte) (Token, error) // ErrNoToken
-	AddToken(ctx context.Context, t Token) error                   // ErrNameTaken
+	AddToken(ctx context.Context, t Token) error                   // ErrNameTaken, ErrSecretTaken
 	RemoveToken(ctx context.Context, name string) error            // ErrNoToken
 	Tokens(ctx context.Context) ([]Token, error)                   // by name
 }

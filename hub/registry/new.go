@@ -1,0 +1,81 @@
+package registry
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+
+	"github.com/twinpanel/twinpanel/twin"
+)
+
+// MaxNameLen is the longest name of a device or token, in characters. A
+// device's name becomes the common name of its certificate, which X.509 limits
+// to 64 (RFC 5280, ub-common-name).
+const MaxNameLen = 64
+
+// CheckName says whether a name fits a device or a token: 1 to [MaxNameLen]
+// printable characters, no space at either end. Invisible characters and
+// control characters are refused, since two names that look the same must be
+// the same. The error is a [*twin.InvalidError].
+func CheckName(name string) error {
+	invalid := func(reason, help string) error {
+		return &twin.InvalidError{Argument: "name", Reason: reason, Help: help}
+	}
+	switch {
+	case name == "":
+		return invalid("required", "give a name, such as front-door")
+	case !utf8.ValidString(name):
+		return invalid("format", "write the name in UTF-8")
+	case utf8.RuneCountInString(name) > MaxNameLen:
+		return invalid("constraint", fmt.Sprintf("shorten the name to %d characters", MaxNameLen))
+	case strings.HasPrefix(name, " ") || strings.HasSuffix(name, " "):
+		return invalid("constraint", "remove the space at the beginning or end of the name")
+	}
+	for _, r := range name {
+		if !unicode.IsPrint(r) {
+			return invalid("constraint", fmt.Sprintf("remove the unprintable character %U from the name", r))
+		}
+	}
+	return nil
+}
+
+// NewDevice makes a device with a new random id. It may not connect without a
+// credential until its AllowInsecure is set.
+func NewDevice(name string) (Device, error) {
+	if err := CheckName(name); err != nil {
+		return Device{}, err
+	}
+	id, err := uuid.NewRandom()
+	if err != nil {
+		return Device{}, fmt.Errorf("making a device id: %w", err)
+	}
+	return Device{ID: twin.ID(id.String()), Name: name, Created: now()}, nil
+}
+
+// NewToken makes a token with a new secret. The secret is not kept: show it
+// once, and add the token to a registry.
+func NewToken(name string) (t Token, secret string, err error) {
+	if err := CheckName(name); err != nil {
+		return Token{}, "", err
+	}
+	id, err := uuid.NewRandom()
+	if err != nil {
+		return Token{}, "", fmt.Errorf("making a token: %w", err)
+	}
+	secret = id.String()
+	return Token{Name: name, Hash: HashSecret(secret), Created: now()}, secret, nil
+}
+
+// HashSecret is what a registry knows a secret by. A secret has 122 random
+// bits, so a fast hash without salt is enough: there is nothing to guess.
+// Looking the hash up gives nothing away by its timing either, since nobody
+// can choose a hash's bytes without knowing a secret.
+func HashSecret(secret string) [32]byte { return sha256.Sum256([]byte(secret)) }
+
+// now has the precision that every registry can store.
+func now() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
