@@ -1,4 +1,0 @@
-package statemachine
-
-// What names the thing a Note tells.
-type What string
