@@ -1,0 +1,101 @@
+// Package durable keeps small files whole through power cuts.
+//
+// [Replace] puts a new content in a file's place so that whatever happens in between,
+// the file holds the old content or the new one: never part of one, never nothing.
+// [Lock] keeps a second process out of a folder.
+//
+// The promise is that of the disk: a card that reports a write as done and loses it all
+// the same breaks it.
+package durable
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+)
+
+// Replace writes data to the file at path, which need not exist, and returns when it
+// would survive a power cut. perm is used when the file is made, before the umask.
+//
+// After an error the file holds its old content, or the new one when only the last step
+// failed. What an interrupted Replace leaves behind, path with ".new" at its end, is
+// removed by the next one. A path has one writer at a time; [Lock] its folder.
+func Replace(path string, data []byte, perm os.FileMode) error {
+	return replace(disk{}, path, data, perm)
+}
+
+// A fileSystem is what replace asks of the disk, step by step, so that tests can stop it
+// after each step.
+type fileSystem interface {
+	remove(path string) error
+	create(path string, perm os.FileMode) (file, error) // fails when it exists
+	rename(from, to string) error
+	syncDir(path string) error
+}
+
+type file interface {
+	io.WriteCloser
+	Sync() error
+}
+
+func replace(fs fileSystem, path string, data []byte, perm os.FileMode) error {
+	next := path + ".new"
+	if err := fs.remove(next); err != nil && !os.IsNotExist(err) {
+		return fmt.Errorf("removing what an interrupted write left: %w", err)
+	}
+	if err := write(fs, next, data, perm); err != nil {
+		fs.remove(next) // best effort: the next Replace tries again
+		return err
+	}
+	if err := fs.rename(next, path); err != nil {
+		fs.remove(next)
+		return err
+	}
+	// The new name is in the folder, and the folder is a file too.
+	if err := fs.syncDir(filepath.Dir(path)); err != nil {
+		return fmt.Errorf("flushing the folder of %s: %w", path, err)
+	}
+	return nil
+}
+
+// write makes a file whose content is on the disk before the file gets its final name:
+// the other way round, a power cut can leave the name with nothing behind it.
+func write(fs fileSystem, path string, data []byte, perm os.FileMode) error {
+	f, err := fs.create(path, perm)
+	if err != nil {
+		return err
+	}
+	if _, err := f.Write(data); err != nil {
+		f.Close()
+		return err
+	}
+	if err := f.Sync(); err != nil {
+		f.Close()
+		return fmt.Errorf("flushing %s: %w", path, err)
+	}
+	return f.Close()
+}
+
+// disk is the fileSystem of this computer.
+type disk struct{}
+
+func (disk) remove(path string) error     { return os.Remove(path) }
+func (disk) rename(from, to string) error { return os.Rename(from, to) }
+
+func (disk) create(path string, perm os.FileMode) (file, error) {
+	return os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, perm)
+}
+
+func (disk) syncDir(path string) error {
+	if runtime.GOOS == "windows" {
+		return nil // folders cannot be flushed there
+	}
+	d, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
+}
