@@ -1,8 +1,9 @@
 package statemachine
 
-import "slices"
-
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Saved is the part of a state that survives a restart: what the journal holds.
 type Saved struct {
