@@ -206,10 +206,10 @@ func TestLogsLossAndReturnOnce(t *testing.T) {
 	for range 10 {
 		s.Check()
 	}
-	if got := strings.Count(out.String(), "siren line lost"); got != 1 {
+	if got := strings.Count(out.String(), `msg="siren line lost"`); got != 1 {
 		t.Errorf("loss logged %d times; want once:\n%s", got, out.String())
 	}
-	if got := strings.Count(out.String(), "siren line back"); got != 1 {
+	if got := strings.Count(out.String(), `msg="siren line back"`); got != 1 {
 		t.Errorf("return logged %d times; want once:\n%s", got, out.String())
 	}
 }
