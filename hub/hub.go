@@ -5,15 +5,24 @@
 package hub
 
 import (
+	"cmp"
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
+	"time"
 
 	"github.com/twinpanel/twinpanel/hub/docstore"
 	"github.com/twinpanel/twinpanel/hub/registry"
-	"github.com/twinpanel/twinpanel/twin"
 )
+
+// DefaultRegion is the vendor's only region for devices.
+const DefaultRegion = "fr-par"
+
+// closeTimeout bounds how long Close waits for REST requests under way.
+const closeTimeout = 5 * time.Second
 
 // OtherTopics says what happens to a PUBLISH outside $SCW/twins/.
 type OtherTopics string
@@ -28,34 +37,78 @@ const (
 type Config struct {
 	Documents   docstore.Store    // required
 	Registry    registry.Registry // required
-	Region      string            // of the REST path; default "fr-par"
+	Region      string            // of the REST path; default DefaultRegion
 	OtherTopics OtherTopics       // default RefuseOtherTopics
 	Logger      *slog.Logger      // nil = silent
 }
 
-// A Hub serves twins.
-type Hub struct{}
+// Validate says what is missing or wrong.
+func (c Config) Validate() error {
+	switch {
+	case c.Documents == nil:
+		return errors.New("hub: Config.Documents is missing")
+	case c.Registry == nil:
+		return errors.New("hub: Config.Registry is missing")
+	}
+	switch c.OtherTopics {
+	case "", RefuseOtherTopics, DropOtherTopics:
+		return nil
+	}
+	return fmt.Errorf("hub: Config.OtherTopics is %q: expected %q or %q", c.OtherTopics, RefuseOtherTopics, DropOtherTopics)
+}
+
+// A Hub serves twins. It is safe for concurrent use.
+type Hub struct {
+	documents docstore.Store
+	registry  registry.Registry
+	region    string
+	log       *slog.Logger
+	endpoint  *endpoint
+	rest      *http.Server
+}
 
 // New checks the configuration and returns a hub that serves nothing yet.
-func New(c Config) (*Hub, error) { panic("not yet") }
-
-// Do is the hub's core: method m on a document of a twin with the request's
-// payload (ignored for a get). The errors are those of package twin; a
-// [*docstore.OutcomeError] says that the hub cannot know whether it wrote.
-func (h *Hub) Do(ctx context.Context, id twin.ID, name twin.Name, m twin.Method, payload []byte) (twin.Document, error) {
-	panic("not yet")
+func New(c Config) (*Hub, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	c.Region = cmp.Or(c.Region, DefaultRegion)
+	c.OtherTopics = cmp.Or(c.OtherTopics, RefuseOtherTopics)
+	h := &Hub{documents: c.Documents, registry: c.Registry, region: c.Region, log: c.Logger}
+	h.endpoint = newEndpoint(c, h.Do)
+	h.rest = newRESTServer(h.REST(), c.Logger)
+	return h, nil
 }
 
 // ServeMQTT accepts connections until the listener or the hub is closed; a closed
 // hub is a clean end (nil).
-func (h *Hub) ServeMQTT(l net.Listener) error { panic("not yet") }
+func (h *Hub) ServeMQTT(l net.Listener) error { return h.endpoint.serve(l) }
 
 // ServeConn serves one MQTT connection and returns when it has ended.
-func (h *Hub) ServeConn(conn net.Conn) { panic("not yet") }
+func (h *Hub) ServeConn(conn net.Conn) { h.endpoint.serveConn(conn) }
 
-// REST is the handler of /iot/v1/regions/{region}/….
-func (h *Hub) REST() http.Handler { panic("not yet") }
+// ServeREST answers REST requests, with every limit on time and size that a
+// public server needs, until the listener or the hub is closed; a closed hub is
+// a clean end (nil).
+func (h *Hub) ServeREST(l net.Listener) error {
+	if err := h.rest.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
 
-// Close ends all connections and waits for requests under way. It leaves store
-// and registry open: they belong to the caller.
-func (h *Hub) Close() error { panic("not yet") }
+// Close stops listening, ends all connections and waits for requests under way. It
+// leaves store and registry open: they belong to the caller. Whoever serves
+// [Hub.REST] with a server of his own has to shut that down himself.
+func (h *Hub) Close() error {
+	h.endpoint.close()
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	if err := h.rest.Shutdown(ctx); err != nil {
+		return errors.Join(fmt.Errorf("REST requests still under way after %v: %w", closeTimeout, err), h.rest.Close())
+	}
+	return nil
+}

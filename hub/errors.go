@@ -1,0 +1,176 @@
+package hub
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+
+	"github.com/twinpanel/twinpanel/hub/docstore"
+	"github.com/twinpanel/twinpanel/hub/registry"
+	"github.com/twinpanel/twinpanel/twin"
+)
+
+// This file is the one place where errors become answers. What is not listed here is
+// the hub's own trouble: it goes to the log, and the client learns no more
+// than that nothing was written.
+
+var errInternal = errors.New("internal error: nothing was written")
+
+// mqttError is the payload for …/response/error. It is false where the connection
+// has to be closed instead: an error answer promises that nothing was written,
+// which the hub doesn't know after a [*docstore.OutcomeError], and a
+// removed device has no business here any more.
+func mqttError(id twin.ID, name twin.Name, err error) (payload []byte, ok bool) {
+	if _, unknown := errors.AsType[*docstore.OutcomeError](err); unknown || errors.Is(err, registry.ErrNoDevice) {
+		return nil, false
+	}
+	if !isRefusal(err) {
+		err = errInternal
+	}
+	return twin.EncodeError(id, name, err), true
+}
+
+// isRefusal tells what is wrong with a request from what is wrong with the hub.
+func isRefusal(err error) bool {
+	if _, ok := errors.AsType[*twin.VersionError](err); ok {
+		return true
+	}
+	if _, ok := errors.AsType[*twin.InvalidError](err); ok {
+		return true
+	}
+	return errors.Is(err, twin.ErrDocumentNotFound) || errors.Is(err, twin.ErrPermissionDenied) || errors.Is(err, twin.ErrTooManyDocuments)
+}
+
+// An authError says why a request's token opens nothing, in the vendor's words.
+type authError struct {
+	method string // "api_key" or "jwt"
+	reason string // "invalid_argument" or "not_found"
+}
+
+func (e *authError) Error() string { return "authentication is denied" }
+
+// A bodyError says that a request's body did not arrive.
+type bodyError struct{ err error }
+
+func (e *bodyError) Error() string { return "reading body: " + e.err.Error() }
+func (e *bodyError) Unwrap() error { return e.err }
+
+// The error bodies of the vendor's API. Its SDKs make typed errors of them by type
+// alone; the keys stand in the vendor's order, which is the alphabet's.
+type (
+	plainBody struct {
+		Message string `json:"message"`
+	}
+	invalidBody struct {
+		Details []invalidDetail `json:"details"`
+		Message string          `json:"message"`
+		Type    string          `json:"type"`
+	}
+	invalidDetail struct {
+		Argument string `json:"argument_name"`
+		Help     string `json:"help_message"`
+		Reason   string `json:"reason"`
+	}
+	notFoundBody struct {
+		Message    string `json:"message"`
+		Resource   string `json:"resource"`
+		ResourceID string `json:"resource_id"`
+		Type       string `json:"type"`
+	}
+	authBody struct {
+		Message string `json:"message"`
+		Method  string `json:"method"`
+		Reason  string `json:"reason"`
+		Type    string `json:"type"`
+	}
+	permissionBody struct {
+		Details []permissionDetail `json:"details"`
+		Message string             `json:"message"`
+		Type    string             `json:"type"`
+	}
+	permissionDetail struct {
+		Action   string `json:"action"`
+		Resource string `json:"resource"`
+	}
+	quotaBody struct {
+		Details []quotaDetail `json:"details"`
+		Message string        `json:"message"`
+		Type    string        `json:"type"`
+	}
+	quotaDetail struct {
+		Current  int    `json:"current"`
+		Quota    int    `json:"quota"`
+		Resource string `json:"resource"`
+	}
+)
+
+func invalid(argument, reason, help string) invalidBody {
+	return invalidBody{[]invalidDetail{{argument, help, reason}}, "invalid argument(s)", "invalid_arguments"}
+}
+
+func notFound(resource, id string) notFoundBody {
+	return notFoundBody{"resource is not found", resource, id, "not_found"}
+}
+
+// restError is the status and body that answer err to request r.
+func restError(r *http.Request, err error) (status int, body any) {
+	if e, ok := errors.AsType[*twin.VersionError](err); ok {
+		return http.StatusBadRequest, invalid("version", "constraint",
+			fmt.Sprintf("expected version %d, actual version %d", e.Expected, e.Actual))
+	}
+	if e, ok := errors.AsType[*twin.InvalidError](err); ok {
+		help := cmp.Or(e.Help, e.Reason)
+		if e.Place != "" && e.Place != e.Argument {
+			help = e.Place + ": " + help
+		}
+		return http.StatusBadRequest, invalid(e.Argument, e.Reason, help)
+	}
+	if e, ok := errors.AsType[*authError](err); ok {
+		return http.StatusUnauthorized, authBody{e.Error(), e.method, e.reason, "denied_authentication"}
+	}
+	if e, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return http.StatusRequestEntityTooLarge, invalid("body", "constraint", fmt.Sprintf("longer than %d bytes", e.Limit))
+	}
+	if e, ok := errors.AsType[*bodyError](err); ok {
+		if errors.Is(e, os.ErrDeadlineExceeded) {
+			return http.StatusRequestTimeout, plainBody{"the request's body came too slowly: nothing was written"}
+		}
+		return http.StatusBadRequest, invalid("body", "format", "ended too early")
+	}
+	if _, ok := errors.AsType[*docstore.OutcomeError](err); ok {
+		return http.StatusServiceUnavailable, plainBody{"outcome unknown: the write may have happened or not, get the document to see"}
+	}
+	switch {
+	case errors.Is(err, registry.ErrNoDevice):
+		return http.StatusNotFound, notFound("twin", r.PathValue("twin_id"))
+	case errors.Is(err, twin.ErrDocumentNotFound):
+		return http.StatusNotFound, notFound("twin_document", r.PathValue("document_name"))
+	case errors.Is(err, twin.ErrPermissionDenied):
+		action := "write"
+		if r.Method == http.MethodGet || r.Method == http.MethodHead {
+			action = "read"
+		}
+		return http.StatusForbidden, permissionBody{[]permissionDetail{{action, "twin"}}, "insufficient permissions", "permissions_denied"}
+	case errors.Is(err, twin.ErrTooManyDocuments):
+		return http.StatusForbidden, quotaBody{
+			[]quotaDetail{{twin.MaxDocuments, twin.MaxDocuments, "twin_documents"}}, "quota(s) exceeded", "quotas_exceeded"}
+	}
+	return http.StatusInternalServerError, plainBody{errInternal.Error()}
+}
+
+// writeJSON answers with body, or with nothing if it is nil. Documents go out as they
+// came in, so HTML characters are not escaped.
+func writeJSON(w http.ResponseWriter, status int, body any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	if body == nil {
+		return
+	}
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	// The only error here is a client that has gone away.
+	_ = enc.Encode(body)
+}

@@ -1,0 +1,220 @@
+package hub
+
+import (
+	"crypto/subtle"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/twinpanel/twinpanel/hub/registry"
+	"github.com/twinpanel/twinpanel/twin"
+)
+
+// Limits of the REST API.
+const (
+	restMaxBody       = 512 << 10 // bytes; a document's limit is for compact JSON, and people indent theirs
+	restMaxHeader     = 16 << 10  // bytes
+	restHeaderTimeout = 5 * time.Second
+	restReadTimeout   = 30 * time.Second                                  // a whole request: 512 KiB at 140 kbit/s
+	restWriteTimeout  = restReadTimeout + requestTimeout + 20*time.Second // from the end of the header to the end of the answer
+	restIdleTimeout   = 2 * time.Minute
+)
+
+// Paths of the REST API.
+const (
+	restTwin     = "/iot/v1/regions/{region}/twins/{twin_id}"
+	restDocument = restTwin + "/documents/{document_name}"
+)
+
+// newRESTServer is a server with every limit set.
+func newRESTServer(h http.Handler, log *slog.Logger) *http.Server {
+	return &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: restHeaderTimeout,
+		ReadTimeout:       restReadTimeout,
+		WriteTimeout:      restWriteTimeout,
+		IdleTimeout:       restIdleTimeout,
+		MaxHeaderBytes:    restMaxHeader,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+	}
+}
+
+// REST is the handler of /iot/v1/regions/{region}/twins/…: list, get, put, patch,
+// delete and delete all, as the vendor's SDKs call them.
+//
+// Every answer is application/json, also one without a body, since those SDKs
+// refuse others. Requests need no content type: the specification's own curl
+// commands send their JSON as a form.
+func (h *Hub) REST() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET "+restTwin, h.route(h.restList))
+	mux.Handle("DELETE "+restTwin, h.route(h.restDeleteAll))
+	mux.Handle(restTwin, otherMethods("DELETE, GET, HEAD, OPTIONS"))
+	mux.Handle("GET "+restDocument, h.route(h.restDo(twin.Get)))
+	mux.Handle("PUT "+restDocument, h.route(h.restDo(twin.Put)))
+	mux.Handle("PATCH "+restDocument, h.route(h.restDo(twin.Patch)))
+	mux.Handle("DELETE "+restDocument, h.route(h.restDelete))
+	mux.Handle(restDocument, otherMethods("DELETE, GET, HEAD, OPTIONS, PATCH, PUT"))
+	mux.HandleFunc("/", unknownRoute)
+
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		header := w.Header()
+		header.Set("X-Request-Id", uuid.NewString())
+		header.Set("X-Content-Type-Options", "nosniff")
+		header.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+		header.Set("Cache-Control", "no-store")
+		// ServeMux would redirect a path such as a//b, and clients turn a
+		// redirected PUT into a GET.
+		if p := r.URL.EscapedPath(); path.Clean(p) != p {
+			unknownRoute(w, r)
+			return
+		}
+		mux.ServeHTTP(w, r)
+	})
+}
+
+func unknownRoute(w http.ResponseWriter, _ *http.Request) {
+	writeJSON(w, http.StatusNotFound, plainBody{"Not Found"})
+}
+
+// otherMethods answers OPTIONS, and refuses what a path doesn't know.
+func otherMethods(allow string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Allow", allow)
+		if r.Method == http.MethodOptions {
+			writeJSON(w, http.StatusNoContent, nil)
+			return
+		}
+		writeJSON(w, http.StatusMethodNotAllowed, plainBody{"Method Not Allowed"})
+	})
+}
+
+// A restCall answers one kind of request; an answer of nil is 204.
+type restCall func(r *http.Request, id twin.ID) (answer any, err error)
+
+// route does what all calls have in common. Whoever has no token learns nothing
+// but that.
+func (h *Hub) route(call restCall) http.Handler {
+	serve := func(r *http.Request) (any, error) {
+		if err := h.authenticate(r); err != nil {
+			return nil, err
+		}
+		if region := r.PathValue("region"); region != h.region {
+			return nil, &twin.InvalidError{Argument: "region", Reason: "unknown", Help: "this hub serves region " + h.region}
+		}
+		id, err := twin.ParseID(r.PathValue("twin_id"))
+		if err != nil {
+			return nil, err
+		}
+		return call(r, id)
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.Body = http.MaxBytesReader(w, r.Body, restMaxBody)
+		answer, err := serve(r)
+		if err != nil {
+			status, body := restError(r, err)
+			if status >= http.StatusInternalServerError {
+				h.log.Error("request failed", "api", "rest", "method", r.Method, "twin", r.PathValue("twin_id"),
+					"request_id", w.Header().Get("X-Request-Id"), "error", err)
+			}
+			writeJSON(w, status, body)
+			return
+		}
+		status := http.StatusOK
+		if answer == nil {
+			status = http.StatusNoContent
+		}
+		writeJSON(w, status, answer)
+	})
+}
+
+// authenticate checks the token in X-Auth-Token. X-Session-Token is where the
+// vendor's SDKs put a JWT; this hub issues none, and its refusal says so.
+func (h *Hub) authenticate(r *http.Request) error {
+	secret := r.Header.Get("X-Auth-Token")
+	if secret == "" && r.Header.Get("X-Session-Token") != "" {
+		return &authError{"jwt", "invalid_argument"}
+	}
+	if _, err := uuid.Parse(secret); err != nil || len(secret) != len(uuid.Nil.String()) {
+		return &authError{"api_key", "invalid_argument"}
+	}
+	hash := registry.HashSecret(strings.ToLower(secret))
+	token, err := h.registry.TokenByHash(r.Context(), hash)
+	switch {
+	case errors.Is(err, registry.ErrNoToken):
+		return &authError{"api_key", "not_found"}
+	case err != nil:
+		return fmt.Errorf("reading token: %w", err)
+	case subtle.ConstantTimeCompare(hash[:], token.Hash[:]) != 1:
+		return &authError{"api_key", "not_found"}
+	}
+	return nil
+}
+
+// A restAnswer is a document as REST shows it: with its names.
+type restAnswer struct {
+	Twin     twin.ID         `json:"twin_id"`
+	Document twin.Name       `json:"document_name"`
+	Version  uint32          `json:"version"`
+	Data     json.RawMessage `json:"data"`
+}
+
+type restName struct {
+	Document twin.Name `json:"document_name"`
+}
+
+type restListAnswer struct {
+	Documents []restName `json:"documents"`
+}
+
+func (h *Hub) restList(r *http.Request, id twin.ID) (any, error) {
+	names, err := h.list(r.Context(), id)
+	if err != nil {
+		return nil, err
+	}
+	answer := restListAnswer{Documents: make([]restName, len(names))}
+	for i, name := range names {
+		answer.Documents[i].Document = name
+	}
+	return answer, nil
+}
+
+func (h *Hub) restDo(m twin.Method) restCall {
+	return func(r *http.Request, id twin.ID) (any, error) {
+		name, err := twin.ParseName(r.PathValue("document_name"))
+		if err != nil {
+			return nil, err
+		}
+		var payload []byte
+		if m != twin.Get {
+			if payload, err = io.ReadAll(r.Body); err != nil {
+				return nil, &bodyError{err}
+			}
+		}
+		doc, err := h.Do(r.Context(), id, name, m, payload)
+		if err != nil {
+			return nil, err
+		}
+		return restAnswer{id, name, doc.Version, doc.Data}, nil
+	}
+}
+
+func (h *Hub) restDelete(r *http.Request, id twin.ID) (any, error) {
+	name, err := twin.ParseName(r.PathValue("document_name"))
+	if err != nil {
+		return nil, err
+	}
+	return nil, h.delete(r.Context(), id, name)
+}
+
+func (h *Hub) restDeleteAll(r *http.Request, id twin.ID) (any, error) {
+	return nil, h.deleteAll(r.Context(), id)
+}

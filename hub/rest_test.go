@@ -1,0 +1,373 @@
+package hub_test
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/twinpanel/twinpanel/hub"
+	"github.com/twinpanel/twinpanel/hub/docstore"
+	"github.com/twinpanel/twinpanel/hub/registry"
+	"github.com/twinpanel/twinpanel/twin"
+)
+
+// The house of these tests: one device, one token.
+const (
+	panelID  = twin.ID("11111111-2222-4333-8444-555555555555")
+	otherID  = "99999999-2222-4333-8444-555555555555"
+	token    = "0a1b2c3d-0000-4000-8000-00000000000f"
+	noToken  = "0a1b2c3d-0000-4000-8000-000000000000"
+	region   = "/iot/v1/regions/fr-par"
+	panel    = region + "/twins/" + string(panelID)
+	document = panel + "/documents/desired"
+)
+
+// newHub returns a hub with the panel and the token, over documents.
+func newHub(t *testing.T, documents docstore.Store) *hub.Hub {
+	t.Helper()
+	devices := registry.NewMemory()
+	if err := devices.AddDevice(t.Context(), registry.Device{ID: panelID, Name: "panel", AllowInsecure: true}); err != nil {
+		t.Fatal(err)
+	}
+	if err := devices.AddToken(t.Context(), registry.Token{Name: "app", Hash: registry.HashSecret(token)}); err != nil {
+		t.Fatal(err)
+	}
+	h, err := hub.New(hub.Config{Documents: documents, Registry: devices})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := h.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return h
+}
+
+// put writes a document past every check but those of the store.
+func put(t *testing.T, store docstore.Store, name twin.Name, data string) {
+	t.Helper()
+	if _, err := store.Put(t.Context(), docstore.Key{Twin: panelID, Name: name}, docstore.Any, []byte(data)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// call sends a request to the handler.
+func call(h http.Handler, method, path, body string, header ...string) *http.Response {
+	r := httptest.NewRequestWithContext(context.Background(), method, path, strings.NewReader(body))
+	r.Header.Set("X-Auth-Token", token)
+	for _, line := range header {
+		key, value, _ := strings.Cut(line, ": ")
+		r.Header.Set(key, value)
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w.Result()
+}
+
+// invalid is the body of a refused argument.
+func invalid(argument, reason, help string) string {
+	return fmt.Sprintf(`{"details":[{"argument_name":%q,"help_message":%q,"reason":%q}],"message":"invalid argument(s)","type":"invalid_arguments"}`,
+		argument, help, reason)
+}
+
+const (
+	notAUUID   = "not a UUID: write the device's id as in 01234567-89ab-cdef-0123-456789abcdef"
+	badName    = "only letters, digits and - _ . ~ can stand in a name: choose another one"
+	noRoute    = `{"message":"Not Found"}`
+	noMethod   = `{"message":"Method Not Allowed"}`
+	badAPIKey  = `{"message":"authentication is denied","method":"api_key","reason":"invalid_argument","type":"denied_authentication"}`
+	noAPIKey   = `{"message":"authentication is denied","method":"api_key","reason":"not_found","type":"denied_authentication"}`
+	noJWT      = `{"message":"authentication is denied","method":"jwt","reason":"invalid_argument","type":"denied_authentication"}`
+	noTwin     = `{"message":"resource is not found","resource":"twin","resource_id":"` + otherID + `","type":"not_found"}`
+	noDocument = `{"message":"resource is not found","resource":"twin_document","resource_id":"missing","type":"not_found"}`
+)
+
+func TestRESTRefuses(t *testing.T) {
+	documents := docstore.NewMemory()
+	h := newHub(t, documents).REST()
+	put(t, documents, "desired", `{"alarm_armed":true}`)
+	put(t, documents, "desired", `{"alarm_armed":true}`)
+
+	tests := []struct {
+		name   string
+		method string // default GET
+		path   string // default document
+		body   string
+		header []string
+		status int
+		want   string
+	}{
+		// Routes.
+		{name: "root", path: "/", status: 404, want: noRoute},
+		{name: "no twin id", path: region + "/twins", status: 404, want: noRoute},
+		{name: "no twin id, slash", path: region + "/twins/", status: 404, want: noRoute},
+		{name: "twin with slash", path: panel + "/", status: 404, want: noRoute},
+		{name: "no document name", path: panel + "/documents/", status: 404, want: noRoute},
+		{name: "below a document", path: document + "/x", status: 404, want: noRoute},
+		{name: "two slashes", path: "/" + document, status: 404, want: noRoute},
+		{name: "two slashes with put", method: "PUT", path: "/" + document, body: "{}", status: 404, want: noRoute},
+		{name: "dots", path: panel + "/documents/x/../desired", status: 404, want: noRoute},
+		{name: "unknown route needs no token", path: "/iot/v2", header: []string{"X-Auth-Token: "}, status: 404, want: noRoute},
+		{name: "post to a document", method: "POST", body: "{}", status: 405, want: noMethod},
+		{name: "put to a twin", method: "PUT", path: panel, body: "{}", status: 405, want: noMethod},
+		{name: "unknown method", method: "BREW", status: 405, want: noMethod},
+		// Tokens.
+		{name: "no token", header: []string{"X-Auth-Token: "}, status: 401, want: badAPIKey},
+		{name: "token that is no UUID", header: []string{"X-Auth-Token: secret"}, status: 401, want: badAPIKey},
+		{name: "token in braces", header: []string{"X-Auth-Token: {" + token + "}"}, status: 401, want: badAPIKey},
+		{name: "unknown token", header: []string{"X-Auth-Token: " + noToken}, status: 401, want: noAPIKey},
+		{name: "session token", header: []string{"X-Auth-Token: ", "X-Session-Token: a.b.c"}, status: 401, want: noJWT},
+		{name: "the token comes first", path: "/iot/v1/regions/x/twins/y/documents/z", header: []string{"X-Auth-Token: "}, status: 401, want: badAPIKey},
+		{name: "list without token", path: panel, header: []string{"X-Auth-Token: "}, status: 401, want: badAPIKey},
+		{name: "delete all without token", method: "DELETE", path: panel, header: []string{"X-Auth-Token: "}, status: 401, want: badAPIKey},
+		{name: "delete without token", method: "DELETE", header: []string{"X-Auth-Token: "}, status: 401, want: badAPIKey},
+		{name: "put without token", method: "PUT", body: "{}", header: []string{"X-Auth-Token: "}, status: 401, want: badAPIKey},
+		{name: "patch without token", method: "PATCH", body: "{}", header: []string{"X-Auth-Token: "}, status: 401, want: badAPIKey},
+		// Region, twin and name.
+		{name: "other region", path: "/iot/v1/regions/nl-ams/twins/" + string(panelID), status: 400,
+			want: invalid("region", "unknown", "this hub serves region fr-par")},
+		{name: "list of no UUID", path: region + "/twins/panel", status: 400, want: invalid("twin_id", "format", notAUUID)},
+		{name: "me is for MQTT", path: region + "/twins/me/documents/desired", status: 400, want: invalid("twin_id", "format", notAUUID)},
+		{name: "list of an unknown twin", path: region + "/twins/" + otherID, status: 404, want: noTwin},
+		{name: "delete all of an unknown twin", method: "DELETE", path: region + "/twins/" + otherID, status: 404, want: noTwin},
+		{name: "get from an unknown twin", path: region + "/twins/" + otherID + "/documents/desired", status: 404, want: noTwin},
+		{name: "put to an unknown twin", method: "PUT", path: region + "/twins/" + otherID + "/documents/desired", body: "{}", status: 404, want: noTwin},
+		{name: "patch of an unknown twin", method: "PATCH", path: region + "/twins/" + otherID + "/documents/desired", body: "{}", status: 404, want: noTwin},
+		{name: "delete from an unknown twin", method: "DELETE", path: region + "/twins/" + otherID + "/documents/desired", status: 404, want: noTwin},
+		{name: "get of a bad name", path: panel + "/documents/front%20door", status: 400, want: invalid("document_name", "format", badName)},
+		{name: "slash in a name", path: panel + "/documents/a%2Fb", status: 400, want: invalid("document_name", "format", badName)},
+		{name: "dots as a name", path: panel + "/documents/%2e%2e", status: 400,
+			want: invalid("document_name", "format", "a name that no URL can carry: choose another than . and ..")},
+		{name: "long name", path: panel + "/documents/" + strings.Repeat("n", 129), status: 400,
+			want: invalid("document_name", "constraint", "longer than 128 characters: choose a shorter name")},
+		{name: "put to a bad name", method: "PUT", path: panel + "/documents/$", body: "{}", status: 400, want: invalid("document_name", "format", badName)},
+		{name: "delete of a bad name", method: "DELETE", path: panel + "/documents/$", status: 400, want: invalid("document_name", "format", badName)},
+		// Documents that are not there.
+		{name: "get", path: panel + "/documents/missing", status: 404, want: noDocument},
+		{name: "delete", method: "DELETE", path: panel + "/documents/missing", status: 404, want: noDocument},
+		{name: "patch", method: "PATCH", path: panel + "/documents/missing", body: `{"data":{"a":1}}`, status: 404, want: noDocument},
+		{name: "patch with version", method: "PATCH", path: panel + "/documents/missing", body: `{"version":7}`, status: 404, want: noDocument},
+		{name: "put with version", method: "PUT", path: panel + "/documents/missing", body: `{"version":7}`, status: 400,
+			want: invalid("version", "constraint", "expected version 7, actual version 0")},
+		// Versions.
+		{name: "put with an old version", method: "PUT", body: `{"version":1,"data":{}}`, status: 400,
+			want: invalid("version", "constraint", "expected version 1, actual version 2")},
+		{name: "put with a version to come", method: "PUT", body: `{"version":3,"data":{}}`, status: 400,
+			want: invalid("version", "constraint", "expected version 3, actual version 2")},
+		{name: "patch with an old version", method: "PATCH", body: `{"version":1,"data":{}}`, status: 400,
+			want: invalid("version", "constraint", "expected version 1, actual version 2")},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			answer := call(h, cmp.Or(tt.method, "GET"), cmp.Or(tt.path, document), tt.body, tt.header...)
+			checkAnswer(t, answer, tt.status, tt.want)
+		})
+	}
+	if doc, err := documents.Get(t.Context(), docstore.Key{Twin: panelID, Name: "desired"}); err != nil || doc.Version != 2 {
+		t.Errorf("after all refusals: got version %d and error %v, want 2 and none", doc.Version, err)
+	}
+}
+
+// checkAnswer compares an answer to the letter, and checks what all answers have in common.
+func checkAnswer(t *testing.T, answer *http.Response, status int, want string) {
+	t.Helper()
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.TrimSuffix(string(body), "\n"); answer.StatusCode != status || got != want {
+		t.Errorf("got %d %s\nwant %d %s", answer.StatusCode, got, status, want)
+	}
+	for key, want := range map[string]string{
+		"Content-Type":            "application/json",
+		"X-Content-Type-Options":  "nosniff",
+		"Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+		"Cache-Control":           "no-store",
+	} {
+		if got := answer.Header.Get(key); got != want {
+			t.Errorf("header %s: got %q, want %q", key, got, want)
+		}
+	}
+	if id := answer.Header.Get("X-Request-Id"); len(id) != 36 {
+		t.Errorf("header X-Request-Id: got %q, want a UUID", id)
+	}
+}
+
+func TestRESTRefusesBodies(t *testing.T) {
+	documents := docstore.NewMemory()
+	h := newHub(t, documents).REST()
+	put(t, documents, "desired", `{"alarm_armed":true}`)
+
+	tests := []struct{ name, body, argument, inHelp string }{
+		{"empty", "", "body", ""},
+		{"no JSON", "alarm_armed=true", "body", ""},
+		{"cut short", `{"data":{"alarm_armed":tr`, "body", ""},
+		{"more after the end", `{"data":{}} {}`, "body", ""},
+		{"an array", `[]`, "body", ""},
+		{"null", `null`, "body", ""},
+		{"content beside data", `{"alarm_armed":true}`, "body", "alarm_armed: "},
+		{"data is a string", `{"data":"armed"}`, "data", ""},
+		{"data is an array", `{"data":[1]}`, "data", ""},
+		{"duplicate key", `{"data":{"a":{"b":1,"b":2}}}`, "data", "data.a.b: "},
+		{"too deep", `{"data":` + strings.Repeat(`{"a":`, 33) + "1" + strings.Repeat("}", 33) + "}", "data", ""},
+		{"too large", `{"data":{"a":"` + strings.Repeat("x", twin.MaxDataSize) + `"}}`, "data", ""},
+		{"negative version", `{"version":-1,"data":{}}`, "version", ""},
+		{"fractional version", `{"version":1.5,"data":{}}`, "version", ""},
+		{"version as a string", `{"version":"1","data":{}}`, "version", ""},
+		{"version above uint32", `{"version":4294967296,"data":{}}`, "version", ""},
+	}
+	for _, method := range []string{"PUT", "PATCH"} {
+		for _, tt := range tests {
+			t.Run(method+" "+tt.name, func(t *testing.T) {
+				answer := call(h, method, document, tt.body)
+				body, _ := io.ReadAll(answer.Body)
+				prefix := `{"details":[{"argument_name":"` + tt.argument + `","help_message":"` + tt.inHelp
+				if got := string(body); answer.StatusCode != 400 || !strings.HasPrefix(got, prefix) {
+					t.Errorf("got %d %s\nwant 400 %s…", answer.StatusCode, got, prefix)
+				}
+			})
+		}
+		t.Run(method+" longer than the hub reads", func(t *testing.T) {
+			answer := call(h, method, document, `{"data":{}`+strings.Repeat(" ", 512<<10)+"}")
+			checkAnswer(t, answer, 413, invalid("body", "constraint", "longer than 524288 bytes"))
+		})
+	}
+	t.Run("PATCH null inside an array", func(t *testing.T) {
+		answer := call(h, "PATCH", document, `{"data":{"doors":[1,[null]]}}`)
+		body, _ := io.ReadAll(answer.Body)
+		if want := `"help_message":"data.doors[1][0]: `; answer.StatusCode != 400 || !strings.Contains(string(body), want) {
+			t.Errorf("got %d %s, want 400 with %s", answer.StatusCode, body, want)
+		}
+	})
+	t.Run("PATCH that makes the document too large", func(t *testing.T) {
+		half := strings.Repeat("x", twin.MaxDataSize/2)
+		put(t, documents, "large", `{"a":"`+half+`"}`)
+		answer := call(h, "PATCH", panel+"/documents/large", `{"data":{"b":"`+half+`"}}`)
+		checkAnswer(t, answer, 400, invalid("data", "constraint", "larger than 262144 bytes: split it into several documents"))
+	})
+	t.Run("PUT of document 101", func(t *testing.T) {
+		for i := range twin.MaxDocuments - 2 {
+			put(t, documents, twin.Name(fmt.Sprint("n", i)), "{}")
+		}
+		answer := call(h, "PUT", panel+"/documents/more", "{}")
+		checkAnswer(t, answer, 403, `{"details":[{"current":100,"quota":100,"resource":"twin_documents"}],"message":"quota(s) exceeded","type":"quotas_exceeded"}`)
+	})
+	if doc, err := documents.Get(t.Context(), docstore.Key{Twin: panelID, Name: "desired"}); err != nil || doc.Version != 1 {
+		t.Errorf("after all refusals: got version %d and error %v, want 1 and none", doc.Version, err)
+	}
+}
+
+// restDoc is a document as REST answers it.
+func restDoc(name string, version int, data string) string {
+	return fmt.Sprintf(`{"twin_id":%q,"document_name":%q,"version":%d,"data":%s}`, panelID, name, version, data)
+}
+
+func TestRESTAnswers(t *testing.T) {
+	h := newHub(t, docstore.NewMemory()).REST()
+	const upper = "/iot/v1/regions/fr-par/twins/11111111-2222-4333-8444-555555555555/documents/"
+	story := []struct {
+		name, method, path, body string
+		status                   int
+		want                     string
+	}{
+		{"empty twin", "GET", panel, "", 200, `{"documents":[]}`},
+		{"deleting nothing", "DELETE", panel, "", 204, ""},
+		{"create", "PUT", document, `{"data": {"alarm_armed": true}}`, 200, restDoc("desired", 1, `{"alarm_armed":true}`)},
+		{"get", "GET", document, "", 200, restDoc("desired", 1, `{"alarm_armed":true}`)},
+		{"head", "HEAD", document, "", 200, restDoc("desired", 1, `{"alarm_armed":true}`)},
+		{"query is ignored", "GET", document + "?x=1", "", 200, restDoc("desired", 1, `{"alarm_armed":true}`)},
+		{"put the same", "PUT", document, `{"data":{"alarm_armed":true}}`, 200, restDoc("desired", 2, `{"alarm_armed":true}`)},
+		{"version 0", "PUT", document, `{"version":0,"data":{"n":1}}`, 200, restDoc("desired", 3, `{"n":1}`)},
+		{"version null", "PUT", document, `{"version":null,"data":{"n":1.10}}`, 200, restDoc("desired", 4, `{"n":1.10}`)},
+		{"right version", "PUT", document, `{"version":4,"data":{"n":12345678901234567890}}`, 200, restDoc("desired", 5, `{"n":12345678901234567890}`)},
+		{"patch", "PATCH", document, `{"data":{"door":{"open":true},"n":null,"html":"<&>"}}`, 200, restDoc("desired", 6, `{"door":{"open":true},"html":"<&>"}`)},
+		{"patch with version", "PATCH", document, `{"version":6,"data":{"door":{"since":"noon"},"html":null}}`, 200, restDoc("desired", 7, `{"door":{"open":true,"since":"noon"}}`)},
+		{"patch with nothing", "PATCH", document, `{}`, 200, restDoc("desired", 8, `{"door":{"open":true,"since":"noon"}}`)},
+		{"put of nothing empties", "PUT", document, `{}`, 200, restDoc("desired", 9, `{}`)},
+		{"put with null data", "PUT", document, `{"version":null,"data":null}`, 200, restDoc("desired", 10, `{}`)},
+		{"put holds nulls", "PUT", document, `{"data":{"a":null,"b":[null]}}`, 200, restDoc("desired", 11, `{"a":null,"b":[null]}`)},
+		{"an answer can be sent back", "PUT", document, restDoc("desired", 11, `{"a":1}`), 200, restDoc("desired", 12, `{"a":1}`)},
+		{"upper case id", "GET", strings.ToUpper(string(panelID)), "", 200, restDoc("desired", 12, `{"a":1}`)},
+		{"config is a document", "PUT", upper + "_config", `{"data":{"documents":{}}}`, 200, restDoc("_config", 1, `{"documents":{}}`)},
+		{"every character of a name", "PUT", upper + "-_.~09azAZ", `{}`, 200, restDoc("-_.~09azAZ", 1, `{}`)},
+		{"list", "GET", panel, "", 200, `{"documents":[{"document_name":"-_.~09azAZ"},{"document_name":"_config"},{"document_name":"desired"}]}`},
+		{"delete", "DELETE", document, "", 204, ""},
+		{"created again", "PUT", document, `{"data":{}}`, 200, restDoc("desired", 1, `{}`)},
+		{"delete all", "DELETE", panel, "", 204, ""},
+		{"list after it", "GET", panel, "", 200, `{"documents":[]}`},
+	}
+	for _, step := range story {
+		path := step.path
+		if !strings.HasPrefix(path, "/") {
+			path = region + "/twins/" + path + "/documents/desired"
+		}
+		t.Run(step.name, func(t *testing.T) {
+			checkAnswer(t, call(h, step.method, path, step.body), step.status, step.want)
+		})
+	}
+}
+
+func TestRESTOptionsNameTheMethods(t *testing.T) {
+	h := newHub(t, docstore.NewMemory()).REST()
+	for path, want := range map[string]string{
+		panel:    "DELETE, GET, HEAD, OPTIONS",
+		document: "DELETE, GET, HEAD, OPTIONS, PATCH, PUT",
+	} {
+		for method, status := range map[string]int{"OPTIONS": 204, "POST": 405} {
+			answer := call(h, method, path, "", "X-Auth-Token: ")
+			if got := answer.Header.Get("Allow"); answer.StatusCode != status || got != want {
+				t.Errorf("%s %s: got %d and Allow %q, want %d and %q", method, path, answer.StatusCode, got, status, want)
+			}
+		}
+	}
+}
+
+// A troubled store fails every call.
+type troubled struct {
+	docstore.Store
+	err error
+}
+
+func (s troubled) Get(context.Context, docstore.Key) (docstore.Document, error) {
+	return docstore.Document{}, s.err
+}
+func (s troubled) Put(context.Context, docstore.Key, docstore.If, []byte) (uint32, error) {
+	return 0, s.err
+}
+func (s troubled) Delete(context.Context, docstore.Key, docstore.If) error { return s.err }
+func (s troubled) DeleteAll(context.Context, twin.ID) error                { return s.err }
+func (s troubled) List(context.Context, twin.ID) ([]twin.Name, error)      { return nil, s.err }
+
+func TestRESTSaysWhetherItWroteWhenTheStoreFails(t *testing.T) {
+	secret := errors.New("/var/lib/hub/twins.db: disk full")
+	const (
+		nothing = `{"message":"internal error: nothing was written"}`
+		unknown = `{"message":"outcome unknown: the write may have happened or not, get the document to see"}`
+	)
+	requests := []struct{ method, path, body string }{
+		{"GET", panel, ""},
+		{"DELETE", panel, ""},
+		{"GET", document, ""},
+		{"PUT", document, "{}"},
+		{"PATCH", document, "{}"},
+		{"DELETE", document, ""},
+	}
+	for _, r := range requests {
+		t.Run(r.method+" "+r.path, func(t *testing.T) {
+			failing := newHub(t, troubled{err: secret}).REST()
+			checkAnswer(t, call(failing, r.method, r.path, r.body), 500, nothing)
+			if r.method != "GET" {
+				unsure := newHub(t, troubled{err: &docstore.OutcomeError{Err: secret}}).REST()
+				checkAnswer(t, call(unsure, r.method, r.path, r.body), 503, unknown)
+			}
+		})
+	}
+}

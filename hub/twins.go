@@ -1,0 +1,143 @@
+package hub
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/twinpanel/twinpanel/hub/docstore"
+	"github.com/twinpanel/twinpanel/twin"
+)
+
+// requestTimeout bounds what the store may take for one request, retries of a
+// patch included.
+const requestTimeout = 10 * time.Second
+
+// Do is the hub's core: method m on a document of a twin with the request's
+// payload (ignored for a get).
+//
+// The errors are those of package twin; [registry.ErrNoDevice] when the twin's
+// device is not or no longer registered; [*docstore.OutcomeError] when the hub
+// cannot know whether it wrote. After any other error nothing was written.
+func (h *Hub) Do(ctx context.Context, id twin.ID, name twin.Name, m twin.Method, payload []byte) (twin.Document, error) {
+	ctx, cancel, err := h.begin(ctx, id)
+	if err != nil {
+		return twin.Document{}, err
+	}
+	defer cancel()
+	key := docstore.Key{Twin: id, Name: name}
+	switch m {
+	case twin.Get:
+		return h.get(ctx, key)
+	case twin.Put:
+		return h.put(ctx, key, payload)
+	case twin.Patch:
+		return h.patch(ctx, key, payload)
+	}
+	return twin.Document{}, fmt.Errorf("unknown method %q", m)
+}
+
+// list returns the names of a twin's documents, _config among them.
+func (h *Hub) list(ctx context.Context, id twin.ID) ([]twin.Name, error) {
+	ctx, cancel, err := h.begin(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	defer cancel()
+	return h.documents.List(ctx, id)
+}
+
+// delete removes a document; put again later, it starts at version 1.
+func (h *Hub) delete(ctx context.Context, id twin.ID, name twin.Name) error {
+	ctx, cancel, err := h.begin(ctx, id)
+	if err != nil {
+		return err
+	}
+	defer cancel()
+	return h.documents.Delete(ctx, docstore.Key{Twin: id, Name: name}, docstore.Any)
+}
+
+// deleteAll removes all documents of a twin.
+func (h *Hub) deleteAll(ctx context.Context, id twin.ID) error {
+	ctx, cancel, err := h.begin(ctx, id)
+	if err != nil {
+		return err
+	}
+	defer cancel()
+	return h.documents.DeleteAll(ctx, id)
+}
+
+// begin starts every request: there is a twin as long as its device is registered,
+// so a device removed a moment ago can do nothing more on a connection it still has.
+func (h *Hub) begin(ctx context.Context, id twin.ID) (context.Context, context.CancelFunc, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	if _, err := h.registry.Device(ctx, id); err != nil {
+		cancel()
+		return nil, nil, fmt.Errorf("reading device: %w", err)
+	}
+	return ctx, cancel, nil
+}
+
+func (h *Hub) get(ctx context.Context, key docstore.Key) (twin.Document, error) {
+	doc, err := h.documents.Get(ctx, key)
+	if err != nil {
+		return twin.Document{}, err
+	}
+	return twin.Document{Version: doc.Version, Data: doc.Data}, nil
+}
+
+func (h *Hub) put(ctx context.Context, key docstore.Key, payload []byte) (twin.Document, error) {
+	update, err := twin.ParsePut(payload)
+	if err != nil {
+		return twin.Document{}, err
+	}
+	cond := docstore.Any
+	if update.Version != 0 {
+		cond = docstore.If(update.Version)
+	}
+	return h.write(ctx, key, cond, update.Data)
+}
+
+// patch is get, merge, and put with the exact version. When another writer was
+// faster, a patch without a version starts again: its writer asked for no
+// more than that its own keys end up as he said. Somebody's write succeeds in
+// each round, and ctx bounds the number of rounds.
+func (h *Hub) patch(ctx context.Context, key docstore.Key, payload []byte) (twin.Document, error) {
+	update, err := twin.ParsePatch(payload)
+	if err != nil {
+		return twin.Document{}, err
+	}
+	for {
+		old, err := h.documents.Get(ctx, key)
+		if err != nil {
+			return twin.Document{}, err
+		}
+		if err := twin.CheckVersion(update.Version, old.Version); err != nil {
+			return twin.Document{}, err
+		}
+		merged, err := twin.Merge(old.Data, update.Data)
+		if err != nil {
+			return twin.Document{}, err
+		}
+		doc, err := h.write(ctx, key, docstore.If(old.Version), merged)
+		if _, stale := errors.AsType[*twin.VersionError](err); stale && update.Version == 0 {
+			if err := ctx.Err(); err != nil {
+				return twin.Document{}, fmt.Errorf("other writers were always faster: %w", err)
+			}
+			continue
+		}
+		return doc, err
+	}
+}
+
+// write stores a document and returns it as it is now. Every accepted put and patch,
+// over REST and over MQTT, ends here.
+func (h *Hub) write(ctx context.Context, key docstore.Key, cond docstore.If, data json.RawMessage) (twin.Document, error) {
+	version, err := h.documents.Put(ctx, key, cond, data)
+	if err != nil {
+		return twin.Document{}, err
+	}
+	return twin.Document{Version: version, Data: data}, nil
+}
