@@ -1,0 +1,185 @@
+package hub
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"runtime/debug"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/twinpanel/twinpanel/hub/registry"
+	"github.com/twinpanel/twinpanel/twin"
+)
+
+// Limits of the MQTT endpoint.
+const (
+	connectTime      = 5 * time.Second  // from the connection to the end of CONNECT, a TLS handshake included
+	maxConnectPacket = 64 << 10         // bytes of a CONNECT after its header
+	maxPacket        = 512 << 10        // bytes of any later packet after its header
+	writeTime        = 10 * time.Second // for a peer to take what it is sent
+	stopTime         = time.Second      // for the last answer, once a connection has to end
+	acceptPause      = time.Second      // after a connection that could not be accepted
+)
+
+// errClosed ends every connection of a hub that is closed.
+var errClosed = errors.New("hub is closed")
+
+// An endpoint is the hub's MQTT side: a server for MQTT 3.1 and 3.1.1 that
+// answers each request on the connection it came on. It knows sessions only as
+// long as their connection lasts and passes nothing from one to another.
+//
+// A connection costs one goroutine, which reads a packet, does what it asks,
+// writes the answer and only then reads on. So the requests of a connection
+// keep their order, a client that floods waits for itself, and a client that
+// doesn't read is dropped after writeTime without anybody else noticing.
+type endpoint struct {
+	registry    registry.Registry
+	otherTopics OtherTopics
+	do          doFunc
+	log         *quietLog
+	closing     chan struct{}
+
+	conns sync.WaitGroup // connections being served
+
+	mu        sync.Mutex
+	closed    bool
+	listeners map[net.Listener]struct{}
+	sessions  map[*session]struct{} // all of them, also before CONNECT
+	devices   map[twin.ID]*device
+}
+
+// A doFunc is [Hub.Do]. It bounds its own time, and doesn't keep the payload.
+type doFunc func(context.Context, twin.ID, twin.Name, twin.Method, []byte) (twin.Document, error)
+
+// newEndpoint takes a complete Config.
+func newEndpoint(c Config, do doFunc) *endpoint {
+	return &endpoint{
+		registry:    c.Registry,
+		otherTopics: c.OtherTopics,
+		do:          do,
+		log:         newQuietLog(c.Logger),
+		closing:     make(chan struct{}),
+		listeners:   make(map[net.Listener]struct{}),
+		sessions:    make(map[*session]struct{}),
+		devices:     make(map[twin.ID]*device),
+	}
+}
+
+// serve accepts connections until the listener fails or the endpoint is closed,
+// which is no error. It closes the listener in any case.
+func (e *endpoint) serve(l net.Listener) error {
+	defer l.Close()
+	if !e.addListener(l) {
+		return nil
+	}
+	defer e.removeListener(l)
+	for {
+		conn, err := l.Accept()
+		switch {
+		case err == nil:
+			if s := e.begin(conn); s != nil {
+				go e.run(s)
+			}
+		case e.isClosed():
+			return nil
+		case passes(err):
+			e.log.warn("", "connection not accepted", "error", err)
+			select {
+			case <-time.After(acceptPause):
+			case <-e.closing:
+			}
+		default:
+			return fmt.Errorf("accepting MQTT connections: %w", err)
+		}
+	}
+}
+
+// passes tells whether accepting may work again later: the process or the
+// system is out of something for now, or the client has left already.
+func passes(err error) bool {
+	for _, e := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ECONNABORTED} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}
+
+// serveConn serves one connection and returns when it has ended.
+func (e *endpoint) serveConn(conn net.Conn) {
+	if s := e.begin(conn); s != nil {
+		e.run(s)
+	}
+}
+
+// close stops listening and ends all connections. It waits for requests under
+// way, which still get their answer.
+func (e *endpoint) close() {
+	e.mu.Lock()
+	if !e.closed {
+		e.closed = true
+		close(e.closing)
+	}
+	for l := range e.listeners {
+		l.Close()
+	}
+	for s := range e.sessions {
+		s.stop(errClosed)
+	}
+	e.mu.Unlock()
+	e.conns.Wait()
+}
+
+func (e *endpoint) isClosed() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.closed
+}
+
+func (e *endpoint) addListener(l net.Listener) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !e.closed {
+		e.listeners[l] = struct{}{}
+	}
+	return !e.closed
+}
+
+func (e *endpoint) removeListener(l net.Listener) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.listeners, l)
+}
+
+// begin makes a session of a connection, or closes it and returns nil where the
+// endpoint is closed. A session that has begun must be run.
+func (e *endpoint) begin(conn net.Conn) *session {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed {
+		conn.Close()
+		return nil
+	}
+	s := newSession(e, conn)
+	e.sessions[s] = struct{}{}
+	e.conns.Add(1)
+	return s
+}
+
+// run serves a session to its end. A panic ends this connection only: what one
+// client sends must not stop the alarms of all others.
+func (e *endpoint) run(s *session) {
+	defer e.conns.Done()
+	defer func() {
+		s.conn.Close()
+		e.leave(s)
+		if p := recover(); p != nil {
+			e.log.error(s.subject(), "connection ended by a fault of the hub: please report it",
+				"panic", p, "stack", string(debug.Stack()))
+		}
+	}()
+	s.serve()
+}

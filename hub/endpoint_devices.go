@@ -1,0 +1,127 @@
+package hub
+
+import (
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/twinpanel/twinpanel/twin"
+)
+
+// A device has one connection at a time. These limits calm two clients that
+// were given the same device by mistake and keep throwing each other out.
+const (
+	freeTakeOvers  = 5               // within takeOverWindow; a further one has to wait
+	takeOverWindow = time.Minute     //
+	takeOverPause  = 5 * time.Second // before the CONNACK; the older connection works on meanwhile
+)
+
+// Reasons for the hub to end a device's connection.
+var (
+	errTakenOver = errors.New("taken over by another connection of the same device")
+	errRemoved   = errors.New("device was removed")
+)
+
+// A device is what the endpoint knows about a device that is connected.
+type device struct {
+	sessions  []*session  // oldest first; those waiting for their CONNACK among them
+	takeOvers []time.Time // the last freeTakeOvers of them, oldest first
+}
+
+// admit makes s, whose device is known by now, a connection of its device. It ends
+// the connections that s replaces and waits for their last requests, so that
+// nothing an older connection asked for happens after the CONNACK of a newer one.
+// It reports false if s itself was stopped meanwhile.
+func (e *endpoint) admit(s *session) bool {
+	if e.mustPause(s) {
+		select {
+		case <-time.After(takeOverPause):
+		case <-s.stopped:
+		}
+	}
+	for _, old := range e.replace(s) {
+		<-old.ended
+	}
+	return !s.isStopped()
+}
+
+// mustPause enters s among its device's sessions and tells whether it has to wait
+// first. Of several that wait only the newest stays.
+func (e *endpoint) mustPause(s *session) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	d := e.devices[s.device]
+	if d == nil {
+		d = &device{}
+		e.devices[s.device] = d
+	}
+	defer func() { d.sessions = append(d.sessions, s) }()
+
+	d.takeOvers = slices.DeleteFunc(d.takeOvers, func(t time.Time) bool { return time.Since(t) >= takeOverWindow })
+	if len(d.takeOvers) < freeTakeOvers || !slices.ContainsFunc(d.sessions, s.replaces) {
+		return false
+	}
+	for _, old := range d.sessions {
+		if old.pausing && s.replaces(old) {
+			old.stop(errTakenOver)
+		}
+	}
+	s.pausing = true
+	return true
+}
+
+// replace stops the sessions that s takes over from and returns them.
+func (e *endpoint) replace(s *session) []*session {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	s.pausing = false
+	if s.isStopped() {
+		return nil
+	}
+	d := e.devices[s.device]
+	var old []*session
+	for _, o := range d.sessions {
+		if o != s && s.replaces(o) {
+			o.stop(errTakenOver)
+			old = append(old, o)
+		}
+	}
+	if len(old) > 0 {
+		if len(d.takeOvers) == freeTakeOvers {
+			d.takeOvers = slices.Delete(d.takeOvers, 0, 1)
+		}
+		d.takeOvers = append(d.takeOvers, time.Now())
+	}
+	return old
+}
+
+// leave forgets a session that has ended, and releases whoever waits for that.
+func (e *endpoint) leave(s *session) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.sessions, s)
+	if d := e.devices[s.device]; d != nil {
+		d.sessions = slices.DeleteFunc(d.sessions, func(o *session) bool { return o == s })
+		if len(d.sessions) == 0 {
+			delete(e.devices, s.device)
+		}
+	}
+	close(s.ended)
+}
+
+// kick ends all connections of a device and waits for their requests under way.
+// Remove the device from the registry first, or it comes back.
+func (e *endpoint) kick(id twin.ID) {
+	e.mu.Lock()
+	var kicked []*session
+	if d := e.devices[id]; d != nil {
+		kicked = slices.Clone(d.sessions)
+	}
+	for _, s := range kicked {
+		s.stop(errRemoved)
+	}
+	e.mu.Unlock()
+	for _, s := range kicked {
+		<-s.ended
+	}
+}

@@ -1,0 +1,222 @@
+package hub
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/twinpanel/twinpanel/twin"
+)
+
+// How a connection ends. Those that a client's author or operator has to act
+// on say what to do.
+var (
+	errBye        = errors.New("client disconnected")
+	errGone       = errors.New("connection lost")
+	errSilent     = errors.New("nothing heard for one and a half keep-alive intervals")
+	errSlowPacket = fmt.Errorf("packet not complete within %v", packetTime)
+	errNotReading = fmt.Errorf("client took nothing for %v", writeTime)
+	errTooLarge   = fmt.Errorf("packet longer than %d bytes", maxPacket)
+	errUnexpected = errors.New("packet of a type that a client has no reason to send")
+	errQoS2       = errors.New("publish at QoS 2: use QoS 0 or 1")
+	errRetain     = errors.New("publish with the retain flag: the hub keeps no messages, clear the flag")
+	errOtherTopic = errors.New("publish outside " + twin.Prefix + ": the hub is no broker; --other-topics drop ignores such messages")
+	errOutcome    = errors.New("outcome of a write is unknown, so neither answer would be true")
+)
+
+// A session is one connection of a client, from the first byte to the last.
+//
+// Its goroutine alone uses the fields above stopping. Any goroutine may write
+// and stop.
+type session struct {
+	endpoint *endpoint
+	conn     net.Conn
+	in       packetReader
+
+	device    twin.ID // empty until CONNECT is accepted
+	clientID  string
+	multiple  bool // the device may have several connections
+	keepAlive time.Duration
+	filters   filters
+	requests  int // answered or not
+	dropped   int // publishes without any effect
+
+	pausing bool // before its CONNACK, see takeOverPause; guarded by endpoint.mu
+
+	stopping sync.Once
+	reason   error         // to end, good once stopped is closed
+	stopped  chan struct{} // closed when the session has to end
+	ended    chan struct{} // closed when it has ended
+
+	writing sync.Mutex
+}
+
+func newSession(e *endpoint, conn net.Conn) *session {
+	s := &session{endpoint: e, conn: conn, stopped: make(chan struct{}), ended: make(chan struct{})}
+	s.in.source = s
+	return s
+}
+
+// serve runs the session to its end and logs it.
+func (s *session) serve() {
+	err := s.connect()
+	if err != nil {
+		s.logRefused(err)
+		return
+	}
+	err = s.loop()
+	log := s.endpoint.log.info
+	if isFault(err) {
+		log = s.endpoint.log.warn
+	}
+	log(s.subject(), "device disconnected", "device", s.device, "reason", err, "requests", s.requests, "dropped", s.dropped)
+}
+
+// isFault tells whether a connection ended by somebody's fault, as opposed to
+// what happens to connections on any day.
+func isFault(err error) bool {
+	for _, usual := range []error{errBye, errGone, errSilent, errTakenOver, errRemoved, errClosed} {
+		if errors.Is(err, usual) {
+			return false
+		}
+	}
+	return true
+}
+
+// subject is whom log lines are about.
+func (s *session) subject() string {
+	if s.device != "" {
+		return string(s.device)
+	}
+	return hostOf(s.conn.RemoteAddr())
+}
+
+// loop does what the client asks, packet by packet, until something ends it.
+func (s *session) loop() error {
+	for !s.isStopped() {
+		var by time.Time
+		if s.keepAlive > 0 {
+			by = time.Now().Add(s.keepAlive + s.keepAlive/2) // [MQTT-3.1.2-24]
+		}
+		first, length, err := s.in.header(by)
+		if err != nil {
+			return s.readError(err)
+		}
+		if length > maxPacket {
+			return errTooLarge
+		}
+		body, err := s.in.body(length)
+		if err != nil {
+			return s.readError(err)
+		}
+		if err := s.handle(first, body); err != nil {
+			return err
+		}
+	}
+	return s.reason
+}
+
+// handle does what one packet asks. Every error ends the connection.
+func (s *session) handle(first byte, body []byte) error {
+	flags := first & 0x0f
+	switch first >> 4 {
+	case packetPublish:
+		p, err := decodePublish(flags, body)
+		if err != nil {
+			return err
+		}
+		return s.publish(p)
+	case packetSubscribe:
+		p, err := decodeSubscribe(flags, body)
+		if err != nil {
+			return err
+		}
+		return s.subscribe(p)
+	case packetUnsubscribe:
+		p, err := decodeUnsubscribe(flags, body)
+		if err != nil {
+			return err
+		}
+		return s.unsubscribe(p)
+	case packetPingreq:
+		if err := decodeEmpty(flags, body); err != nil {
+			return err
+		}
+		return s.ping()
+	case packetDisconnect:
+		if err := decodeEmpty(flags, body); err != nil {
+			return err
+		}
+		return errBye
+	}
+	return errUnexpected // a second CONNECT among them [MQTT-3.1.0-2]
+}
+
+// stop makes the session end. A request under way is finished and answered; it
+// has stopTime to get the answer to a client that is slow to read.
+func (s *session) stop(reason error) {
+	s.stopping.Do(func() {
+		s.reason = reason
+		close(s.stopped)
+		s.conn.SetReadDeadline(time.Unix(1, 0)) // long past: wakes the reader
+		time.AfterFunc(stopTime, func() { s.conn.Close() })
+	})
+}
+
+func (s *session) isStopped() bool {
+	select {
+	case <-s.stopped:
+		return true
+	default:
+		return false
+	}
+}
+
+// readBy implements timedReader. Looking at stopped after the deadline is set
+// makes sure that this deadline can't hide the one that stop sets.
+func (s *session) readBy(b []byte, by time.Time) (int, error) {
+	s.conn.SetReadDeadline(by)
+	if s.isStopped() {
+		return 0, s.reason
+	}
+	return s.conn.Read(b)
+}
+
+// readError says in our words why there is nothing more to read.
+func (s *session) readError(err error) error {
+	var malformed *malformedError
+	switch {
+	case s.isStopped():
+		return s.reason
+	case errors.As(err, &malformed):
+		return err
+	case errors.Is(err, os.ErrDeadlineExceeded) && s.in.waiting:
+		return errSilent
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return errSlowPacket
+	case errors.Is(err, io.EOF):
+		return errGone
+	}
+	return fmt.Errorf("%w: %w", errGone, err)
+}
+
+// write sends b in one piece.
+func (s *session) write(b []byte) error {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	s.conn.SetWriteDeadline(time.Now().Add(writeTime))
+	_, err := s.conn.Write(b)
+	switch {
+	case err == nil:
+		return nil
+	case s.isStopped():
+		return s.reason
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return errNotReading
+	}
+	return fmt.Errorf("%w: %w", errGone, err)
+}

@@ -1,0 +1,194 @@
+package hub
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"time"
+
+	"github.com/twinpanel/twinpanel/hub/registry"
+	"github.com/twinpanel/twinpanel/twin"
+)
+
+// TCP's own probes, for clients that switched MQTT's keep-alive off: a peer
+// that vanished is noticed after two minutes.
+var tcpKeepAlive = net.KeepAliveConfig{Enable: true, Idle: time.Minute, Interval: 15 * time.Second, Count: 4}
+
+// registryTime bounds one question to the registry.
+const registryTime = 5 * time.Second
+
+// Why a connection is not accepted, beside the errors of the decoder.
+var (
+	errEmpty       = errors.New("no byte came")
+	errNoConnect   = fmt.Errorf("no complete CONNECT within %v", connectTime)
+	errNotMQTT     = errors.New("first packet is no CONNECT [MQTT-3.1.0-1]")
+	errBigConnect  = fmt.Errorf("CONNECT longer than %d bytes", maxConnectPacket)
+	errNoClientID  = errors.New("no client id for a session that is to be kept [MQTT-3.1.3-8]")
+	errNoIdentity  = errors.New("neither client id nor user name is a device's id: see hub device list")
+	errInsecure    = errors.New("device may not connect without a certificate: see hub device add --allow-insecure")
+	errUnavailable = errors.New("devices cannot be read now")
+)
+
+// credentials are what a client shows of itself at CONNECT. A device's id alone
+// is one, for devices that allow it.
+type credentials struct {
+	clientID string
+	username string
+}
+
+// identify finds the device that the credentials belong to: the one whose id is
+// the client id, else the one whose id is the user name.
+func (e *endpoint) identify(c credentials) (registry.Device, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), registryTime)
+	defer cancel()
+	unknown := errNoIdentity
+	for _, claim := range []string{c.clientID, c.username} {
+		id, err := twin.ParseID(claim)
+		if err != nil {
+			continue
+		}
+		d, err := e.registry.Device(ctx, id)
+		switch {
+		case errors.Is(err, registry.ErrNoDevice):
+			// A part of it is enough to find the mistake, and no use if it is a token.
+			unknown = fmt.Errorf("%w: %.8s… is none", errNoIdentity, id)
+			continue
+		case err != nil:
+			return registry.Device{}, fmt.Errorf("%w: %w", errUnavailable, err)
+		case !d.AllowInsecure:
+			return registry.Device{}, errInsecure
+		}
+		return d, nil
+	}
+	return registry.Device{}, unknown
+}
+
+// connect takes the session through CONNECT and CONNACK. After an error, the
+// client has got the answer that MQTT has for it, if any.
+func (s *session) connect() error {
+	c, err := s.readConnect(time.Now().Add(connectTime))
+	if err != nil {
+		return s.refuse(err)
+	}
+	if c.clientID == "" && !c.cleanSession {
+		return s.refuse(errNoClientID)
+	}
+	d, err := s.endpoint.identify(credentials{c.clientID, c.username})
+	if err != nil {
+		return s.refuse(err)
+	}
+	s.device, s.clientID, s.multiple = d.ID, c.clientID, d.AllowMultipleConnections
+	s.keepAlive = c.keepAlive
+	if tcp := tcpOf(s.conn); tcp != nil {
+		// Every probe costs a device on a mobile network: none where MQTT has its own.
+		probes := net.KeepAliveConfig{Enable: false}
+		if c.keepAlive == 0 {
+			probes = tcpKeepAlive
+		}
+		tcp.SetKeepAliveConfig(probes)
+	}
+	if !s.endpoint.admit(s) {
+		return s.reason
+	}
+	if err := s.write(appendConnack(nil, accepted)); err != nil {
+		return err
+	}
+	s.endpoint.log.info(s.subject(), "device connected", "device", s.device, "remote", s.conn.RemoteAddr())
+	return nil
+}
+
+// readConnect reads the first packet. Anything but a CONNECT is not even waited for.
+func (s *session) readConnect(by time.Time) (connect, error) {
+	first, length, err := s.in.header(by)
+	switch {
+	case err != nil:
+		return connect{}, s.connectError(err)
+	case first>>4 != packetConnect:
+		return connect{}, errNotMQTT
+	case length > maxConnectPacket:
+		return connect{}, errBigConnect
+	}
+	body, err := s.in.body(length)
+	if err != nil {
+		return connect{}, s.connectError(err)
+	}
+	return decodeConnect(first&0x0f, body)
+}
+
+// connectError says in our words why there is no CONNECT.
+func (s *session) connectError(err error) error {
+	switch {
+	case s.isStopped():
+		return s.reason
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return errNoConnect
+	case errors.Is(err, io.EOF) && s.in.waiting:
+		return errEmpty
+	}
+	return s.readError(err)
+}
+
+// refuse answers a CONNECT that failed with err, where MQTT has an answer, and
+// returns the error to log.
+func (s *session) refuse(err error) error {
+	var answer []byte
+	switch {
+	case errors.Is(err, errLevel5):
+		answer = connackLevel5
+	case errors.Is(err, errLevel):
+		answer = appendConnack(nil, refusedLevel)
+	case errors.Is(err, errNoClientID):
+		answer = appendConnack(nil, refusedClientID)
+	case errors.Is(err, errUnavailable):
+		answer = appendConnack(nil, refusedUnavailable)
+	case errors.Is(err, errNoIdentity), errors.Is(err, errInsecure):
+		answer = appendConnack(nil, refusedDevice)
+	default:
+		return err
+	}
+	// A client that is gone already misses nothing.
+	_ = s.write(answer)
+	return err
+}
+
+// logRefused logs why a connection came to nothing. Port checks that send no
+// byte are not worth a line.
+func (s *session) logRefused(err error) {
+	log := s.endpoint.log
+	if s.device != "" { // stopped or gone between CONNECT and CONNACK
+		log.info(s.subject(), "device not connected", "device", s.device, "reason", err)
+		return
+	}
+	if errors.Is(err, errEmpty) {
+		return
+	}
+	write := log.info
+	if errors.Is(err, errUnavailable) {
+		write = log.error
+	}
+	write(s.subject(), "connection refused", "remote", s.conn.RemoteAddr(), "reason", err)
+}
+
+// replaces tells whether s takes over from o, another session of its device:
+// always, unless the device may have several connections. Even then two can't
+// have the same client id [MQTT-3.1.4-2].
+func (s *session) replaces(o *session) bool {
+	return !s.multiple || s.clientID != "" && s.clientID == o.clientID
+}
+
+// tcpOf is the TCP connection below conn, or nil.
+func tcpOf(conn net.Conn) *net.TCPConn {
+	for {
+		switch c := conn.(type) {
+		case *net.TCPConn:
+			return c
+		case interface{ NetConn() net.Conn }: // TLS
+			conn = c.NetConn()
+		default:
+			return nil
+		}
+	}
+}

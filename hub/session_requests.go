@@ -1,0 +1,129 @@
+package hub
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/twinpanel/twinpanel/hub/registry"
+	"github.com/twinpanel/twinpanel/twin"
+)
+
+// maxRequestTopic is in bytes. A request with a good document name needs 180; one
+// with a bad name is answered up to this limit, since topics can't grow for ever.
+const maxRequestTopic = 1024
+
+// publish answers a PUBLISH. One at QoS 1 is acknowledged after what it asks
+// for is done and durable. A client that didn't see the PUBACK and sends it
+// again has it done again: DUP is no reason to think that it was done.
+func (s *session) publish(p publish) error {
+	switch {
+	case p.qos == 2:
+		return errQoS2
+	case p.retain:
+		return errRetain
+	case !bytes.HasPrefix(p.topic, []byte(twin.Prefix)):
+		if s.endpoint.otherTopics != DropOtherTopics {
+			return fmt.Errorf("%w: topic %.64q", errOtherTopic, p.topic)
+		}
+		return s.drop(p)
+	}
+	t, err := twin.ParseTopic(string(p.topic))
+	if err != nil || t.Result != twin.Request || len(p.topic) > maxRequestTopic {
+		return s.drop(p)
+	}
+	return s.request(t, p)
+}
+
+// drop acknowledges a PUBLISH that has no effect.
+func (s *session) drop(p publish) error {
+	s.dropped++
+	if p.qos == 0 {
+		return nil
+	}
+	return s.write(appendPuback(nil, p.id))
+}
+
+// request does a twin request and answers it, in one write with the PUBACK.
+func (s *session) request(t twin.Topic, p publish) error {
+	s.requests++
+	result := twin.Success
+	var payload []byte
+	doc, err := s.do(t, p.payload)
+	if err == nil {
+		payload = doc.Encode()
+	} else {
+		var ok bool
+		if payload, ok = mqttError(s.device, twin.Name(t.Document), err); !ok {
+			if errors.Is(err, registry.ErrNoDevice) {
+				return errRemoved
+			}
+			s.endpoint.log.error(s.subject(), "outcome of a write is unknown", "device", s.device, "document", t.Document, "error", err)
+			return errOutcome
+		}
+		if !isRefusal(err) {
+			s.endpoint.log.error(s.subject(), "request failed", "device", s.device, "document", t.Document, "error", err)
+		}
+		result = twin.Error
+	}
+
+	var out []byte
+	if p.qos > 0 {
+		out = appendPuback(out, p.id)
+	}
+	if topic := t.Response(result).String(); s.filters.match(topic) {
+		out = appendPublish(out, topic, payload)
+	}
+	if len(out) == 0 {
+		return nil
+	}
+	return s.write(out)
+}
+
+// do does a twin request. Of another device's twin it doesn't say whether it exists.
+func (s *session) do(t twin.Topic, payload []byte) (twin.Document, error) {
+	if t.Twin != twin.Me {
+		if id, err := twin.ParseID(t.Twin); err != nil || id != s.device {
+			return twin.Document{}, twin.ErrPermissionDenied
+		}
+	}
+	name, err := twin.ParseName(t.Document)
+	if err != nil {
+		return twin.Document{}, err
+	}
+	return s.endpoint.do(context.Background(), s.device, name, t.Method, payload)
+}
+
+// subscribe answers a SUBSCRIBE: QoS 0 for each filter that can be of use here,
+// failure for the others.
+func (s *session) subscribe(p filterPacket) error {
+	var codes []byte
+	for b := range p.filters {
+		code := byte(subackFailure)
+		if f, ok := parseFilter(b); ok && f.inTwins() && s.filters.add(f) {
+			code = 0
+		}
+		codes = append(codes, code)
+	}
+	return s.write(appendSuback(nil, p.id, codes))
+}
+
+// unsubscribe answers an UNSUBSCRIBE, which is never refused [MQTT-3.10.4-5].
+func (s *session) unsubscribe(p filterPacket) error {
+	for f := range p.filters {
+		s.filters.remove(filter(f))
+	}
+	return s.write(appendUnsuback(nil, p.id))
+}
+
+// ping answers a PINGREQ. It is the moment at which an idle connection learns
+// that its device is no longer registered.
+func (s *session) ping() error {
+	ctx, cancel := context.WithTimeout(context.Background(), registryTime)
+	defer cancel()
+	if _, err := s.endpoint.registry.Device(ctx, s.device); errors.Is(err, registry.ErrNoDevice) {
+		return errRemoved
+	}
+	return s.write(pingresp)
+}
