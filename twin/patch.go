@@ -40,12 +40,13 @@ func appendMerged(b, data, patch []byte) (merged []byte, ok bool) {
 			b = appendMember(b, m)
 			continue
 		}
+		changes.members[i].done = true
 		if b, ok = appendChanged(b, m, changes.members[i].value); !ok {
 			return b, false
 		}
 	}
 	for _, m := range changes.members {
-		if base.find(m.name) >= 0 {
+		if m.done {
 			continue
 		}
 		if b, ok = appendChanged(b, member{quoted: m.quoted}, m.value); !ok {
@@ -125,6 +126,9 @@ func appendDiff(b, from, to []byte) (patch []byte, bad *InvalidError) {
 
 // appendDifference appends what turns an old value, nil if there is none, into member m.
 func appendDifference(b, old []byte, m member) (patch []byte, bad *InvalidError) {
+	if bytes.Equal(old, m.value) {
+		return b, nil
+	}
 	if isObject(old) && isObject(m.value) {
 		start := len(b)
 		b = appendName(b, m)

@@ -18,6 +18,7 @@ type member struct {
 	name   []byte // decoded
 	quoted []byte // the name as written
 	value  []byte
+	done   bool // of a change: it has been applied
 }
 
 // An object is the members of a JSON object in the order of the text.
