@@ -6,6 +6,7 @@ import (
 	"errors"
 	"maps"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -200,10 +201,8 @@ func holdsNull(v any) bool {
 			}
 		}
 	case []any:
-		for _, e := range v {
-			if holdsNull(e) {
-				return true
-			}
+		if slices.ContainsFunc(v, holdsNull) {
+			return true
 		}
 	}
 	return false
