@@ -1,0 +1,289 @@
+// Package hubtest is a hub for tests: it keeps everything in memory, is reached
+// over net.Pipe or loopback, and has the faults that hubs and networks have.
+//
+//	h := hubtest.Start(t)
+//	panel := h.AddDevice("panel")
+//	conn, err := h.Dial(ctx) // speak MQTT as panel.ID
+//	h.MustPut(panel.ID, "desired", `{"alarm_armed":true}`)
+//
+// Dial and HTTPClient go over net.Pipe, so that a hub can live inside a
+// testing/synctest bubble: start it there. MQTT and REST open loopback listeners,
+// on first use.
+//
+// The hub ends with its test.
+package hubtest
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"sync"
+	"syscall"
+	"testing"
+
+	"github.com/twinpanel/twinpanel/hub"
+	"github.com/twinpanel/twinpanel/hub/docstore"
+	"github.com/twinpanel/twinpanel/hub/registry"
+	"github.com/twinpanel/twinpanel/twin"
+)
+
+// BaseURL is what [Hub.HTTPClient] finds the REST API under.
+const BaseURL = "http://hub.test" + restPath
+
+const restPath = "/iot/v1/regions/" + hub.DefaultRegion
+
+// A Hub is a running hub. It is safe for concurrent use, but for methods that fail
+// the test: they belong to the test's goroutine.
+type Hub struct {
+	Token    string            // opens the REST API
+	Registry registry.Registry // devices and tokens
+
+	t      testing.TB
+	config hub.Config
+	faults *faults
+	client *http.Client
+
+	mu        sync.Mutex
+	running   *hub.Hub               // nil while stopped
+	doors     map[side]*pipeListener // of the running hub
+	serving   sync.WaitGroup         // the goroutines of doors
+	links     map[*link]struct{}     // open connections
+	linked    sync.WaitGroup         // their goroutines
+	loopback  map[side]net.Listener  // opened on first use
+	accepting sync.WaitGroup         // their goroutines
+}
+
+// A side is one of the two ways into the hub.
+type side string
+
+const (
+	mqttSide side = "mqtt"
+	restSide side = "rest"
+)
+
+// Start starts a hub with a token and no device. Options change its configuration
+// before that: another store, a logger.
+func Start(t testing.TB, options ...func(*hub.Config)) *Hub {
+	t.Helper()
+	documents, devices := docstore.NewMemory(), registry.NewMemory()
+	devices.DeleteAll = documents.DeleteAll
+	h := &Hub{
+		t:        t,
+		config:   hub.Config{Documents: documents, Registry: devices},
+		faults:   new(faults),
+		links:    make(map[*link]struct{}),
+		loopback: make(map[side]net.Listener),
+	}
+	for _, option := range options {
+		option(&h.config)
+	}
+	h.Registry = h.config.Registry
+	h.client = &http.Client{Transport: &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return h.dial(ctx, restSide) },
+	}}
+	token, secret, err := registry.NewToken("hubtest")
+	if err == nil {
+		err = h.Registry.AddToken(context.Background(), token)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.Token = secret
+	h.Restart()
+	t.Cleanup(h.end)
+	return h
+}
+
+// end leaves no goroutine behind.
+func (h *Hub) end() {
+	h.client.CloseIdleConnections()
+	h.Stop()
+	h.mu.Lock()
+	for _, l := range h.loopback {
+		l.Close()
+	}
+	h.mu.Unlock()
+	h.accepting.Wait()
+	h.linked.Wait()
+}
+
+// Stop ends the hub as if its process were killed: connections break and answers
+// under way are lost. What was written stays for Restart. Until then, connections
+// are refused.
+func (h *Hub) Stop() {
+	h.t.Helper()
+	h.mu.Lock()
+	running := h.running
+	h.running = nil
+	h.mu.Unlock()
+	if running == nil {
+		return
+	}
+	h.CutConnections()
+	if err := running.Close(); err != nil {
+		h.t.Errorf("closing the hub: %v", err)
+	}
+	h.serving.Wait()
+}
+
+// Restart starts the hub again with the same documents, devices and tokens. A
+// running hub is stopped first.
+func (h *Hub) Restart() {
+	h.t.Helper()
+	h.Stop()
+	next, err := hub.New(h.config)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	mqtt, rest := newPipeListener(), newPipeListener()
+	h.serving.Go(func() {
+		if err := next.ServeMQTT(mqtt); err != nil {
+			h.t.Errorf("serving MQTT: %v", err)
+		}
+	})
+	h.serving.Go(func() {
+		if err := next.ServeREST(rest); err != nil {
+			h.t.Errorf("serving REST: %v", err)
+		}
+	})
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.running, h.doors = next, map[side]*pipeListener{mqttSide: mqtt, restSide: rest}
+}
+
+// Dial opens an MQTT connection over net.Pipe. A stopped hub refuses it with
+// ECONNREFUSED.
+func (h *Hub) Dial(ctx context.Context) (net.Conn, error) {
+	return h.dial(ctx, mqttSide)
+}
+
+// HTTPClient reaches the REST API over net.Pipe, at [BaseURL].
+func (h *Hub) HTTPClient() *http.Client { return h.client }
+
+// MQTT is the hub's address on loopback, mqtt://127.0.0.1:PORT. It stays the same
+// when the hub restarts.
+func (h *Hub) MQTT() string { return "mqtt://" + h.listen(mqttSide) }
+
+// REST is the base URL of the REST API on loopback, as the specification's IOT_API.
+// It stays the same when the hub restarts.
+func (h *Hub) REST() string { return "http://" + h.listen(restSide) + restPath }
+
+// AddDevice adds a device that may connect with its id alone.
+func (h *Hub) AddDevice(name string) registry.Device {
+	h.t.Helper()
+	d, err := registry.NewDevice(name)
+	if err == nil {
+		d.AllowInsecure = true
+		err = h.Registry.AddDevice(context.Background(), d)
+	}
+	if err != nil {
+		h.t.Fatalf("adding device %s: %v", name, err)
+	}
+	return d
+}
+
+// Do is [hub.Hub.Do], past all faults, also of a stopped hub.
+func (h *Hub) Do(id twin.ID, name twin.Name, m twin.Method, payload string) (twin.Document, error) {
+	direct, err := hub.New(h.config)
+	if err != nil {
+		return twin.Document{}, err
+	}
+	defer direct.Close()
+	return direct.Do(context.Background(), id, name, m, []byte(payload))
+}
+
+// MustGet reads a document; the test fails if it is not there.
+func (h *Hub) MustGet(id twin.ID, name twin.Name) twin.Document {
+	h.t.Helper()
+	return h.must(id, name, twin.Get, "")
+}
+
+// MustPut writes data, a JSON object, as a document.
+func (h *Hub) MustPut(id twin.ID, name twin.Name, data string) twin.Document {
+	h.t.Helper()
+	return h.must(id, name, twin.Put, `{"data":`+data+`}`)
+}
+
+// MustPatch merges data, a JSON object, into a document.
+func (h *Hub) MustPatch(id twin.ID, name twin.Name, data string) twin.Document {
+	h.t.Helper()
+	return h.must(id, name, twin.Patch, `{"data":`+data+`}`)
+}
+
+func (h *Hub) must(id twin.ID, name twin.Name, m twin.Method, payload string) twin.Document {
+	h.t.Helper()
+	doc, err := h.Do(id, name, m, payload)
+	if err != nil {
+		h.t.Fatalf("%s of document %s: %v", m, name, err)
+	}
+	return doc
+}
+
+// dial opens a connection to whichever hub runs now.
+func (h *Hub) dial(ctx context.Context, s side) (net.Conn, error) {
+	client, outer := net.Pipe()
+	if err := h.join(ctx, outer, s); err != nil {
+		client.Close()
+		return nil, &net.OpError{Op: "dial", Net: "pipe", Err: err}
+	}
+	return client, nil
+}
+
+// join puts a link between a client's connection and the running hub.
+func (h *Hub) join(ctx context.Context, outer net.Conn, s side) error {
+	h.mu.Lock()
+	running, door := h.running != nil, h.doors[s]
+	h.mu.Unlock()
+	if !running {
+		outer.Close()
+		return syscall.ECONNREFUSED
+	}
+	inner, err := door.dial(ctx)
+	if err != nil {
+		outer.Close()
+		return err
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	l := newLink(outer, inner, h.faults, s == mqttSide)
+	if h.running == nil {
+		// Stopped meanwhile: this connection has missed the cut.
+		l.cut()
+		return syscall.ECONNREFUSED
+	}
+	h.links[l] = struct{}{}
+	h.linked.Go(func() {
+		l.run()
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		delete(h.links, l)
+	})
+	return nil
+}
+
+// listen opens a loopback listener the first time and returns its address.
+func (h *Hub) listen(s side) string {
+	h.t.Helper()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if l, ok := h.loopback[s]; ok {
+		return l.Addr().String()
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	h.loopback[s] = l
+	h.accepting.Go(func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			// A stopped hub's connections end at once: the address stays taken, so
+			// that nobody else gets it before the restart.
+			_ = h.join(context.Background(), conn, s)
+		}
+	})
+	return l.Addr().String()
+}
