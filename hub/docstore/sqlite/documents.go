@@ -1,0 +1,106 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+
+	"github.com/twinpanel/twinpanel/hub/docstore"
+	"github.com/twinpanel/twinpanel/twin"
+)
+
+const selectDocument = "SELECT version, data FROM documents WHERE twin = ? AND name = ?"
+
+// Get implements [docstore.Store].
+func (db *DB) Get(ctx context.Context, key docstore.Key) (docstore.Document, error) {
+	var doc docstore.Document
+	err := db.getDocument.QueryRowContext(ctx, string(key.Twin), string(key.Name)).Scan(&doc.Version, &doc.Data)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return docstore.Document{}, twin.ErrDocumentNotFound
+	case err != nil:
+		return docstore.Document{}, db.readError("a document", err)
+	}
+	return doc, nil
+}
+
+// Put implements [docstore.Store].
+func (db *DB) Put(ctx context.Context, key docstore.Key, cond docstore.If, data []byte) (uint32, error) {
+	// A copy, since the writer may still read it when ctx has ended and Put has
+	// returned; never nil, which would be NULL.
+	data = append(make([]byte, 0, len(data)), data...)
+	var version uint32
+	err := db.write(ctx, func(tx *tx) error {
+		actual := tx.version(key)
+		next, err := cond.Next(actual)
+		if err != nil {
+			return err
+		}
+		if actual == 0 {
+			if tx.full(key.Twin) {
+				return twin.ErrTooManyDocuments
+			}
+			tx.exec("INSERT INTO documents (twin, name, version, data) VALUES (?, ?, ?, ?)",
+				string(key.Twin), string(key.Name), int64(next), data)
+		} else {
+			tx.exec("UPDATE documents SET version = ?, data = ? WHERE twin = ? AND name = ?",
+				int64(next), data, string(key.Twin), string(key.Name))
+		}
+		version = next
+		return nil
+	})
+	if err != nil {
+		return 0, err
+	}
+	return version, nil
+}
+
+// Delete implements [docstore.Store].
+func (db *DB) Delete(ctx context.Context, key docstore.Key, cond docstore.If) error {
+	return db.write(ctx, func(tx *tx) error {
+		actual := tx.version(key)
+		if actual == 0 {
+			return twin.ErrDocumentNotFound
+		}
+		if err := cond.Check(actual); err != nil {
+			return err
+		}
+		tx.exec("DELETE FROM documents WHERE twin = ? AND name = ?", string(key.Twin), string(key.Name))
+		return nil
+	})
+}
+
+// DeleteAll implements [docstore.Store].
+func (db *DB) DeleteAll(ctx context.Context, id twin.ID) error {
+	return db.write(ctx, func(tx *tx) error {
+		tx.deleteAll(id)
+		return nil
+	})
+}
+
+// List implements [docstore.Store].
+func (db *DB) List(ctx context.Context, id twin.ID) ([]twin.Name, error) {
+	const query = "SELECT name FROM documents WHERE twin = ? ORDER BY name"
+	return list(ctx, db.Registry, "document names", query, func(row scanner) (name twin.Name, err error) {
+		err = row.Scan(&name)
+		return name, err
+	}, string(id))
+}
+
+// version is what the document has, 0 if there is none.
+func (t *tx) version(key docstore.Key) (version uint32) {
+	t.row("SELECT version FROM documents WHERE twin = ? AND name = ?",
+		[]any{string(key.Twin), string(key.Name)}, &version)
+	return version
+}
+
+// full says whether a twin takes no further document.
+func (t *tx) full(id twin.ID) bool {
+	var n int
+	t.row("SELECT count(*) FROM documents WHERE twin = ?", []any{string(id)}, &n)
+	return n >= twin.MaxDocuments
+}
+
+func (t *tx) deleteAll(id twin.ID) {
+	t.exec("DELETE FROM documents WHERE twin = ?", string(id))
+}

@@ -1,0 +1,98 @@
+package sqlite
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+)
+
+// An Error is a reason why a data folder cannot be opened, with what a person can do.
+type Error struct {
+	Err  error
+	hint string
+}
+
+func (e *Error) Error() string { return e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+// Hint is the next step.
+func (e *Error) Hint() string { return e.hint }
+
+func noData(dir string) error {
+	return &Error{
+		Err:  fmt.Errorf("there is no hub's data in %s", dir),
+		hint: "check --data; a hub creates the folder when it starts",
+	}
+}
+
+func notWritable(dir string, err error) error {
+	return &Error{
+		Err:  fmt.Errorf("data folder %s cannot be written: %w", dir, err),
+		hint: "give the folder to the user who runs this, or choose another one with --data",
+	}
+}
+
+// prepareFolder makes sure that there is a folder, which only its owner can enter if it is new.
+func prepareFolder(dir string, o Options) error {
+	if dir == "" {
+		return &Error{Err: errors.New("no data folder is named"), hint: "name one with --data"}
+	}
+	info, err := os.Stat(dir)
+	switch {
+	case err == nil && !info.IsDir():
+		return &Error{Err: fmt.Errorf("%s is not a folder", dir), hint: "name a folder with --data"}
+	case err == nil:
+		return nil
+	case !errors.Is(err, fs.ErrNotExist):
+		return notWritable(dir, err)
+	case o.MustExist:
+		return noData(dir)
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return notWritable(dir, err)
+	}
+	return nil
+}
+
+// errLocked is what tryLock finds when another process has the lock.
+var errLocked = errors.New("locked")
+
+// lockFolder keeps other hubs out until the file is closed or the process ends, however it ends.
+func lockFolder(dir string) (*os.File, error) {
+	f, err := os.OpenFile(filepath.Join(dir, lockFile), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, notWritable(dir, err)
+	}
+	if err := tryLock(f); err != nil {
+		if errors.Is(err, errLocked) {
+			err = &Error{
+				Err:  fmt.Errorf("data folder %s is in use by another hub", dir),
+				hint: "stop that hub, or give this one a folder of its own with --data",
+			}
+		} else {
+			err = fmt.Errorf("locking data folder %s: %w", dir, err)
+		}
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+// syncFolder makes new names in a folder durable.
+func syncFolder(dir string) error {
+	if runtime.GOOS == "windows" {
+		return nil // a folder cannot be synced there; NTFS journals its names
+	}
+	f, err := os.Open(dir)
+	if err != nil {
+		return fmt.Errorf("syncing data folder: %w", err)
+	}
+	if err := errors.Join(f.Sync(), f.Close()); err != nil {
+		return fmt.Errorf("syncing data folder: %w", err)
+	}
+	return nil
+}

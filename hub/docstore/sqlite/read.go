@@ -1,0 +1,40 @@
+package sqlite
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/twinpanel/twinpanel/hub/docstore"
+)
+
+// A scanner is a row of a result.
+type scanner interface{ Scan(dest ...any) error }
+
+// list reads all rows of a query. What it lists goes into its errors.
+func list[T any](ctx context.Context, r *Registry, what, query string, scan func(scanner) (T, error), args ...any) ([]T, error) {
+	rows, err := r.reads.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, r.readError(what, err)
+	}
+	defer rows.Close()
+	all := []T{}
+	for rows.Next() {
+		one, err := scan(rows)
+		if err != nil {
+			return nil, r.readError(what, err)
+		}
+		all = append(all, one)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, r.readError(what, err)
+	}
+	return all, nil
+}
+
+// readError says what a read failed with.
+func (r *Registry) readError(what string, err error) error {
+	if r.closed.Load() {
+		return docstore.ErrClosed
+	}
+	return fmt.Errorf("reading %s: %w", what, err)
+}

@@ -1,0 +1,175 @@
+package sqlite
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	driver "modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+// The header of the database file says whose it is and which format it has.
+const (
+	applicationID = 0x54776e50 // "TwnP"; PRAGMA application_id
+	format        = 1          // PRAGMA user_version
+)
+
+// schema is format 1 of hub.db, a SQLite database in WAL mode.
+//
+//	documents  one row per document of a twin
+//	  twin     the twin's id: a UUID in lower case with dashes
+//	  name     the document's name
+//	  version  1 to 4294967295
+//	  data     the JSON as it was written, digit by digit
+//	devices    one row per device
+//	  id       the same as its twin's id; documents need no device
+//	  created  microseconds since 1970, UTC
+//	tokens     one row per token of the REST API
+//	  hash     SHA-256 of the secret, which itself is nowhere
+//	  created  microseconds since 1970, UTC
+//
+// Everything here is to be kept and trusted; nothing can be computed again.
+// Text is compared byte by byte (BINARY, SQLite's default).
+const schema = `
+CREATE TABLE documents (
+	twin    TEXT    NOT NULL,
+	name    TEXT    NOT NULL,
+	version INTEGER NOT NULL CHECK (version BETWEEN 1 AND 4294967295),
+	data    BLOB    NOT NULL,
+	UNIQUE (twin, name)
+) STRICT;
+CREATE TABLE devices (
+	id                         TEXT    NOT NULL PRIMARY KEY,
+	name                       TEXT    NOT NULL UNIQUE,
+	allow_insecure             INTEGER NOT NULL CHECK (allow_insecure IN (0, 1)),
+	allow_multiple_connections INTEGER NOT NULL CHECK (allow_multiple_connections IN (0, 1)),
+	created                    INTEGER NOT NULL
+) STRICT;
+CREATE TABLE tokens (
+	name    TEXT    NOT NULL PRIMARY KEY,
+	hash    BLOB    NOT NULL UNIQUE CHECK (length(hash) = 32),
+	created INTEGER NOT NULL
+) STRICT;
+`
+
+// maxChecked is the largest database, in bytes, of which every page is checked when a hub
+// starts: about a second on a small computer. In a larger one a broken page shows when
+// it is read.
+const maxChecked = 64 << 20
+
+// prepareDatabase makes sure that there is a database file. A new one gets its
+// name when it is complete, so that an empty file is never one of ours, and
+// loses against a process that was faster.
+func prepareDatabase(path string, o Options) (err error) {
+	info, err := os.Stat(path)
+	switch {
+	case err == nil && info.Size() == 0:
+		return &Error{
+			Err:  fmt.Errorf("%s is empty: what it held is lost", path),
+			hint: "put a backup in its place, or remove it to start with an empty hub",
+		}
+	case !errors.Is(err, fs.ErrNotExist):
+		return err
+	case o.MustExist:
+		return noData(filepath.Dir(path))
+	}
+	tmp, err := os.CreateTemp(filepath.Dir(path), databaseFile+".new-*") // mode 0600, which -wal and -shm take over
+	if err != nil {
+		return notWritable(filepath.Dir(path), err)
+	}
+	defer func() { err = errors.Join(err, os.Remove(tmp.Name())) }()
+	if err := tmp.Close(); err != nil {
+		return err
+	}
+	if err := create(tmp.Name()); err != nil {
+		return fmt.Errorf("creating %s: %w", path, err)
+	}
+	if err := os.Link(tmp.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("creating %s: %w", path, err)
+	}
+	return syncFolder(filepath.Dir(path))
+}
+
+// create fills an empty file.
+func create(path string) (err error) {
+	db, err := connect(path, 1, "synchronous(FULL)")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	for _, query := range []string{
+		"PRAGMA journal_mode = WAL",
+		fmt.Sprintf("BEGIN; PRAGMA application_id = %d; PRAGMA user_version = %d; %s COMMIT", applicationID, format, schema),
+	} {
+		if _, err := db.Exec(query); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkFormat refuses what is not a database of this format.
+func checkFormat(t *tx) error {
+	var id, version int64
+	t.row("PRAGMA application_id", nil, &id)
+	t.row("PRAGMA user_version", nil, &version)
+	switch {
+	case t.err != nil:
+		return t.err
+	case id != applicationID:
+		return &Error{
+			Err:  errors.New("it is a SQLite database, but not a hub's"),
+			hint: "choose another folder with --data; nothing was changed in this one",
+		}
+	case version > format:
+		return &Error{
+			Err:  fmt.Errorf("it was written by a newer hub (format %d, this hub knows %d)", version, format),
+			hint: "run the newer hub again, or put a backup that this version made in its place",
+		}
+	case version != format:
+		return fmt.Errorf("it has format %d, which no hub ever wrote", version)
+	}
+	t.exec("PRAGMA journal_mode = WAL") // a restored backup may have another
+	return t.err
+}
+
+// checkPages looks for broken pages in a database of up to maxChecked bytes.
+func checkPages(t *tx) error {
+	var pages, size int64
+	t.row("PRAGMA page_count", nil, &pages)
+	t.row("PRAGMA page_size", nil, &size)
+	if t.err != nil || pages*size > maxChecked {
+		return t.err
+	}
+	var result string
+	t.row("PRAGMA quick_check(1)", nil, &result)
+	if t.err == nil && result != "ok" {
+		return corrupt(errors.New(result))
+	}
+	return t.err
+}
+
+// explain says which file could not be opened and, where it is known, what to do.
+func explain(path string, err error) error {
+	if e, ok := errors.AsType[*driver.Error](err); ok {
+		switch e.Code() & 0xff {
+		case sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT:
+			err = corrupt(err)
+		case sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM:
+			err = notWritable(filepath.Dir(path), err)
+		case sqlite3.SQLITE_BUSY:
+			err = &Error{Err: err, hint: "another program has locked the database: end it and try again"}
+		}
+	}
+	return fmt.Errorf("opening %s: %w", path, err)
+}
+
+func corrupt(err error) error {
+	return &Error{
+		Err:  fmt.Errorf("it is damaged: %w", err),
+		hint: "put a backup in its place; nothing was changed in this one",
+	}
+}

@@ -1,0 +1,210 @@
+// Package sqlite keeps documents, devices and tokens of one hub in one SQLite
+// database, without cgo.
+//
+// What it promises: a write that was answered is on the disk (WAL with
+// synchronous=FULL), versions never skip, and a condition is checked in the
+// very transaction that writes. Writes are committed in groups, so that a slow
+// disk limits the groups and not the writes.
+//
+// Caveats: the data folder must be on a local file system with hard links (WAL
+// shares memory between processes). A write of a few bytes puts several
+// kilobytes on the disk, which wears out SD cards. Nothing else in the process
+// may open the database file, not even to read it: closing it would drop the
+// locks that SQLite holds.
+package sqlite
+
+import (
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+
+	_ "modernc.org/sqlite" // the database driver
+
+	"github.com/twinpanel/twinpanel/hub/docstore"
+	"github.com/twinpanel/twinpanel/hub/docstore/internal/groupcommit"
+	"github.com/twinpanel/twinpanel/hub/registry"
+)
+
+// Names and limits of a data folder.
+const (
+	databaseFile = "hub.db" // beside it hub.db-wal and hub.db-shm while it is open
+	lockFile     = "lock"
+
+	readConnections = 4        // reads at the same time
+	busyTimeout     = 10_000   // ms that a write waits for the write of another process
+	checkpointPages = 8000     // of 4 KiB in the WAL before they are copied into the database
+	walSizeLimit    = 64 << 20 // bytes that the WAL's file keeps after that
+)
+
+// Options of [Open] and [OpenRegistry]. The zero value suits a hub.
+type Options struct {
+	// MustExist refuses a folder that holds no hub's data, instead of starting an
+	// empty database there: for commands that look at what is there.
+	MustExist bool
+}
+
+// DB is a hub's data folder, opened by the hub: a [docstore.Store] and a
+// [registry.Registry] on one database.
+//
+// After a commit that failed, nobody can know what the disk holds. All writes
+// are then refused until the folder has been closed and opened again; reads go on.
+type DB struct {
+	*Registry
+	lock *os.File
+}
+
+var (
+	_ docstore.Store    = (*DB)(nil)
+	_ registry.Registry = (*DB)(nil)
+)
+
+// Open opens the data folder for a hub and creates it if need be. Only one hub
+// at a time can have it. Errors that a person can do something about have a
+// method Hint() string.
+func Open(dir string, o Options) (*DB, error) {
+	if err := prepareFolder(dir, o); err != nil {
+		return nil, err
+	}
+	lock, err := lockFolder(dir)
+	if err != nil {
+		return nil, err
+	}
+	r, err := open(dir, o, checkPages)
+	if err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
+	return &DB{r, lock}, nil
+}
+
+// Close waits for the writes under way, then lets the next hub have the folder.
+func (db *DB) Close() error {
+	err := db.Registry.Close()
+	if e := db.lock.Close(); !errors.Is(e, os.ErrClosed) { // closing twice is no error
+		err = errors.Join(err, e)
+	}
+	return err
+}
+
+// Registry is the part of a data folder that commands change while a hub runs
+// on it: devices and tokens. Removing a device removes its documents in the
+// same transaction.
+type Registry struct {
+	reads  *sql.DB // readConnections, query_only
+	writes *sql.DB // one connection, which tx holds
+	tx     *tx
+	writer *groupcommit.Writer[*write]
+	closed atomic.Bool
+
+	getDocument, getDevice, getToken *sql.Stmt
+}
+
+var _ registry.Registry = (*Registry)(nil)
+
+// OpenRegistry opens the data folder beside a hub that may be running on it.
+// Its errors are those of [Open].
+func OpenRegistry(dir string, o Options) (*Registry, error) {
+	if err := prepareFolder(dir, o); err != nil {
+		return nil, err
+	}
+	return open(dir, o)
+}
+
+// open opens the database of an existing folder, or creates it there.
+// More checks than that it is a hub's database come from the caller.
+func open(dir string, o Options, checks ...func(*tx) error) (*Registry, error) {
+	path, err := filepath.Abs(filepath.Join(dir, databaseFile))
+	if err != nil {
+		return nil, fmt.Errorf("opening data folder: %w", err)
+	}
+	if err := prepareDatabase(path, o); err != nil {
+		return nil, err
+	}
+	r := new(Registry)
+	if err := r.open(path, checks); err != nil {
+		return nil, errors.Join(explain(path, err), r.Close())
+	}
+	return r, nil
+}
+
+func (r *Registry) open(path string, checks []func(*tx) error) error {
+	var err error
+	if r.writes, err = connect(path, 1,
+		"synchronous(FULL)",
+		fmt.Sprintf("wal_autocheckpoint(%d)", checkpointPages),
+		fmt.Sprintf("journal_size_limit(%d)", walSizeLimit)); err != nil {
+		return err
+	}
+	if r.tx, err = newTx(r.writes); err != nil {
+		return err
+	}
+	for _, check := range append([]func(*tx) error{checkFormat}, checks...) {
+		if err := check(r.tx); err != nil {
+			return err
+		}
+	}
+	if r.reads, err = connect(path, readConnections, "query_only(1)"); err != nil {
+		return err
+	}
+	for _, s := range []struct {
+		stmt  **sql.Stmt
+		query string
+	}{
+		{&r.getDocument, selectDocument},
+		{&r.getDevice, selectDevice + " WHERE id = ?"},
+		{&r.getToken, selectToken + " WHERE hash = ?"},
+	} {
+		if *s.stmt, err = r.reads.Prepare(s.query); err != nil {
+			return err
+		}
+	}
+	r.writer = groupcommit.New(r.tx.commitBatch)
+	return nil
+}
+
+// connect makes a pool of n connections to an existing database file. They
+// are opened when they are needed and then kept.
+func connect(path string, n int, pragmas ...string) (*sql.DB, error) {
+	query := url.Values{
+		"mode":    {"rw"}, // a file that vanished must not come back empty
+		"_pragma": append([]string{fmt.Sprintf("busy_timeout(%d)", busyTimeout)}, pragmas...),
+	}
+	slashed := filepath.ToSlash(path)
+	if !strings.HasPrefix(slashed, "/") { // C:/… on Windows
+		slashed = "/" + slashed
+	}
+	dsn := url.URL{Scheme: "file", Path: slashed, RawQuery: query.Encode()}
+	db, err := sql.Open("sqlite", dsn.String())
+	if err != nil {
+		return nil, err
+	}
+	db.SetMaxOpenConns(n)
+	db.SetMaxIdleConns(n)
+	return db, nil
+}
+
+// Close waits for the writes under way. Calls after it fail with [docstore.ErrClosed].
+func (r *Registry) Close() error {
+	if r.closed.Swap(true) {
+		return nil
+	}
+	if r.writer != nil {
+		r.writer.Close()
+	}
+	// The last connection to close copies the WAL into the database: the one that writes.
+	var errs []error
+	if r.reads != nil {
+		errs = append(errs, r.reads.Close())
+	}
+	if r.tx != nil {
+		errs = append(errs, r.tx.close())
+	}
+	if r.writes != nil {
+		errs = append(errs, r.writes.Close())
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,68 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+
+	"github.com/twinpanel/twinpanel/hub/registry"
+)
+
+const selectToken = "SELECT name, hash, created FROM tokens"
+
+// scanToken reads a row of selectToken.
+func scanToken(row scanner) (registry.Token, error) {
+	var t registry.Token
+	var hash []byte
+	var created int64
+	err := row.Scan(&t.Name, &hash, &created)
+	copy(t.Hash[:], hash) // the schema has checked the length
+	t.Created = time.UnixMicro(created).UTC()
+	return t, err
+}
+
+// TokenByHash implements [registry.Registry].
+func (r *Registry) TokenByHash(ctx context.Context, hash [32]byte) (registry.Token, error) {
+	t, err := scanToken(r.getToken.QueryRowContext(ctx, hash[:]))
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return registry.Token{}, registry.ErrNoToken
+	case err != nil:
+		return registry.Token{}, r.readError("a token", err)
+	}
+	return t, nil
+}
+
+// AddToken implements [registry.Registry].
+func (r *Registry) AddToken(ctx context.Context, t registry.Token) error {
+	if err := registry.CheckName(t.Name); err != nil {
+		return err
+	}
+	return r.write(ctx, func(tx *tx) error {
+		switch {
+		case tx.exists("SELECT 1 FROM tokens WHERE name = ?", t.Name):
+			return registry.ErrNameTaken
+		case tx.exists("SELECT 1 FROM tokens WHERE hash = ?", t.Hash[:]):
+			return registry.ErrSecretTaken
+		}
+		tx.exec("INSERT INTO tokens (name, hash, created) VALUES (?, ?, ?)", t.Name, t.Hash[:], t.Created.UnixMicro())
+		return nil
+	})
+}
+
+// RemoveToken implements [registry.Registry].
+func (r *Registry) RemoveToken(ctx context.Context, name string) error {
+	return r.write(ctx, func(tx *tx) error {
+		if !tx.exists("SELECT 1 FROM tokens WHERE name = ?", name) {
+			return registry.ErrNoToken
+		}
+		tx.exec("DELETE FROM tokens WHERE name = ?", name)
+		return nil
+	})
+}
+
+// Tokens implements [registry.Registry].
+func (r *Registry) Tokens(ctx context.Context) ([]registry.Token, error) {
+	return list(ctx, r, "tokens", selectToken+" ORDER BY name", scanToken)
+}

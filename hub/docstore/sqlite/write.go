@@ -1,0 +1,117 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"github.com/twinpanel/twinpanel/hub/docstore"
+)
+
+// A write is one operation of a batch. Its statements run inside the batch's
+// transaction. It decides before its first change whether it is refused, so that
+// a refusal leaves nothing behind and disturbs no other operation.
+type write struct {
+	apply   func(*tx) error
+	refused error
+}
+
+// write hands an operation to the writer and waits until it is durable.
+func (r *Registry) write(ctx context.Context, apply func(*tx) error) error {
+	w := &write{apply: apply}
+	if err := r.writer.Do(ctx, w); err != nil {
+		return err
+	}
+	return w.refused
+}
+
+// A tx is the connection that writes, and the transaction on it. The first
+// statement that fails leaves its error in err; those after it do nothing.
+type tx struct {
+	conn     *sql.Conn
+	prepared map[string]*sql.Stmt
+	err      error
+}
+
+func newTx(db *sql.DB) (*tx, error) {
+	conn, err := db.Conn(context.Background())
+	if err != nil {
+		return nil, err
+	}
+	return &tx{conn: conn, prepared: make(map[string]*sql.Stmt)}, nil
+}
+
+func (t *tx) close() error { return t.conn.Close() }
+
+// commitBatch applies the operations in one transaction, for a [groupcommit.Writer].
+func (t *tx) commitBatch(batch []*write) error {
+	t.err = nil
+	t.exec("BEGIN IMMEDIATE") // takes the lock first: what is read then cannot change before it is written
+	for _, w := range batch {
+		w.refused = w.apply(t)
+	}
+	if t.err != nil {
+		err := t.err
+		t.rollback()
+		return fmt.Errorf("writing to the database: %w", err)
+	}
+	t.exec("COMMIT")
+	if t.err != nil {
+		err := t.err
+		t.rollback()
+		return &docstore.OutcomeError{Err: fmt.Errorf("committing: %w", err)}
+	}
+	return nil
+}
+
+// rollback ends a transaction that failed. SQLite may have ended it by itself,
+// which makes ROLLBACK fail; if it is still open, the next BEGIN says so.
+func (t *tx) rollback() {
+	t.err = nil
+	t.exec("ROLLBACK")
+}
+
+func (t *tx) exec(query string, args ...any) {
+	stmt := t.stmt(query)
+	if stmt == nil {
+		return
+	}
+	_, t.err = stmt.Exec(args...)
+}
+
+// row scans the first row of a query into dest and says whether there is one.
+func (t *tx) row(query string, args []any, dest ...any) bool {
+	stmt := t.stmt(query)
+	if stmt == nil {
+		return false
+	}
+	err := stmt.QueryRow(args...).Scan(dest...)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false
+	}
+	t.err = err
+	return err == nil
+}
+
+// exists says whether a query has a row.
+func (t *tx) exists(query string, args ...any) bool {
+	var found bool
+	return t.row("SELECT EXISTS ("+query+")", args, &found) && found
+}
+
+// stmt prepares a query once. It is nil after an error.
+func (t *tx) stmt(query string) *sql.Stmt {
+	if t.err != nil {
+		return nil
+	}
+	stmt, ok := t.prepared[query]
+	if !ok {
+		stmt, t.err = t.conn.PrepareContext(context.Background(), query)
+		if t.err != nil {
+			return nil
+		}
+		t.prepared[query] = stmt
+	}
+	return stmt
+}

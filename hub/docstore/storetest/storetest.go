@@ -1,0 +1,415 @@
+// Package storetest is the contract of [docstore.Store] as tests: every store
+// of the project passes them.
+package storetest
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/twinpanel/twinpanel/hub/docstore"
+	"github.com/twinpanel/twinpanel/twin"
+)
+
+// Two twins that the tests use.
+const (
+	Panel twin.ID = "0b6e2b2e-7a4b-4c39-9d5e-2f6b5c1a9e01"
+	Other twin.ID = "0b6e2b2e-7a4b-4c39-9d5e-2f6b5c1a9e02"
+)
+
+// Run tests the stores that open returns, each of them new and empty. The
+// tests close them.
+func Run(t *testing.T, open func(t *testing.T) docstore.Store) {
+	for _, test := range []struct {
+		name string
+		run  func(*testing.T, docstore.Store)
+	}{
+		{"PutConditions", testPutConditions},
+		{"DeleteConditions", testDeleteConditions},
+		{"RefusedWriteChangesNothing", testRefusedWriteChangesNothing},
+		{"MissingDocument", testMissingDocument},
+		{"VersionStartsAgainAfterDelete", testVersionStartsAgainAfterDelete},
+		{"KeepsBytes", testKeepsBytes},
+		{"PutKeepsNoReference", testPutKeepsNoReference},
+		{"ListIsInByteOrder", testListIsInByteOrder},
+		{"TwinsAreApart", testTwinsAreApart},
+		{"TooManyDocuments", testTooManyDocuments},
+		{"EndedContext", testEndedContext},
+		{"Closed", testClosed},
+		{"WritersTakeTurns", testWritersTakeTurns},
+		{"OneWinsAVersion", testOneWinsAVersion},
+		{"ReadersSeeWholeDocuments", testReadersSeeWholeDocuments},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := open(t)
+			test.run(t, s)
+			if err := s.Close(); err != nil {
+				t.Errorf("Close: %v", err)
+			}
+		})
+	}
+}
+
+func key(name twin.Name) docstore.Key { return docstore.Key{Twin: Panel, Name: name} }
+
+// put writes a document that must be accepted.
+func put(t *testing.T, s docstore.Store, k docstore.Key, data string) uint32 {
+	t.Helper()
+	version, err := s.Put(t.Context(), k, docstore.Any, []byte(data))
+	if err != nil {
+		t.Fatalf("Put(%v): %v", k, err)
+	}
+	return version
+}
+
+// putTimes writes a document n times, so that it has version n.
+func putTimes(t *testing.T, s docstore.Store, k docstore.Key, n int) {
+	t.Helper()
+	for range n {
+		put(t, s, k, "{}")
+	}
+}
+
+func check(t *testing.T, s docstore.Store, k docstore.Key, version uint32, data string) {
+	t.Helper()
+	doc, err := s.Get(t.Context(), k)
+	if err != nil || doc.Version != version || string(doc.Data) != data {
+		t.Errorf("Get(%v) = %d %.40q, %v; want %d %.40q", k, doc.Version, doc.Data, err, version, data)
+	}
+}
+
+func checkMissing(t *testing.T, s docstore.Store, k docstore.Key) {
+	t.Helper()
+	if doc, err := s.Get(t.Context(), k); !errors.Is(err, twin.ErrDocumentNotFound) {
+		t.Errorf("Get(%v) = %d %.40q, %v; want %v", k, doc.Version, doc.Data, err, twin.ErrDocumentNotFound)
+	}
+}
+
+// conditions are what a write can ask for, and what it meets.
+var conditions = []struct {
+	name     string
+	cond     docstore.If
+	there    int // versions written before; 0 = no document
+	mismatch *twin.VersionError
+}{
+	{"an older version", 2, 3, &twin.VersionError{Expected: 2, Actual: 3}},
+	{"a newer version", 4, 3, &twin.VersionError{Expected: 4, Actual: 3}},
+	{"the highest version", twin.MaxVersion, 3, &twin.VersionError{Expected: twin.MaxVersion, Actual: 3}},
+	{"a version of nothing", 1, 0, &twin.VersionError{Expected: 1, Actual: 0}},
+	{"absent but there", docstore.Absent, 1, &twin.VersionError{Expected: 0, Actual: 1}},
+	{"absent", docstore.Absent, 0, nil},
+	{"any, nothing there", docstore.Any, 0, nil},
+	{"any", docstore.Any, 3, nil},
+	{"the version", 3, 3, nil},
+}
+
+func checkMismatch(t *testing.T, what string, err error, want *twin.VersionError) {
+	t.Helper()
+	got, ok := errors.AsType[*twin.VersionError](err)
+	if !ok || *got != *want {
+		t.Errorf("%s: %v (%+v), want a mismatch %+v", what, err, got, *want)
+	}
+}
+
+func testPutConditions(t *testing.T, s docstore.Store) {
+	for i, c := range conditions {
+		k := key(twin.Name(fmt.Sprint("document-", i)))
+		putTimes(t, s, k, c.there)
+		version, err := s.Put(t.Context(), k, c.cond, []byte(`{"new":1}`))
+		switch {
+		case c.mismatch != nil:
+			checkMismatch(t, c.name, err, c.mismatch)
+		case err != nil || int(version) != c.there+1:
+			t.Errorf("%s: version %d, %v; want %d", c.name, version, err, c.there+1)
+		default:
+			check(t, s, k, version, `{"new":1}`)
+		}
+	}
+}
+
+func testDeleteConditions(t *testing.T, s docstore.Store) {
+	for i, c := range conditions {
+		k := key(twin.Name(fmt.Sprint("document-", i)))
+		putTimes(t, s, k, c.there)
+		err := s.Delete(t.Context(), k, c.cond)
+		switch {
+		case c.there == 0:
+			if !errors.Is(err, twin.ErrDocumentNotFound) {
+				t.Errorf("%s: %v, want %v", c.name, err, twin.ErrDocumentNotFound)
+			}
+		case c.mismatch != nil:
+			checkMismatch(t, c.name, err, c.mismatch)
+			check(t, s, k, uint32(c.there), "{}")
+		case err != nil:
+			t.Errorf("%s: %v", c.name, err)
+		default:
+			checkMissing(t, s, k)
+		}
+	}
+}
+
+func testRefusedWriteChangesNothing(t *testing.T, s docstore.Store) {
+	put(t, s, key("desired"), `{"alarm_armed":true}`)
+	if _, err := s.Put(t.Context(), key("desired"), 7, []byte(`{}`)); err == nil {
+		t.Error("Put with a wrong version was accepted")
+	}
+	check(t, s, key("desired"), 1, `{"alarm_armed":true}`)
+	if _, err := s.Put(t.Context(), key("current"), 7, []byte(`{}`)); err == nil {
+		t.Error("Put with a version of nothing was accepted")
+	}
+	checkMissing(t, s, key("current"))
+}
+
+func testMissingDocument(t *testing.T, s docstore.Store) {
+	checkMissing(t, s, key("desired"))
+	if err := s.DeleteAll(t.Context(), Panel); err != nil {
+		t.Errorf("DeleteAll of an empty twin: %v", err)
+	}
+	names, err := s.List(t.Context(), Panel)
+	if err != nil || names == nil || len(names) != 0 {
+		t.Errorf("List of an empty twin = %#v, %v; want an empty list that is not nil", names, err)
+	}
+}
+
+func testVersionStartsAgainAfterDelete(t *testing.T, s docstore.Store) {
+	for _, remove := range []func() error{
+		func() error { return s.Delete(t.Context(), key("desired"), docstore.Any) },
+		func() error { return s.DeleteAll(t.Context(), Panel) },
+	} {
+		putTimes(t, s, key("desired"), 3)
+		if err := remove(); err != nil {
+			t.Fatal(err)
+		}
+		checkMissing(t, s, key("desired"))
+		if version := put(t, s, key("desired"), "{}"); version != 1 {
+			t.Errorf("a new document after a removed one has version %d, want 1", version)
+		}
+		if err := s.Delete(t.Context(), key("desired"), 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func testKeepsBytes(t *testing.T, s docstore.Store) {
+	every := make([]byte, 256)
+	for i := range every {
+		every[i] = byte(i)
+	}
+	for i, data := range [][]byte{
+		nil,
+		{},
+		[]byte(`{"n":1.000000000000000000000000000001e+2,"ü":"\u00fc"}`),
+		every,
+		bytes.Repeat([]byte("0123456789abcdef"), twin.MaxDataSize/16),
+	} {
+		if version := put(t, s, key("current"), string(data)); version != uint32(i+1) {
+			t.Errorf("put %d has version %d", i+1, version)
+		}
+		check(t, s, key("current"), uint32(i+1), string(data))
+	}
+}
+
+func testPutKeepsNoReference(t *testing.T, s docstore.Store) {
+	data := []byte(`{"a":1}`)
+	if _, err := s.Put(t.Context(), key("current"), docstore.Any, data); err != nil {
+		t.Fatal(err)
+	}
+	copy(data, "xxxxxxx")
+	check(t, s, key("current"), 1, `{"a":1}`)
+}
+
+func testListIsInByteOrder(t *testing.T, s docstore.Store) {
+	want := []twin.Name{"-", "...", "0", "10", "9", "A", "Z", "_config", "a", "desired", "desired2", "~"}
+	for _, name := range slices.Backward(want) {
+		put(t, s, key(name), "{}")
+	}
+	got, err := s.List(t.Context(), Panel)
+	if err != nil || !slices.Equal(got, want) {
+		t.Errorf("List = %q, %v; want %q", got, err, want)
+	}
+}
+
+func testTwinsAreApart(t *testing.T, s docstore.Store) {
+	other := docstore.Key{Twin: Other, Name: "desired"}
+	put(t, s, other, `{"other":true}`)
+	checkMissing(t, s, key("desired"))
+	put(t, s, key("desired"), `{"panel":true}`)
+	put(t, s, key("current"), `{}`)
+	if err := s.DeleteAll(t.Context(), Panel); err != nil {
+		t.Fatal(err)
+	}
+	checkMissing(t, s, key("desired"))
+	checkMissing(t, s, key("current"))
+	check(t, s, other, 1, `{"other":true}`)
+}
+
+func testTooManyDocuments(t *testing.T, s docstore.Store) {
+	for i := range twin.MaxDocuments {
+		put(t, s, key(twin.Name(fmt.Sprint("document-", i))), "{}")
+	}
+	if _, err := s.Put(t.Context(), key("one-more"), docstore.Any, []byte("{}")); !errors.Is(err, twin.ErrTooManyDocuments) {
+		t.Errorf("one document more: %v, want %v", err, twin.ErrTooManyDocuments)
+	}
+	checkMissing(t, s, key("one-more"))
+	if version := put(t, s, key("document-0"), "{}"); version != 2 {
+		t.Errorf("a document of a full twin got version %d, want 2", version)
+	}
+	put(t, s, docstore.Key{Twin: Other, Name: "desired"}, "{}")
+	if err := s.Delete(t.Context(), key("document-0"), docstore.Any); err != nil {
+		t.Fatal(err)
+	}
+	put(t, s, key("one-more"), "{}")
+}
+
+// everyCall makes each call of a store once and returns their errors.
+func everyCall(ctx context.Context, s docstore.Store) map[string]error {
+	_, get := s.Get(ctx, key("desired"))
+	_, put := s.Put(ctx, key("desired"), docstore.Any, []byte("{}"))
+	_, list := s.List(ctx, Panel)
+	return map[string]error{
+		"Get": get, "Put": put, "List": list,
+		"Delete":    s.Delete(ctx, key("desired"), docstore.Any),
+		"DeleteAll": s.DeleteAll(ctx, Panel),
+	}
+}
+
+func testEndedContext(t *testing.T, s docstore.Store) {
+	put(t, s, key("desired"), `{"alarm_armed":true}`)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for call, err := range everyCall(ctx, s) {
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("%s with an ended context: %v, want %v", call, err, context.Canceled)
+		}
+		if unknown, ok := errors.AsType[*docstore.OutcomeError](err); ok {
+			t.Errorf("%s with an ended context claims not to know its outcome: %v", call, unknown)
+		}
+	}
+	check(t, s, key("desired"), 1, `{"alarm_armed":true}`)
+}
+
+func testClosed(t *testing.T, s docstore.Store) {
+	put(t, s, key("desired"), "{}")
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for call, err := range everyCall(t.Context(), s) {
+		if !errors.Is(err, docstore.ErrClosed) {
+			t.Errorf("%s after Close: %v, want %v", call, err, docstore.ErrClosed)
+		}
+	}
+}
+
+const (
+	workers = 8
+	rounds  = 25
+)
+
+// testWritersTakeTurns counts in a document as a patch does: get, change, put
+// with the exact version, again if somebody was faster. No count may be lost.
+func testWritersTakeTurns(t *testing.T, s docstore.Store) {
+	k := key("current")
+	put(t, s, k, string(make([]byte, 8)))
+	count := func() error {
+		for {
+			doc, err := s.Get(t.Context(), k)
+			if err != nil {
+				return err
+			}
+			next := binary.BigEndian.AppendUint64(nil, binary.BigEndian.Uint64(doc.Data)+1)
+			version, err := s.Put(t.Context(), k, docstore.If(doc.Version), next)
+			if mismatch, ok := errors.AsType[*twin.VersionError](err); ok && mismatch.Actual > doc.Version {
+				continue
+			}
+			if err == nil && version != doc.Version+1 {
+				err = fmt.Errorf("version %d after %d", version, doc.Version)
+			}
+			return err
+		}
+	}
+	var wg sync.WaitGroup
+	for range workers {
+		wg.Go(func() {
+			for range rounds {
+				if err := count(); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	check(t, s, k, workers*rounds+1, string(binary.BigEndian.AppendUint64(nil, workers*rounds)))
+}
+
+// testOneWinsAVersion lets many writers want the same version at once.
+func testOneWinsAVersion(t *testing.T, s docstore.Store) {
+	for round := range uint32(rounds) {
+		won := make(chan int, workers)
+		var wg sync.WaitGroup
+		for w := range workers {
+			wg.Go(func() {
+				version, err := s.Put(t.Context(), key("desired"), docstore.If(round), []byte{byte(w)})
+				if err == nil && version == round+1 {
+					won <- w
+					return
+				}
+				checkMismatch(t, "losing writer", err, &twin.VersionError{Expected: round, Actual: round + 1})
+			})
+		}
+		wg.Wait()
+		if len(won) != 1 {
+			t.Fatalf("%d writers won version %d, want 1", len(won), round+1)
+		}
+		check(t, s, key("desired"), round+1, string([]byte{byte(<-won)}))
+	}
+}
+
+// testReadersSeeWholeDocuments reads while documents of different sizes are written. A
+// reader must see version and data of one write, and never go back.
+func testReadersSeeWholeDocuments(t *testing.T, s docstore.Store) {
+	document := func(version uint32) []byte {
+		return bytes.Repeat([]byte{byte(version)}, int(version%7)*1000+1)
+	}
+	const versions = 50
+	k := key("current")
+	put(t, s, k, string(document(1)))
+	written := make(chan struct{})
+	var wg sync.WaitGroup
+	for range 2 {
+		wg.Go(func() {
+			last := uint32(0)
+			for done := false; !done; {
+				select {
+				case <-written:
+					done = true
+				default:
+				}
+				doc, err := s.Get(t.Context(), k)
+				if err != nil || doc.Version < last || !bytes.Equal(doc.Data, document(doc.Version)) {
+					t.Errorf("after version %d: version %d with %d bytes, %v", last, doc.Version, len(doc.Data), err)
+					return
+				}
+				last = doc.Version
+				runtime.Gosched() // leave time for the writer, as a network would
+			}
+			if last != versions {
+				t.Errorf("after the last write a reader saw version %d, want %d", last, versions)
+			}
+		})
+	}
+	for v := uint32(2); v <= versions; v++ {
+		if _, err := s.Put(t.Context(), k, docstore.If(v-1), document(v)); err != nil {
+			t.Error(err)
+			break
+		}
+	}
+	close(written)
+	wg.Wait()
+}
