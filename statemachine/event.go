@@ -1,6 +1,9 @@
 package statemachine
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // A Reading is what is known of a contact. The order is that of sensor.Reading.
 type Reading uint8
@@ -12,6 +15,15 @@ const (
 	Open
 	Fault // the contact cannot be read; counts as not Closed
 )
+
+// String is the reading in lower case.
+func (r Reading) String() string {
+	words := [...]string{"unknown", "closed", "open", "fault"}
+	if int(r) < len(words) {
+		return words[r]
+	}
+	return fmt.Sprintf("reading %d", uint8(r))
+}
 
 // A Kind says what an [Event] is.
 type Kind uint8

@@ -1,0 +1,87 @@
+package panel
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// socketName is the control socket's file in the state folder: HTTP for whoever may enter the
+// folder. GET /status, POST /arm, POST /disarm; each answers a [Status].
+const socketName = "panel.sock"
+
+// Status is the panel's state for somebody at the panel.
+type Status struct {
+	Armed   bool              `json:"alarm_armed"`
+	Ringing bool              `json:"siren_ringing"`
+	State   string            `json:"state"`
+	Doors   map[string]string `json:"doors"`            // unknown, closed, open or fault, by name
+	Faults  []string          `json:"faults,omitempty"` // as in the current document
+	Hub     string            `json:"hub"`              // "connected", or why not
+}
+
+func (p *Panel) status() Status {
+	hub := "not connected yet"
+	if link := p.link.Load(); link != nil && *link == nil {
+		hub = "connected"
+	} else if link != nil {
+		hub = (*link).Error()
+	}
+	return Status{
+		Armed:   p.state.Armed(),
+		Ringing: p.state.Ringing(),
+		State:   p.state.Word(),
+		Doors:   p.doors(),
+		Faults:  p.faults(),
+		Hub:     hub,
+	}
+}
+
+// ServeControl answers on the control socket until ctx ends. Without the socket the panel guards all the same, so
+// whoever calls this logs the error and goes on.
+func (p *Panel) ServeControl(ctx context.Context) error {
+	path := filepath.Join(p.config.StateDir, socketName)
+	// The folder is locked, so a socket that is there belongs to nobody.
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("control socket: %w", err)
+	}
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		return fmt.Errorf("control socket: %w", err)
+	}
+	server := &http.Server{Handler: p.control(), ReadTimeout: 5 * time.Second}
+	stop := context.AfterFunc(ctx, func() { server.Close() })
+	defer stop()
+	if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("control socket: %w", err)
+	}
+	return nil
+}
+
+func (p *Panel) control() http.Handler {
+	mux := http.NewServeMux()
+	answer := func(ask func(context.Context) (Status, error)) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			s, err := ask(r.Context())
+			if err != nil {
+				http.Error(w, err.Error(), http.StatusServiceUnavailable)
+				return
+			}
+			w.Header().Set("Content-Type", "application/json")
+			json.NewEncoder(w).Encode(s)
+		}
+	}
+	command := func(armed bool) func(context.Context) (Status, error) {
+		return func(ctx context.Context) (Status, error) { return p.Command(ctx, armed) }
+	}
+	mux.HandleFunc("GET /status", answer(p.Status))
+	mux.HandleFunc("POST /arm", answer(command(true)))
+	mux.HandleFunc("POST /disarm", answer(command(false)))
+	return mux
+}

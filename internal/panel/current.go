@@ -1,0 +1,99 @@
+package panel
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+
+	"github.com/twinpanel/twinpanel/statemachine"
+	"github.com/twinpanel/twinpanel/twin"
+)
+
+// firstYear is the year before which a wall clock cannot be right.
+const firstYear = 2026
+
+// current is the document of that name, without last_update: whoever sends it adds that.
+type current struct {
+	AlarmArmed   bool              `json:"alarm_armed"`
+	SirenRinging bool              `json:"siren_ringing"`
+	DoorOpen     bool              `json:"door_open"` // any contact is not closed
+	State        string            `json:"state"`
+	Doors        map[string]string `json:"doors,omitempty"` // closed, open or fault by name; only with several contacts
+	Faults       []string          `json:"faults,omitempty"`
+	HeartbeatS   int               `json:"heartbeat_s"`
+}
+
+// document is what may be published now, or nil while a contact is unknown.
+func (p *Panel) document() json.RawMessage {
+	if !p.state.Known() {
+		return nil
+	}
+	c := current{
+		AlarmArmed:   p.state.Armed(),
+		SirenRinging: p.state.Ringing(),
+		DoorOpen:     p.state.DoorOpen(),
+		State:        p.state.Word(),
+		Faults:       p.faults(),
+		HeartbeatS:   int(p.config.Heartbeat.Seconds()),
+	}
+	if len(p.config.Contacts) > 1 {
+		c.Doors = p.doors()
+	}
+	b, err := json.Marshal(c)
+	if err != nil {
+		panic(err) // current has nothing that JSON lacks
+	}
+	return b
+}
+
+func (p *Panel) doors() map[string]string {
+	doors := map[string]string{}
+	for i, contact := range p.config.Contacts {
+		doors[contact.Name] = p.state.Reading(i).String()
+	}
+	return doors
+}
+
+// faults are the words that tell what doesn't work.
+func (p *Panel) faults() []string {
+	var words []string
+	if p.journalErr != nil || p.untrusted {
+		words = append(words, faultJournal)
+	}
+	if p.sirenErr != nil {
+		words = append(words, faultSiren)
+	}
+	for i, contact := range p.config.Contacts {
+		if p.state.Reading(i) == statemachine.Fault {
+			words = append(words, contact.Name)
+		}
+	}
+	if p.config.Now().Year() < firstYear {
+		words = append(words, faultClock)
+	}
+	if p.state.RingsUsed() {
+		words = append(words, faultRingsUsed)
+	}
+	return words
+}
+
+// readDesired turns an answer to a get of the desired document into an event. Only a
+// boolean acts; the error says why there is none.
+func readDesired(doc twin.Document, err error) (statemachine.Event, error) {
+	unreadable := statemachine.Event{Kind: statemachine.DesiredUnreadable}
+	if err != nil {
+		return unreadable, err
+	}
+	var data map[string]json.RawMessage
+	if err := json.Unmarshal(doc.Data, &data); err != nil {
+		return unreadable, fmt.Errorf("data is not a JSON object: %w", err)
+	}
+	switch armed := bytes.TrimSpace(data["alarm_armed"]); string(armed) {
+	case "true", "false":
+		return statemachine.Event{Kind: statemachine.DesiredRead, Version: doc.Version, Armed: string(armed) == "true"}, nil
+	case "":
+		return unreadable, fmt.Errorf("the key alarm_armed is missing")
+	default:
+		return unreadable, fmt.Errorf("alarm_armed is neither true nor false")
+	}
+}

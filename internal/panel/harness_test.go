@@ -1,0 +1,164 @@
+package panel
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/twinpanel/twinpanel/sensor"
+	"github.com/twinpanel/twinpanel/statemachine"
+	"github.com/twinpanel/twinpanel/twin"
+)
+
+// A fakeContact reports what the test says.
+type fakeContact chan sensor.Reading
+
+func (c fakeContact) Run(ctx context.Context, report func(sensor.Reading)) error {
+	for {
+		select {
+		case r := <-c:
+			report(r)
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// A fakeSiren records every call with its time since the test began.
+type fakeSiren struct {
+	start  time.Time
+	calls  []string
+	on     bool
+	closed bool
+	err    error
+}
+
+func (s *fakeSiren) record(call string) error {
+	if s.closed {
+		panic("siren used after Close: " + call)
+	}
+	s.calls = append(s.calls, fmt.Sprintf("%v %s", time.Since(s.start), call))
+	return s.err
+}
+
+func (s *fakeSiren) Set(on bool) error {
+	s.on = on
+	return s.record(map[bool]string{true: "on", false: "off"}[on])
+}
+func (s *fakeSiren) Check() error { return s.record("check") }
+func (s *fakeSiren) Close() error { err := s.record("close"); s.on, s.closed = false, true; return err }
+
+// changes are the calls but for checks.
+func (s *fakeSiren) changes() []string {
+	return slices.DeleteFunc(slices.Clone(s.calls), func(c string) bool { return c[len(c)-5:] == "check" })
+}
+
+// A house is a panel with fakes, running in a bubble.
+type house struct {
+	t       *testing.T
+	panel   *Panel
+	doors   []fakeContact
+	siren   *fakeSiren
+	stop    context.CancelFunc
+	ended   chan error
+	changed int
+	shown   []string
+}
+
+// start runs a panel on dir with the given doors; edit may change the configuration, prepare the panel.
+func start(t *testing.T, dir string, names []string, edit func(*Config), prepare func(*Panel)) *house {
+	t.Helper()
+	h := &house{t: t, siren: &fakeSiren{start: time.Now()}, ended: make(chan error, 1)}
+	c := Config{
+		Rules:    statemachine.DefaultRules(),
+		Siren:    h.siren,
+		StateDir: dir,
+		Changed:  func() { h.changed++ },
+		Show:     func(w string) { h.shown = append(h.shown, w) },
+		// A bubble's clock begins in 2000.
+		Now: func() time.Time { return time.Now().AddDate(30, 0, 0) },
+	}
+	for _, name := range names {
+		door := make(fakeContact)
+		h.doors = append(h.doors, door)
+		c.Contacts = append(c.Contacts, Contact{name, door})
+	}
+	if edit != nil {
+		edit(&c)
+	}
+	p, err := New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if prepare != nil {
+		prepare(p)
+	}
+	h.panel = p
+	ctx, cancel := context.WithCancel(t.Context())
+	h.stop = cancel
+	go func() { h.ended <- p.Run(ctx) }()
+	synctest.Wait()
+	return h
+}
+
+// end stops the panel cleanly.
+func (h *house) end() {
+	h.t.Helper()
+	h.stop()
+	if err := <-h.ended; err != nil {
+		h.t.Errorf("Run = %v, want nil", err)
+	}
+}
+
+func (h *house) door(i int, r sensor.Reading) {
+	h.doors[i] <- r
+	synctest.Wait()
+}
+
+// sleep lets time pass and everything settle.
+func (h *house) sleep(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
+func (h *house) desired(version uint32, data string) {
+	h.panel.Desired(h.t.Context(), twin.Document{Version: version, Data: json.RawMessage(data)}, nil)
+	synctest.Wait()
+}
+
+// document is the current document, asked for with patience of an hour.
+func (h *house) document() current {
+	h.t.Helper()
+	ctx, cancel := context.WithTimeout(h.t.Context(), time.Hour)
+	defer cancel()
+	b, err := h.panel.Document(ctx)
+	if err != nil {
+		h.t.Fatalf("Document: %v", err)
+	}
+	var c current
+	if err := json.Unmarshal(b, &c); err != nil {
+		h.t.Fatalf("Document %s: %v", b, err)
+	}
+	return c
+}
+
+// mute says that nothing can be told right now.
+func (h *house) mute() bool {
+	ctx, cancel := context.WithTimeout(h.t.Context(), time.Millisecond)
+	defer cancel()
+	_, err := h.panel.Document(ctx)
+	return errors.Is(err, context.DeadlineExceeded)
+}
+
+// armed starts a panel with one closed door and arms it.
+func armed(t *testing.T, prepare func(*Panel)) *house {
+	h := start(t, t.TempDir(), []string{"door"}, nil, prepare)
+	h.door(0, sensor.Closed)
+	h.desired(1, `{"alarm_armed":true}`)
+	return h
+}
