@@ -1,0 +1,5 @@
+//go:build !linux
+
+package board
+
+func keepStdin() func() { return func() {} }
