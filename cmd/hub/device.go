@@ -1,0 +1,137 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/twinpanel/twinpanel/hub/docstore/sqlite"
+	"github.com/twinpanel/twinpanel/hub/registry"
+	"github.com/twinpanel/twinpanel/internal/cli"
+	"github.com/twinpanel/twinpanel/twin"
+)
+
+func deviceCommand() *cli.Command {
+	return &cli.Command{
+		Name:     "device",
+		Short:    "Add, list and remove the devices that may connect.",
+		Commands: []*cli.Command{deviceAdd(), deviceList(), deviceRemove()},
+	}
+}
+
+// A deviceLine is a device as the commands print it, with the vendor's names of the fields.
+type deviceLine struct {
+	ID            twin.ID   `json:"id"`
+	Name          string    `json:"name"`
+	AllowInsecure bool      `json:"allow_insecure"`
+	CreatedAt     time.Time `json:"created_at"`
+}
+
+func printDevice(w io.Writer, d registry.Device) error {
+	return json.NewEncoder(w).Encode(deviceLine{d.ID, d.Name, d.AllowInsecure, d.Created})
+}
+
+func deviceAdd() *cli.Command {
+	var dir string
+	var allowInsecure bool
+	return &cli.Command{
+		Name:  "add",
+		Args:  "NAME",
+		Short: "Add a device and print it.",
+		Long: `Add a device and print it as one JSON object. Its id, a UUID, is also the id of
+its twin. The name is for people; it must be unique and stays for life.`,
+		Flags: func(fs *pflag.FlagSet) {
+			dataFlag(fs, &dir)
+			fs.BoolVar(&allowInsecure, "allow-insecure", false, "let it connect with nothing but its id, which whoever learns it can do as well")
+		},
+		Run: func(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+			d, err := registry.NewDevice(args[0])
+			if err != nil {
+				return &cli.UsageError{Err: err}
+			}
+			d.AllowInsecure = allowInsecure
+			err = withRegistry(dir, sqlite.Options{}, func(r *sqlite.Registry) error { return r.AddDevice(ctx, d) })
+			if errors.Is(err, registry.ErrNameTaken) {
+				return cli.Hint(fmt.Errorf("there is a device %q already", d.Name), "choose another name; hub device list shows them all")
+			}
+			if err != nil {
+				return err
+			}
+			if allowInsecure {
+				fmt.Fprintf(stderr, "warning: whoever learns the id of %q can act as that device\n", d.Name)
+			} else {
+				fmt.Fprintf(stderr, "warning: %q cannot connect: it has no credential and is not allowed to do without\n"+
+					"hint: remove it and add it again with --allow-insecure, if its id can be kept secret\n", d.Name)
+			}
+			return printDevice(stdout, d)
+		},
+	}
+}
+
+func deviceList() *cli.Command {
+	var dir string
+	return &cli.Command{
+		Name:  "list",
+		Short: "Print all devices.",
+		Long:  "Print all devices by name, one JSON object a line.",
+		Flags: func(fs *pflag.FlagSet) { dataFlag(fs, &dir) },
+		Run: func(ctx context.Context, _ []string, stdout, _ io.Writer) error {
+			return withRegistry(dir, sqlite.Options{MustExist: true}, func(r *sqlite.Registry) error {
+				devices, err := r.Devices(ctx)
+				if err != nil {
+					return err
+				}
+				for _, d := range devices {
+					if err := printDevice(stdout, d); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+		},
+	}
+}
+
+func deviceRemove() *cli.Command {
+	var dir string
+	return &cli.Command{
+		Name:  "remove",
+		Args:  "NAME",
+		Short: "Remove a device and its documents.",
+		Long: `Remove the device with this name or id, and all documents of its twin. If it is
+connected it loses its connection at its next request.`,
+		Flags: func(fs *pflag.FlagSet) { dataFlag(fs, &dir) },
+		Run: func(ctx context.Context, args []string, _, _ io.Writer) error {
+			return withRegistry(dir, sqlite.Options{MustExist: true}, func(r *sqlite.Registry) error {
+				devices, err := r.Devices(ctx)
+				if err != nil {
+					return err
+				}
+				for _, d := range devices {
+					if d.Name == args[0] || string(d.ID) == args[0] {
+						return r.RemoveDevice(ctx, d.ID)
+					}
+				}
+				return cli.Hint(fmt.Errorf("there is no device %q", args[0]), "hub device list shows them all")
+			})
+		},
+	}
+}
+
+// withRegistry opens the devices and tokens of a data folder, on which a hub may be
+// running, and closes them after do.
+func withRegistry(dir string, o sqlite.Options, do func(*sqlite.Registry) error) error {
+	if err := checkData(dir); err != nil {
+		return err
+	}
+	r, err := sqlite.OpenRegistry(dir, o)
+	if err != nil {
+		return err
+	}
+	return errors.Join(do(r), r.Close())
+}

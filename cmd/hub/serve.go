@@ -1,0 +1,141 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"strconv"
+	"syscall"
+
+	"github.com/spf13/pflag"
+
+	"github.com/twinpanel/twinpanel/hub"
+	"github.com/twinpanel/twinpanel/hub/docstore/sqlite"
+	"github.com/twinpanel/twinpanel/internal/cli"
+)
+
+// Config is what the hub is told by flags and environment. flags has the defaults.
+type Config struct {
+	Data        string // folder; created if need be
+	MQTT        string // host:port to listen on; port 0 takes a free one
+	REST        string // likewise
+	Insecure    bool   // listen in plain text also outside loopback
+	OtherTopics string // what a PUBLISH outside $SCW/twins/ does: refuse or drop
+}
+
+func (c *Config) flags(fs *pflag.FlagSet) {
+	dataFlag(fs, &c.Data)
+	fs.StringVar(&c.MQTT, "mqtt", "127.0.0.1:1883", "`address` for devices; port 0 takes a free one")
+	fs.StringVar(&c.REST, "rest", "127.0.0.1:8081", "`address` for apps; port 0 takes a free one")
+	fs.BoolVar(&c.Insecure, "insecure", false, "allow addresses that others can reach: all they send and get can be read and changed on the way, ids and tokens included")
+	fs.StringVar(&c.OtherTopics, "other-topics", string(hub.RefuseOtherTopics), "what happens when a device publishes outside $SCW/twins/: refuse closes its connection, drop ignores the message")
+}
+
+// Validate says which flag is missing or wrong.
+func (c *Config) Validate() error {
+	if err := checkData(c.Data); err != nil {
+		return err
+	}
+	for _, a := range []struct{ flag, address string }{{"--mqtt", c.MQTT}, {"--rest", c.REST}} {
+		_, port, err := net.SplitHostPort(a.address)
+		if err == nil {
+			_, err = strconv.ParseUint(port, 10, 16)
+		}
+		if err != nil {
+			return cli.Hint(cli.Usagef("%s is %q, which is no address", a.flag, a.address), "write host:port, as in 127.0.0.1:1883")
+		}
+	}
+	switch hub.OtherTopics(c.OtherTopics) {
+	case hub.RefuseOtherTopics, hub.DropOtherTopics:
+		return nil
+	}
+	return cli.Usagef("--other-topics is %q: expected %s or %s", c.OtherTopics, hub.RefuseOtherTopics, hub.DropOtherTopics)
+}
+
+// run serves until ctx ends, which is a clean end, or something breaks.
+func (c *Config) run(ctx context.Context, _ []string, stdout, stderr io.Writer) (err error) {
+	if err := c.Validate(); err != nil {
+		return err
+	}
+	log := slog.New(slog.NewTextHandler(stderr, nil))
+
+	db, err := sqlite.Open(c.Data, sqlite.Options{})
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if e := db.Close(); e != nil {
+			err = errors.Join(err, fmt.Errorf("closing data folder: %w", e))
+		}
+	}()
+	mqtt, err := c.listen("--mqtt", c.MQTT)
+	if err != nil {
+		return err
+	}
+	defer mqtt.Close()
+	rest, err := c.listen("--rest", c.REST)
+	if err != nil {
+		return err
+	}
+	defer rest.Close()
+	h, err := hub.New(hub.Config{
+		Documents:   db,
+		Registry:    db,
+		OtherTopics: hub.OtherTopics(c.OtherTopics),
+		Logger:      log,
+	})
+	if err != nil {
+		return err
+	}
+
+	ended := make(chan error, 2)
+	go func() { ended <- h.ServeMQTT(mqtt) }()
+	go func() { ended <- h.ServeREST(rest) }()
+	fmt.Fprintf(stdout, "MQTT at mqtt://%s\n", mqtt.Addr())
+	fmt.Fprintf(stdout, "REST at http://%s/iot/v1/regions/%s\n", rest.Addr(), hub.DefaultRegion)
+
+	serving := 2
+	select {
+	case <-ctx.Done():
+		log.Info("ending", "reason", context.Cause(ctx))
+	case err = <-ended:
+		serving--
+	}
+	if e := h.Close(); e != nil {
+		err = errors.Join(err, fmt.Errorf("closing hub: %w", e))
+	}
+	for range serving {
+		err = errors.Join(err, <-ended)
+	}
+	return err
+}
+
+// listen opens an address, unless others could listen in and nobody said that this
+// is all right. It resolves first: what counts is where the name leads.
+func (c *Config) listen(flag, address string) (net.Listener, error) {
+	resolved, err := net.ResolveTCPAddr("tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("finding the address of %s %s: %w", flag, address, err)
+	}
+	if !c.Insecure && !resolved.IP.IsLoopback() {
+		return nil, cli.Hint(cli.Usagef("%s %s can be reached from outside this computer, in plain text", flag, address),
+			"listen on 127.0.0.1, or add --insecure if everybody on that network may read and change all documents")
+	}
+	l, err := net.ListenTCP("tcp", resolved)
+	if err == nil {
+		return l, nil
+	}
+	err = fmt.Errorf("opening %s %s: %w", flag, address, err)
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		err = cli.Hint(err, "another program listens there, perhaps a hub: stop it, or choose another address with %s", flag)
+	case errors.Is(err, syscall.EACCES):
+		err = cli.Hint(err, "ports below 1024 need special rights: choose a higher one with %s", flag)
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		err = cli.Hint(err, "this computer has no such address: choose another one with %s", flag)
+	}
+	return nil, err
+}

@@ -1,0 +1,100 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/twinpanel/twinpanel/hub/docstore/sqlite"
+	"github.com/twinpanel/twinpanel/hub/registry"
+	"github.com/twinpanel/twinpanel/internal/cli"
+)
+
+func tokenCommand() *cli.Command {
+	return &cli.Command{
+		Name:     "token",
+		Short:    "Add, list and revoke the tokens that open the REST API.",
+		Commands: []*cli.Command{tokenAdd(), tokenList(), tokenRevoke()},
+	}
+}
+
+// A tokenLine is a token as the list shows it: its secret is not known any more.
+type tokenLine struct {
+	Name      string    `json:"name"`
+	CreatedAt time.Time `json:"created_at"`
+}
+
+func tokenAdd() *cli.Command {
+	var dir string
+	return &cli.Command{
+		Name:  "add",
+		Args:  "NAME",
+		Short: "Add a token and print it.",
+		Long: `Add a token and print it, a UUID, on a line of its own. It goes into the header
+X-Auth-Token and opens all documents of all devices. It is shown only now: the
+hub keeps a hash.`,
+		Flags: func(fs *pflag.FlagSet) { dataFlag(fs, &dir) },
+		Run: func(ctx context.Context, args []string, stdout, _ io.Writer) error {
+			t, secret, err := registry.NewToken(args[0])
+			if err != nil {
+				return &cli.UsageError{Err: err}
+			}
+			err = withRegistry(dir, sqlite.Options{}, func(r *sqlite.Registry) error { return r.AddToken(ctx, t) })
+			if errors.Is(err, registry.ErrNameTaken) {
+				return cli.Hint(fmt.Errorf("there is a token %q already", t.Name), "choose another name, or revoke that one with hub token revoke")
+			}
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintln(stdout, secret)
+			return err
+		},
+	}
+}
+
+func tokenList() *cli.Command {
+	var dir string
+	return &cli.Command{
+		Name:  "list",
+		Short: "Print the names of all tokens.",
+		Long:  "Print all tokens by name, one JSON object a line, without their secrets.",
+		Flags: func(fs *pflag.FlagSet) { dataFlag(fs, &dir) },
+		Run: func(ctx context.Context, _ []string, stdout, _ io.Writer) error {
+			return withRegistry(dir, sqlite.Options{MustExist: true}, func(r *sqlite.Registry) error {
+				tokens, err := r.Tokens(ctx)
+				if err != nil {
+					return err
+				}
+				for _, t := range tokens {
+					if err := json.NewEncoder(stdout).Encode(tokenLine{t.Name, t.Created}); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+		},
+	}
+}
+
+func tokenRevoke() *cli.Command {
+	var dir string
+	return &cli.Command{
+		Name:  "revoke",
+		Args:  "NAME",
+		Short: "Revoke a token.",
+		Long:  "Revoke the token with this name. It opens nothing from the next request on.",
+		Flags: func(fs *pflag.FlagSet) { dataFlag(fs, &dir) },
+		Run: func(ctx context.Context, args []string, _, _ io.Writer) error {
+			err := withRegistry(dir, sqlite.Options{MustExist: true}, func(r *sqlite.Registry) error { return r.RemoveToken(ctx, args[0]) })
+			if errors.Is(err, registry.ErrNoToken) {
+				return cli.Hint(fmt.Errorf("there is no token %q", args[0]), "hub token list shows them all")
+			}
+			return err
+		},
+	}
+}
