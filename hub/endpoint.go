@@ -20,7 +20,7 @@ const (
 	maxConnectPacket = 64 << 10         // bytes of a CONNECT after its header
 	maxPacket        = 512 << 10        // bytes of any later packet after its header
 	writeTime        = 10 * time.Second // for a peer to take what it is sent
-	stopTime         = time.Second      // for the last answer, once a connection has to end
+	stopTime         = time.Second      // for the last answer, where the hub ends the connection
 	acceptPause      = time.Second      // after a connection that could not be accepted
 )
 

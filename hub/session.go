@@ -156,14 +156,14 @@ func (s *session) handle(first byte, body []byte) error {
 	return errUnexpected // a second CONNECT among them [MQTT-3.1.0-2]
 }
 
-// stop makes the session end. A request under way is finished and answered; it
-// has stopTime to get the answer to a client that is slow to read.
+// stop makes the session end. A request under way is finished, and the client has
+// stopTime to take its answer.
 func (s *session) stop(reason error) {
 	s.stopping.Do(func() {
 		s.reason = reason
 		close(s.stopped)
 		s.conn.SetReadDeadline(time.Unix(1, 0)) // long past: wakes the reader
-		time.AfterFunc(stopTime, func() { s.conn.Close() })
+		s.conn.SetWriteDeadline(time.Now().Add(stopTime))
 	})
 }
 
@@ -209,6 +209,9 @@ func (s *session) write(b []byte) error {
 	s.writing.Lock()
 	defer s.writing.Unlock()
 	s.conn.SetWriteDeadline(time.Now().Add(writeTime))
+	if s.isStopped() { // see readBy
+		s.conn.SetWriteDeadline(time.Now().Add(stopTime))
+	}
 	_, err := s.conn.Write(b)
 	switch {
 	case err == nil:
