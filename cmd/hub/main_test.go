@@ -1,0 +1,201 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"hub": main})
+}
+
+// TestCommands runs the scripts in testdata. Beside the commands of testscript they have
+//
+//	fails CODE hub [arg...]     run a program that has to end with this exit code
+//	start [flag...]             start a hub in the background; sets $MQTT and $REST
+//	end SIGNAL                  send TERM, INT or KILL to it and wait; prints what it printed
+//	rest METHOD PATH [BODY]     call $REST/PATH with $TOKEN; prints status and body
+//	connect ID                  CONNECT to $MQTT; prints the CONNACK's code
+//	occupy                      listen on a port; sets $TAKEN to its address
+//	capture NAME PATTERN        set $NAME to the first group of PATTERN in the last stdout
+func TestCommands(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata",
+		Setup: func(e *testscript.Env) error {
+			e.Values[state{}] = new(state)
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"fails":   cmdFails,
+			"start":   cmdStart,
+			"end":     cmdEnd,
+			"rest":    cmdREST,
+			"connect": cmdConnect,
+			"occupy":  cmdOccupy,
+			"capture": cmdCapture,
+		},
+	})
+}
+
+// A process is a hub that runs.
+type process struct {
+	*exec.Cmd
+	out        *bufio.Reader
+	head       string // what it has printed so far on stdout
+	err        bytes.Buffer
+	mqtt, rest string
+}
+
+// startHub starts the program on free ports and waits until it says where it listens.
+func startHub(dir, data string, flags ...string) (*process, error) {
+	p := &process{Cmd: exec.Command("hub", append([]string{"--data", data, "--mqtt", "127.0.0.1:0", "--rest", "127.0.0.1:0"}, flags...)...)}
+	p.Dir = dir
+	p.Stderr = &p.err
+	out, err := p.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := p.Start(); err != nil {
+		return nil, err
+	}
+	p.out = bufio.NewReader(out)
+	for range 2 {
+		line, err := p.out.ReadString('\n')
+		p.head += line
+		if err != nil {
+			return nil, fmt.Errorf("hub ended: %w\n%s%s", errors.Join(err, p.Wait()), p.head, &p.err)
+		}
+	}
+	if _, err := fmt.Sscanf(p.head, "MQTT at mqtt://%s\nREST at %s\n", &p.mqtt, &p.rest); err != nil {
+		p.Process.Kill()
+		return nil, fmt.Errorf("reading %q: %w", p.head, errors.Join(err, p.Wait()))
+	}
+	return p, nil
+}
+
+// stop sends a signal and waits for the end: stdout, stderr, and how it ended.
+func (p *process) stop(signal os.Signal) (stdout, stderr string, err error) {
+	if err := p.Process.Signal(signal); err != nil {
+		return "", "", err
+	}
+	rest, err := io.ReadAll(p.out)
+	err = errors.Join(err, p.Wait())
+	return p.head + string(rest), p.err.String(), err
+}
+
+// call sends a REST request.
+func (p *process) call(method, path, token, body string) (status int, answer string, err error) {
+	r, err := http.NewRequest(method, p.rest+"/"+path, strings.NewReader(body))
+	if err != nil {
+		return 0, "", err
+	}
+	r.Header.Set("X-Auth-Token", token)
+	a, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return 0, "", err
+	}
+	defer a.Body.Close()
+	b, err := io.ReadAll(a.Body)
+	return a.StatusCode, strings.TrimSpace(string(b)), err
+}
+
+// state is what the commands of one script share.
+type state struct{ hub *process }
+
+func stateOf(ts *testscript.TestScript) *state { return ts.Value(state{}).(*state) }
+
+func cmdFails(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: fails CODE hub [arg...]")
+	}
+	exit, ok := errors.AsType[*exec.ExitError](ts.Exec(args[1], args[2:]...))
+	if !ok || strconv.Itoa(exit.ExitCode()) != args[0] {
+		ts.Fatalf("ended with %v, want exit status %s", exit, args[0])
+	}
+}
+
+func cmdStart(ts *testscript.TestScript, neg bool, args []string) {
+	p, err := startHub(ts.MkAbs("."), "data", args...)
+	if neg || err != nil {
+		ts.Fatalf("start: got error %v, negation %t", err, neg)
+	}
+	stateOf(ts).hub = p
+	ts.Defer(func() {
+		if stateOf(ts).hub == p { // the script failed before it stopped the hub
+			_, _, _ = p.stop(os.Kill)
+		}
+	})
+	ts.Setenv("MQTT", p.mqtt)
+	ts.Setenv("REST", p.rest)
+}
+
+func cmdEnd(ts *testscript.TestScript, neg bool, args []string) {
+	signals := map[string]os.Signal{"TERM": syscall.SIGTERM, "INT": os.Interrupt, "KILL": os.Kill}
+	if len(args) != 1 || signals[args[0]] == nil || stateOf(ts).hub == nil {
+		ts.Fatalf("usage: end TERM|INT|KILL, after start")
+	}
+	stdout, stderr, err := stateOf(ts).hub.stop(signals[args[0]])
+	stateOf(ts).hub = nil
+	if (err != nil) != neg {
+		ts.Fatalf("hub ended with %v\n%s%s", err, stdout, stderr)
+	}
+	fmt.Fprint(ts.Stdout(), stdout)
+	fmt.Fprint(ts.Stderr(), stderr)
+}
+
+func cmdREST(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 || len(args) > 3 || stateOf(ts).hub == nil {
+		ts.Fatalf("usage: rest METHOD PATH [BODY], after start")
+	}
+	status, answer, err := stateOf(ts).hub.call(args[0], args[1], ts.Getenv("TOKEN"), strings.Join(args[2:], ""))
+	ts.Check(err)
+	fmt.Fprintf(ts.Stdout(), "%d %s\n", status, answer)
+}
+
+func cmdConnect(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: connect ID")
+	}
+	conn, err := net.Dial("tcp", ts.Getenv("MQTT"))
+	ts.Check(err)
+	defer conn.Close()
+	// CONNECT of MQTT 3.1.1: clean session, no keep-alive, a client id of 36 bytes.
+	_, err = fmt.Fprintf(conn, "\x10\x30\x00\x04MQTT\x04\x02\x00\x00\x00\x24%s", args[0])
+	ts.Check(err)
+	var connack [4]byte
+	_, err = io.ReadFull(conn, connack[:])
+	ts.Check(err)
+	fmt.Fprintf(ts.Stdout(), "code %d\n", connack[3])
+}
+
+func cmdOccupy(ts *testscript.TestScript, _ bool, _ []string) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	ts.Check(err)
+	ts.Defer(func() { l.Close() })
+	ts.Setenv("TAKEN", l.Addr().String())
+}
+
+func cmdCapture(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: capture NAME PATTERN")
+	}
+	m := regexp.MustCompile(args[1]).FindStringSubmatch(ts.ReadFile("stdout"))
+	if len(m) != 2 {
+		ts.Fatalf("%q not found in %q", args[1], ts.ReadFile("stdout"))
+	}
+	ts.Setenv(args[0], m[1])
+}
