@@ -95,7 +95,7 @@ func (c *Config) complete() error {
 		return fmt.Errorf("siren: there is none")
 	}
 	for i, contact := range c.Contacts {
-		if err := checkContactName(contact.Name); err != nil {
+		if err := CheckContactName(contact.Name); err != nil {
 			return err
 		}
 		if slices.ContainsFunc(c.Contacts[:i], func(o Contact) bool { return o.Name == contact.Name }) {
@@ -106,8 +106,9 @@ func (c *Config) complete() error {
 	return c.Rules.Validate()
 }
 
-// checkContactName keeps the names apart from the other words that stand beside them.
-func checkContactName(name string) error {
+// CheckContactName says whether a contact can have this name. It keeps names apart from the other
+// words that stand beside them in faults.
+func CheckContactName(name string) error {
 	if !contactName.MatchString(name) {
 		return fmt.Errorf("door: the name %q is not 1 to 32 of the characters a-z 0-9 _ -", name)
 	}

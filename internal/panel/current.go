@@ -4,13 +4,15 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"github.com/twinpanel/twinpanel/statemachine"
 	"github.com/twinpanel/twinpanel/twin"
 )
 
-// firstYear is the year before which a wall clock cannot be right.
-const firstYear = 2026
+// ClockIsWrong says whether a wall clock cannot be right: it is before this program was written. A Pi without
+// network time starts in 1970 or where it was stopped.
+func ClockIsWrong(now time.Time) bool { return now.Year() < 2026 }
 
 // current is the document of that name, without last_update: whoever sends it adds that.
 type current struct {
@@ -68,7 +70,7 @@ func (p *Panel) faults() []string {
 			words = append(words, contact.Name)
 		}
 	}
-	if p.config.Now().Year() < firstYear {
+	if ClockIsWrong(p.config.Now()) {
 		words = append(words, faultClock)
 	}
 	if p.state.RingsUsed() {

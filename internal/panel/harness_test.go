@@ -152,7 +152,7 @@ func (h *house) sleep(d time.Duration) {
 }
 
 func (h *house) desired(version uint32, data string) {
-	h.panel.Desired(h.t.Context(), twin.Document{Version: version, Data: json.RawMessage(data)}, nil)
+	h.panel.Desired(twin.Document{Version: version, Data: json.RawMessage(data)}, nil)
 	synctest.Wait()
 }
 

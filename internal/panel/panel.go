@@ -202,9 +202,10 @@ func (p *Panel) send(ctx context.Context, in input) error {
 }
 
 // Desired takes the answer to a get of the desired document: the document, or why there is none.
-func (p *Panel) Desired(ctx context.Context, doc twin.Document, err error) {
+// Before Run it waits for Run; after Run it does nothing.
+func (p *Panel) Desired(doc twin.Document, err error) {
 	event, problem := readDesired(doc, err)
-	p.send(ctx, input{event, problem})
+	p.send(context.Background(), input{event, problem})
 }
 
 // Command arms or disarms at the panel itself. It returns when the journal holds it, or has failed, which the

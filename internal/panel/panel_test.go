@@ -307,7 +307,7 @@ func TestDesiredOfEveryWrongShape(t *testing.T) {
 			}
 		}
 		for _, err := range []error{twin.ErrDocumentNotFound, twin.ErrPermissionDenied, &twin.RemoteError{Text: "x"}} {
-			h.panel.Desired(t.Context(), twin.Document{}, err)
+			h.panel.Desired(twin.Document{}, err)
 			if c := h.document(); !c.AlarmArmed {
 				t.Fatalf("the answer %q disarmed the house", err)
 			}

@@ -1,0 +1,189 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"time"
+
+	"github.com/twinpanel/twinpanel/internal/agent"
+	"github.com/twinpanel/twinpanel/internal/board"
+	"github.com/twinpanel/twinpanel/internal/cli"
+	"github.com/twinpanel/twinpanel/internal/panel"
+	"github.com/twinpanel/twinpanel/twin"
+	"github.com/twinpanel/twinpanel/twinclient"
+)
+
+// checkCommand is panel check.
+func checkCommand() *cli.Command {
+	var c Config
+	return &cli.Command{
+		Name:  "check",
+		Short: "Look at everything a panel needs, change nothing, and say what to do.",
+		Long: `Look at everything a panel with these flags needs, change nothing, and print a
+line for each finding: ok or BAD, and what to do. It ends with 1 if something
+is bad.
+
+While a panel runs on this state folder it is asked; otherwise contacts are read and
+the hub is visited as this device. The siren's line is never touched.`,
+		Flags: c.flags,
+		Run:   c.check,
+	}
+}
+
+// findings prints what is found and counts what is bad.
+type findings struct {
+	w   io.Writer
+	bad int
+}
+
+func (f *findings) ok(what, format string, args ...any) {
+	fmt.Fprintf(f.w, "ok   %-13s %s\n", what, fmt.Sprintf(format, args...))
+}
+
+func (f *findings) wrong(what string, err error, next string) {
+	f.bad++
+	fmt.Fprintf(f.w, "BAD  %-13s %v\n%18s -> %s\n", what, err, "", next)
+}
+
+func (c *Config) check(ctx context.Context, _ []string, stdout, _ io.Writer) error {
+	if err := c.Validate(); err != nil {
+		return err
+	}
+	f := &findings{w: stdout}
+	f.ok("flags", "they fit together")
+	c.checkFolder(f)
+	c.checkClock(f)
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	status, err := panel.Control(c.StateDir).Status(ctx)
+	switch {
+	case err == nil:
+		c.checkRunning(f, status)
+	case notRunning(err):
+		f.ok("panel", "none is running on this state folder")
+		c.checkContacts(f)
+		c.checkHub(ctx, f)
+	default:
+		f.wrong("panel", err, "see the panel's log")
+	}
+	if f.bad > 0 {
+		return cli.Hint(fmt.Errorf("%d of the findings are bad", f.bad), "each line marked BAD is followed by what to do")
+	}
+	return nil
+}
+
+func (c *Config) checkFolder(f *findings) {
+	info, err := os.Stat(c.StateDir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		f.ok("state folder", "%s is not there yet; the panel makes it and begins disarmed", c.StateDir)
+		return
+	case err != nil:
+		f.wrong("state folder", err, "run this as the panel's user, or choose another --state-dir")
+		return
+	case !info.IsDir():
+		f.wrong("state folder", fmt.Errorf("%s is no folder", c.StateDir), "choose another --state-dir")
+		return
+	}
+	f.ok("state folder", "%s", c.StateDir)
+	armed, err := panel.ArmedOffline(c.StateDir)
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		f.wrong("journal", err, "run this as the panel's user")
+	case err != nil:
+		f.wrong("journal", err, fmt.Sprintf("the panel will start %s until the hub or somebody says otherwise, and keep a copy of the file", c.OnCorrupt))
+	case armed:
+		f.ok("journal", "readable: armed")
+	default:
+		f.ok("journal", "readable: disarmed")
+	}
+}
+
+func (c *Config) checkClock(f *findings) {
+	if now := time.Now(); panel.ClockIsWrong(now) {
+		f.wrong("clock", fmt.Errorf("it says %s", now.UTC().Format(time.DateTime)),
+			"set it, or wait for network time; guarding doesn't need it, but last_update is wrong and TLS may refuse certificates")
+		return
+	}
+	f.ok("clock", "%s", time.Now().UTC().Format(time.RFC3339))
+}
+
+// checkRunning reports what a running panel says of itself.
+func (c *Config) checkRunning(f *findings, s panel.Status) {
+	f.ok("panel", "running: %s", describe(s))
+	next := map[string]string{
+		"journal":    "make room on the disk of the state folder, or replace the card; the panel's log has the error",
+		"siren":      "look at the siren's line and its wiring; the panel's log has the error",
+		"clock":      "see the line about the clock",
+		"rings_used": "the siren stays silent until somebody disarms and arms again",
+	}
+	for _, word := range s.Faults {
+		todo := next[word]
+		if todo == "" {
+			todo = "look at the wires and the line of this contact; the panel's log has the error"
+		}
+		f.wrong("fault", errors.New(word), todo)
+	}
+	if s.Hub != "connected" {
+		f.wrong("hub", errors.New(s.Hub), "check --hub, the network, and that the hub runs; the panel guards without it")
+		return
+	}
+	f.ok("hub", "connected to %s", c.Hub)
+}
+
+// checkContacts reads each contact's line once.
+func (c *Config) checkContacts(f *findings) {
+	if c.Simulate != "" {
+		f.ok("doors", "simulated")
+		return
+	}
+	if err := board.Init(); err != nil {
+		f.wrong("gpio", err, "run this on a board with GPIO lines, or use --simulate")
+		return
+	}
+	l := c.real()
+	for _, d := range c.doors {
+		open, err := readOnce(l, d)
+		switch {
+		case err != nil:
+			f.wrong("door "+d.name, err, "look at --door, the wires, and whether this user is in the group gpio")
+		case open:
+			f.ok("door "+d.name, "%s reads open", d.line)
+		default:
+			f.ok("door "+d.name, "%s reads closed", d.line)
+		}
+	}
+}
+
+func readOnce(l lines, d door) (open bool, err error) {
+	line, err := l.door(d)()
+	if err != nil {
+		return false, err
+	}
+	defer line.Close()
+	high, err := line.Read()
+	return high == l.openHigh, err
+}
+
+// checkHub connects as the device and reads desired.
+func (c *Config) checkHub(ctx context.Context, f *findings) {
+	conn, err := twinclient.Dial(ctx, c.connect())
+	if err != nil {
+		f.wrong("hub", err, "check --hub, the network, that the hub runs and knows this device; the panel guards without it")
+		return
+	}
+	defer conn.Close()
+	f.ok("hub", "%s accepts this device", c.Hub)
+	switch doc, err := conn.Get(ctx, agent.Desired); {
+	case errors.Is(err, twin.ErrDocumentNotFound):
+		f.ok("desired", "not written yet: nobody has armed or disarmed by phone")
+	case err != nil:
+		f.wrong("desired", err, "the hub accepts the device but doesn't answer as it should: see its log")
+	default:
+		f.ok("desired", "version %d", doc.Version)
+	}
+}

@@ -1,0 +1,196 @@
+package main
+
+import (
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/twinpanel/twinpanel/internal/cli"
+	"github.com/twinpanel/twinpanel/internal/panel"
+	"github.com/twinpanel/twinpanel/statemachine"
+	"github.com/twinpanel/twinpanel/twin"
+	"github.com/twinpanel/twinpanel/twinclient"
+)
+
+// Config is what the panel is told by flags and environment. flags has the defaults.
+type Config struct {
+	Hub      string // mqtt://HOST:1883 or mqtts://HOST:8883
+	DeviceID string
+	CA       string // files in PEM
+	Cert     string
+	KeyFile  string
+	Insecure bool
+
+	Door          []string // [NAME=]LINE
+	Siren         string   // LINE
+	DoorOpenLevel string   // high or low
+	SirenActive   string   // high or low
+	Debounce      time.Duration
+
+	Simulate     string // address of the simulated house; empty = real lines
+	SimulateDoor string // open, closed or fault
+
+	StateDir  string
+	OnCorrupt string
+
+	Poll      time.Duration
+	Heartbeat time.Duration
+
+	Rules statemachine.Rules
+
+	doors []door // set by Validate
+}
+
+// A door is one --door.
+type door struct{ name, line string }
+
+func (c *Config) flags(fs *pflag.FlagSet) {
+	c.Rules = statemachine.DefaultRules()
+	fs.StringVar(&c.Hub, "hub", "", "`URL` of the hub: mqtt://HOST:1883 or mqtts://HOST:8883")
+	fs.StringVar(&c.DeviceID, "device-id", "", "`UUID` of this device, from \"hub device add\"")
+	fs.StringVar(&c.CA, "ca", "", "`file` with the authorities that may vouch for the hub; without it, those of the system")
+	fs.StringVar(&c.Cert, "cert", "", "`file` with this device's certificate")
+	fs.StringVar(&c.KeyFile, "key-file", "", "`file` with this device's key")
+	fs.BoolVar(&c.Insecure, "insecure", false, "allow a hub beyond this computer without encryption or without a certificate of this device; whoever learns the device id can disarm")
+	fs.StringSliceVar(&c.Door, "door", nil, "`[NAME=]LINE` of a door contact, as in GPIO17 or front=GPIO17; up to 8 times")
+	fs.StringVar(&c.Siren, "siren", "", "`LINE` of the siren's relay, as in GPIO27")
+	fs.StringVar(&c.DoorOpenLevel, "door-open-level", "high", "level of a contact's line when the door is open; high = contact to ground, low = contact to 3.3 V; the pull goes the same way, so a cut wire reads open")
+	fs.StringVar(&c.SirenActive, "siren-active", "high", "level of the siren's line when it sounds: high or low")
+	fs.DurationVar(&c.Debounce, "debounce", 200*time.Millisecond, "how long a contact must be stable to count: 20ms to 300ms")
+	fs.StringVar(&c.Simulate, "simulate", "", "no hardware: draw a house with doors and a siren on a page at this `address`")
+	fs.StringVar(&c.SimulateDoor, "simulate-door", "closed", "how the simulated doors begin: open, closed or fault")
+	stateDirFlag(fs, &c.StateDir)
+	fs.StringVar(&c.OnCorrupt, "on-corrupt", string(panel.StartArmed), "what to be when the journal cannot be read: armed or disarmed")
+	fs.DurationVar(&c.Poll, "poll", twinclient.DefaultPoll, "pause between two looks at what the phone wants: 1s to 60s")
+	fs.DurationVar(&c.Heartbeat, "heartbeat", twinclient.DefaultHeartbeat, "longest pause between two signs of life: 5s to 300s")
+	fs.DurationVar(&c.Rules.ExitDelay, "exit-delay", c.Rules.ExitDelay, "time to leave after arming: 0s to 255s; 45s goes well with an entry delay of 30s")
+	fs.DurationVar(&c.Rules.EntryDelay, "entry-delay", c.Rules.EntryDelay, "time to disarm after opening a door: 0s to 255s")
+	fs.DurationVar(&c.Rules.SirenLimit, "siren-limit", c.Rules.SirenLimit, "longest ring: 30s to 900s; the law of your town may say less than you like")
+	fs.IntVar(&c.Rules.MaxRings, "max-rings", c.Rules.MaxRings, "rings until somebody arms again: 1 to 6")
+}
+
+// stateDirFlag is the flag that every command has.
+func stateDirFlag(fs *pflag.FlagSet, dir *string) {
+	fs.StringVar(dir, "state-dir", os.Getenv("STATE_DIRECTORY"), "`folder` for what survives a power cut; systemd's STATE_DIRECTORY by default")
+}
+
+func checkStateDir(dir string) error {
+	if dir == "" {
+		return cli.Hint(cli.Usagef("--state-dir is missing"), "name a folder on a disk that survives a power cut; it is made when it isn't there")
+	}
+	return nil
+}
+
+// Validate says which flag is missing or wrong.
+func (c *Config) Validate() error {
+	if err := c.connect().Validate(); err != nil {
+		return cli.Hint(cli.Usagef("%w", err), "--hub, --device-id, --ca, --cert, --key-file and --insecure say how to reach the hub")
+	}
+	if err := c.parseDoors(); err != nil {
+		return err
+	}
+	if err := c.checkLines(); err != nil {
+		return err
+	}
+	if err := checkStateDir(c.StateDir); err != nil {
+		return err
+	}
+	for _, choice := range []struct {
+		flag, value string
+		of          []string
+	}{
+		{"--door-open-level", c.DoorOpenLevel, []string{"high", "low"}},
+		{"--siren-active", c.SirenActive, []string{"high", "low"}},
+		{"--simulate-door", c.SimulateDoor, []string{"open", "closed", "fault"}},
+		{"--on-corrupt", c.OnCorrupt, []string{string(panel.StartArmed), string(panel.StartDisarmed)}},
+	} {
+		if !slices.Contains(choice.of, choice.value) {
+			return cli.Usagef("%s is %q: expected %s", choice.flag, choice.value, strings.Join(choice.of, " or "))
+		}
+	}
+	for _, d := range []struct {
+		flag            string
+		value, min, max time.Duration
+	}{
+		{"--debounce", c.Debounce, 20 * time.Millisecond, 300 * time.Millisecond},
+		{"--poll", c.Poll, time.Second, time.Minute},
+		{"--heartbeat", c.Heartbeat, 5 * time.Second, 300 * time.Second},
+	} {
+		if d.value < d.min || d.value > d.max {
+			return cli.Usagef("%s is %v: expected %v to %v", d.flag, d.value, d.min, d.max)
+		}
+	}
+	c.Rules.Contacts = len(c.doors)
+	if err := c.Rules.Validate(); err != nil {
+		return cli.Usagef("%w", err)
+	}
+	return nil
+}
+
+func (c *Config) connect() twinclient.Options {
+	return twinclient.Options{
+		Hub: c.Hub, DeviceID: twin.ID(strings.ToLower(c.DeviceID)),
+		CAFile: c.CA, CertFile: c.Cert, KeyFile: c.KeyFile, Insecure: c.Insecure,
+	}
+}
+
+// parseDoors splits NAME=LINE. A single door needs no name.
+func (c *Config) parseDoors() error {
+	c.doors = nil
+	doors := c.Door
+	if len(doors) == 0 && c.Simulate != "" {
+		doors = []string{"door="}
+	}
+	for _, s := range doors {
+		name, line, named := strings.Cut(s, "=")
+		if !named {
+			name, line = "door", s
+			if len(doors) > 1 {
+				return cli.Usagef("--door %s has no name: with several doors each needs one, as in front=%s", s, s)
+			}
+		}
+		if err := panel.CheckContactName(name); err != nil {
+			return cli.Usagef("--door %s: %w", s, err)
+		}
+		if slices.ContainsFunc(c.doors, func(d door) bool { return d.name == name }) {
+			return cli.Usagef("--door: the name %q is given twice", name)
+		}
+		c.doors = append(c.doors, door{name, line})
+	}
+	if len(c.doors) == 0 {
+		return cli.Hint(cli.Usagef("--door is missing"), "name the line of the contact, as in --door GPIO17, or use --simulate 127.0.0.1:8080 without hardware")
+	}
+	return nil
+}
+
+// bootLines are lines of a Raspberry Pi that move by themselves before any program runs.
+var bootLines = regexp.MustCompile(`^GPIO([0-8]|14|15)$`)
+
+// checkLines finds lines that are missing, used twice, or would sound the siren at boot.
+func (c *Config) checkLines() error {
+	if c.Simulate != "" {
+		return nil
+	}
+	if c.Siren == "" {
+		return cli.Hint(cli.Usagef("--siren is missing"), "name the line of the siren's relay, as in --siren GPIO27")
+	}
+	used := map[string]string{c.Siren: "--siren"}
+	for _, d := range c.doors {
+		if d.line == "" {
+			return cli.Usagef("--door %s= names no line", d.name)
+		}
+		if by := used[d.line]; by != "" {
+			return cli.Usagef("the line %s is used twice: by %s and by --door %s", d.line, by, d.name)
+		}
+		used[d.line] = "--door " + d.name
+	}
+	if c.SirenActive == "high" && bootLines.MatchString(c.Siren) {
+		return cli.Hint(cli.Usagef("--siren %s is high or moves while a Raspberry Pi starts, so the siren would sound at each start", c.Siren),
+			"use one of GPIO16 to GPIO27 with a resistor of 10 kΩ to ground; on another board name the line by its chip, as in LABEL:%s", strings.TrimPrefix(c.Siren, "GPIO"))
+	}
+	return nil
+}

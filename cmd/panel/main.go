@@ -1,0 +1,36 @@
+// Panel is the device agent of an internet alarm panel: contacts in, siren out, and a twin
+// on the hub for the phone.
+package main
+
+import "github.com/twinpanel/twinpanel/internal/cli"
+
+func main() { cli.Main(command()) }
+
+func command() *cli.Command {
+	var c Config
+	return &cli.Command{
+		Name:  "panel",
+		Short: "Guard doors with a siren, and let a phone arm and disarm through the hub.",
+		Long: `Guard doors with a siren, and let a phone arm and disarm through the hub.
+
+The panel reads door contacts, sounds the siren by its own rules, reads the
+document "desired" of its twin and writes "current". It guards with no network,
+no clock and a full disk. It runs until SIGINT or SIGTERM, turns the siren off
+and ends with 0.
+
+On a Raspberry Pi:
+  panel --hub mqtts://HOST:8883 --device-id UUID --ca ca.pem --cert device.pem
+        --key-file device.key --door GPIO17 --siren GPIO27 --state-dir DIR
+Without hardware, beside a hub on the same computer:
+  panel --hub mqtt://127.0.0.1:1883 --device-id UUID --simulate 127.0.0.1:8080
+        --state-dir DIR`,
+		Flags: c.flags,
+		Run:   c.run,
+		Commands: []*cli.Command{
+			armCommand(true),
+			armCommand(false),
+			checkCommand(),
+			sirenOffCommand(),
+		},
+	}
+}

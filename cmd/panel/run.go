@@ -1,0 +1,129 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/twinpanel/twinpanel/internal/agent"
+	"github.com/twinpanel/twinpanel/internal/board"
+	"github.com/twinpanel/twinpanel/internal/cli"
+	"github.com/twinpanel/twinpanel/internal/panel"
+	"github.com/twinpanel/twinpanel/internal/simulator"
+	"github.com/twinpanel/twinpanel/sensor"
+	"github.com/twinpanel/twinpanel/siren"
+)
+
+// lines is where the panel's contacts and its siren are: on this computer or in a simulated house.
+type lines struct {
+	door       func(door) func() (sensor.Line, error)
+	siren      func() (siren.Line, error)
+	openHigh   bool              // level of an open door's line
+	soundsHigh bool              // level of the siren's line when it sounds
+	show       func(word string) // nil = nobody looks
+}
+
+// run guards until ctx ends, which is a clean end.
+func (c *Config) run(ctx context.Context, _ []string, stdout, stderr io.Writer) error {
+	if err := c.Validate(); err != nil {
+		return err
+	}
+	log := slog.New(slog.NewTextHandler(stderr, nil))
+	var l lines
+	if c.Simulate != "" {
+		house, listener, err := c.openHouse()
+		if err != nil {
+			return err
+		}
+		server := &http.Server{Handler: house.Handler(), ReadHeaderTimeout: 10 * time.Second}
+		go server.Serve(listener)
+		defer server.Close()
+		defer house.Close()
+		fmt.Fprintf(stdout, "house at http://%s\n", listener.Addr())
+		l = c.simulated(house)
+	} else {
+		if err := board.Init(); err != nil {
+			return err
+		}
+		l = c.real()
+	}
+	a, err := c.open(l, log)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(stdout, "guarding as device %s\n", c.DeviceID)
+	return a.Run(ctx)
+}
+
+func (c *Config) openHouse() (*simulator.House, net.Listener, error) {
+	names := make([]string, len(c.doors))
+	for i, d := range c.doors {
+		names[i] = d.name
+	}
+	house, err := simulator.New(simulator.Config{Doors: names, Start: c.SimulateDoor})
+	if err != nil {
+		return nil, nil, err
+	}
+	listener, err := cli.Listen("--simulate", c.Simulate)
+	return house, listener, err
+}
+
+// simulated are the lines of a simulated house. Its wiring is what it is, whatever the flags say of a real one.
+func (c *Config) simulated(house *simulator.House) lines {
+	return lines{
+		door: func(d door) func() (sensor.Line, error) {
+			return func() (sensor.Line, error) { return house.OpenDoor(d.name) }
+		},
+		siren:      func() (siren.Line, error) { return house.OpenSiren() },
+		openHigh:   true,
+		soundsHigh: true,
+		show:       house.Lamp,
+	}
+}
+
+// real are the lines of this computer.
+func (c *Config) real() lines {
+	pull := board.PullUp // always towards the open level, so that a cut wire reads open
+	if c.DoorOpenLevel == "low" {
+		pull = board.PullDown
+	}
+	return lines{
+		door: func(d door) func() (sensor.Line, error) {
+			return func() (sensor.Line, error) { return board.OpenInput(d.line, pull) }
+		},
+		siren:      func() (siren.Line, error) { return board.OpenOutput(c.Siren) },
+		openHigh:   c.DoorOpenLevel == "high",
+		soundsHigh: c.SirenActive == "high",
+	}
+}
+
+// open joins lines, panel and hub.
+func (c *Config) open(l lines, log *slog.Logger) (*agent.Agent, error) {
+	config := agent.Config{
+		Panel: panel.Config{
+			Rules:     c.Rules,
+			Siren:     siren.New(siren.Config{Open: l.siren, ActiveHigh: l.soundsHigh, Logger: log}),
+			StateDir:  c.StateDir,
+			OnCorrupt: panel.OnCorrupt(c.OnCorrupt),
+			Show:      l.show,
+		},
+		Hub:       c.connect(),
+		Poll:      c.Poll,
+		Heartbeat: c.Heartbeat,
+		Logger:    log,
+	}
+	for _, d := range c.doors {
+		s, err := sensor.New(sensor.Config{
+			Open: l.door(d), OpenLevelHigh: l.openHigh, Debounce: c.Debounce, Logger: log.With("contact", d.name),
+		})
+		if err != nil {
+			return nil, fmt.Errorf("door %s: %w", d.name, err)
+		}
+		config.Panel.Contacts = append(config.Panel.Contacts, panel.Contact{Name: d.name, Sensor: s})
+	}
+	return agent.New(config)
+}

@@ -1,0 +1,83 @@
+// Package agent joins a panel to its hub: what is read from the desired document goes to the
+// panel, and the panel's current document goes to the hub. The panel guards with or without it.
+package agent
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/twinpanel/twinpanel/internal/panel"
+	"github.com/twinpanel/twinpanel/twin"
+	"github.com/twinpanel/twinpanel/twinclient"
+)
+
+// The documents of the twin, as the specification names them. Each has one writer.
+const (
+	Desired twin.Name = "desired" // written by the app
+	Current twin.Name = "current" // written by the panel
+)
+
+// Config is what an agent needs.
+type Config struct {
+	Panel     panel.Config // Changed, Heartbeat and Logger are set from here
+	Hub       twinclient.Options
+	Poll      time.Duration // pause between two reads of desired; 0 = 2 s
+	Heartbeat time.Duration // longest pause between two writes of current; 0 = 30 s
+	Logger    *slog.Logger  // nil = silent
+}
+
+// An Agent is a panel with its link to the hub.
+type Agent struct {
+	Panel *panel.Panel
+	sync  *twinclient.Sync
+	log   *slog.Logger
+}
+
+// New checks the configuration and takes the panel's state folder. [Agent.Run], or Panel.Close, gives it back.
+func New(c Config) (*Agent, error) {
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Heartbeat == 0 {
+		c.Heartbeat = twinclient.DefaultHeartbeat
+	}
+	a := &Agent{log: c.Logger}
+	link, err := twinclient.NewSync(twinclient.SyncConfig{
+		Connect:   c.Hub,
+		Watch:     Desired,
+		Publish:   Current,
+		Poll:      c.Poll,
+		Heartbeat: c.Heartbeat,
+		Document:  func(ctx context.Context) (json.RawMessage, error) { return a.Panel.Document(ctx) },
+		Watched:   func(doc twin.Document, err error) { a.Panel.Desired(doc, err) },
+		Connected: func(up bool, err error) { a.Panel.Link(up, err) },
+		Logger:    c.Logger,
+	})
+	if err != nil {
+		return nil, err
+	}
+	a.sync = link
+	c.Panel.Changed = link.Changed
+	c.Panel.Heartbeat = c.Heartbeat
+	c.Panel.Logger = c.Logger
+	a.Panel, err = panel.New(c.Panel)
+	return a, err
+}
+
+// Run guards, keeps in step with the hub and answers commands at the panel until ctx ends. The siren is off when it returns.
+func (a *Agent) Run(ctx context.Context) error {
+	var tasks sync.WaitGroup
+	defer tasks.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	tasks.Go(func() { a.sync.Run(ctx) })
+	tasks.Go(func() {
+		if err := a.Panel.ServeControl(ctx); err != nil {
+			a.log.Error("commands at the panel are not possible", "error", err)
+		}
+	})
+	return a.Panel.Run(ctx)
+}
