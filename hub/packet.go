@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"bytes"
 	"encoding/binary"
 	"unicode/utf8"
 )
@@ -164,10 +165,8 @@ func checkTopic(topic []byte) error {
 	if len(topic) == 0 {
 		return errNoTopic
 	}
-	for _, c := range topic {
-		if c == '+' || c == '#' {
-			return errWildcard
-		}
+	if bytes.ContainsAny(topic, "+#") {
+		return errWildcard
 	}
 	return nil
 }
@@ -191,10 +190,8 @@ func cutString(b []byte) (s, rest []byte, err error) {
 	if !utf8.Valid(s) {
 		return nil, nil, errUTF8
 	}
-	for _, c := range s {
-		if c == 0 {
-			return nil, nil, errNUL
-		}
+	if bytes.IndexByte(s, 0) >= 0 {
+		return nil, nil, errNUL
 	}
 	return s, rest, nil
 }

@@ -10,8 +10,9 @@ import (
 	"github.com/twinpanel/twinpanel/twin"
 )
 
-// maxRequestTopic is in bytes. A request with a good document name needs 180; one
-// with a bad name is answered up to this limit, since topics can't grow for ever.
+// maxRequestTopic is in bytes. A request with a good document name has at most
+// 182; one with a bad name is answered up to this limit and dropped beyond it,
+// where the topic of an answer might not fit into a packet any more.
 const maxRequestTopic = 1024
 
 // publish answers a PUBLISH. One at QoS 1 is acknowledged after what it asks

@@ -175,13 +175,13 @@ func TestDuplicateIsDoneAgain(t *testing.T) {
 func TestRequestsKeepTheirOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newTestServer(t, nil).connect(panelID)
-		want := ""
+		var want strings.Builder
 		for i := range 50 {
 			payload := fmt.Sprintf(`{"data":{"i":%d}}`, i)
 			c.send(publishPacket("$SCW/twins/me/a/put", 0, payload))
-			want += answer("$SCW/twins/me/a/put/response/success", fmt.Sprintf(`{"version":%d,"data":{"i":%d}}`, i+1, i))
+			want.WriteString(answer("$SCW/twins/me/a/put/response/success", fmt.Sprintf(`{"version":%d,"data":{"i":%d}}`, i+1, i)))
 		}
-		c.want(want)
+		c.want(want.String())
 	})
 }
 

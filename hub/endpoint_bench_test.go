@@ -1,0 +1,105 @@
+package hub
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"runtime"
+	"testing"
+
+	"github.com/twinpanel/twinpanel/hub/registry"
+	"github.com/twinpanel/twinpanel/twin"
+)
+
+// BenchmarkGetRoundTrip is one get and its answer over a pipe.
+func BenchmarkGetRoundTrip(b *testing.B) {
+	s := newTestServer(b, nil)
+	s.put(panelID, "desired", `{"data":{"alarm_armed":true}}`)
+	ours, theirs := net.Pipe()
+	defer ours.Close()
+	go s.ServeConn(theirs)
+	exchange(b, ours, connectPacket(string(panelID), 0), 4)
+	exchange(b, ours, subscribePacket(1, "$SCW/twins/me/#"), 5)
+	request := publishPacket("$SCW/twins/me/desired/get", 0, "")
+	want := publishPacket("$SCW/twins/me/desired/get/response/success", 0, `{"version":1,"data":{"alarm_armed":true}}`)
+	got := make([]byte, len(want))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := ours.Write(request); err != nil {
+			b.Fatal(err)
+		}
+		if _, err := io.ReadFull(ours, got); err != nil {
+			b.Fatal(err)
+		}
+	}
+	if string(got) != string(want) {
+		b.Errorf("got %s", got)
+	}
+}
+
+// BenchmarkIdleConnections opens a thousand connections over loopback, lets each
+// subscribe and do one get, and reports what each costs in heap and stacks. That
+// counts the client's end as well, a bare net.Conn.
+func BenchmarkIdleConnections(b *testing.B) {
+	const n = 1000
+	s := newTestServer(b, nil)
+	ids := make([]string, n)
+	for i := range ids {
+		ids[i] = fmt.Sprintf("00000000-0000-4000-8000-%012d", i)
+		d := registry.Device{ID: twin.ID(ids[i]), Name: ids[i], AllowInsecure: true}
+		if err := s.registry.AddDevice(b.Context(), d); err != nil {
+			b.Fatal(err)
+		}
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	go s.ServeMQTT(l)
+	conns := make([]net.Conn, n)
+	missing := answerSize("$SCW/twins/me/desired/get/response/error", `{"error":"document not found"}`)
+	for b.Loop() {
+		before := memoryInUse()
+		for i := range conns {
+			if conns[i], err = net.Dial("tcp", l.Addr().String()); err != nil {
+				b.Fatal(err)
+			}
+			exchange(b, conns[i], connectPacket(ids[i], 60), 4)
+			exchange(b, conns[i], subscribePacket(1, "$SCW/twins/me/#"), 5)
+			exchange(b, conns[i], publishPacket("$SCW/twins/me/desired/get", 0, ""), missing)
+		}
+		b.ReportMetric(float64(memoryInUse()-before)/n, "B/connection")
+		for i := range conns {
+			exchange(b, conns[i], packet(0xe0), 0)
+		}
+	}
+}
+
+// exchange sends a packet and takes an answer of n bytes; 0 = the end.
+func exchange(b *testing.B, conn net.Conn, p []byte, n int) {
+	b.Helper()
+	if _, err := conn.Write(p); err != nil {
+		b.Fatal(err)
+	}
+	if n == 0 {
+		if _, err := conn.Read(make([]byte, 1)); err != io.EOF {
+			b.Fatalf("got %v, want the end", err)
+		}
+		conn.Close()
+		return
+	}
+	if _, err := io.ReadFull(conn, make([]byte, n)); err != nil {
+		b.Fatal(err)
+	}
+}
+
+func answerSize(topic, payload string) int { return len(publishPacket(topic, 0, payload)) }
+
+// memoryInUse is what the heap and the stacks hold after a collection.
+func memoryInUse() uint64 {
+	runtime.GC()
+	runtime.GC() // the first one only marks what pools hold
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc + m.StackInuse
+}
