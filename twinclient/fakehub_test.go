@@ -1,0 +1,417 @@
+package twinclient
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/eclipse/paho.mqtt.golang/packets"
+	"github.com/twinpanel/twinpanel/twin"
+)
+
+const deviceID twin.ID = "7cf2b1f0-5d3a-4c6e-9d5b-3a1f0e8c2b41"
+
+// A fault is what a fakeHub does with a request instead of answering it.
+type fault string
+
+const (
+	none        fault = ""
+	lose        fault = "lose the answer"
+	loseRequest fault = "lose the request"
+	late        fault = "answer after the timeout"
+	twice       fault = "answer twice"
+	echoLater   fault = "answer, and once more during the next request"
+	wrongTopic  fault = "answer on the topic of another document"
+	idTopic     fault = "answer on the topic that names the device"
+	rogueFirst  fault = "send other documents' answers before the answer"
+	cut         fault = "close the connection"
+	cutMid      fault = "close the connection within the answer"
+	cutAfter    fault = "answer and close the connection"
+	freeze      fault = "stop reading"
+	huge        fault = "announce a packet of 256 MB"
+	garbage     fault = "answer with something that is no document"
+	qos1        fault = "answer at QoS 1"
+)
+
+var allFaults = []fault{lose, loseRequest, late, twice, echoLater, wrongTopic, idTopic, rogueFirst,
+	cut, cutMid, cutAfter, freeze, huge, garbage, qos1}
+
+// A fakeHub is a hub at the level of MQTT packets: strict in what it takes from
+// the client, and as wicked as told in what it sends. It is made for synctest
+// bubbles: its connections are pipes.
+type fakeHub struct {
+	t  testing.TB
+	wg sync.WaitGroup
+
+	mu       sync.Mutex
+	docs     map[string]twin.Document
+	conn     *hubConn // the latest
+	requests []string // such as "put current" and "patch current 4", in order
+	packets  map[byte]int
+	open     int
+
+	fault     func(request string) fault // nil = none
+	down      error                      // what dialling fails with
+	connack   byte
+	suback    byte
+	silent    bool          // no CONNACK at all
+	latency   time.Duration // of each answer
+	dials     int
+	goodbyes  int // DISCONNECT packets
+	timeout   time.Duration
+	exclusive bool // checks that a device never opens a second connection beside its first
+}
+
+func newFakeHub(t testing.TB) *fakeHub {
+	h := &fakeHub{t: t, docs: map[string]twin.Document{}, packets: map[byte]int{}, timeout: DefaultTimeout, exclusive: true}
+	t.Cleanup(h.wg.Wait)
+	return h
+}
+
+// options connect to the hub.
+func (h *fakeHub) options() Options {
+	return Options{Hub: "mqtt://localhost", DeviceID: deviceID, Dial: h.dial}
+}
+
+func (h *fakeHub) dial(context.Context) (net.Conn, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.dials++
+	if h.down != nil {
+		return nil, h.down
+	}
+	if h.exclusive && h.open > 0 {
+		h.t.Errorf("dialled while %d connections are open", h.open)
+	}
+	client, server := net.Pipe()
+	c := &hubConn{hub: h, Conn: server, ended: make(chan struct{})}
+	if h.conn != nil {
+		h.conn.Close() // take-over
+	}
+	h.conn = c
+	h.open++
+	h.wg.Go(c.serve)
+	return &watchedConn{Conn: client, closed: sync.OnceFunc(func() {
+		h.mu.Lock()
+		h.open--
+		h.mu.Unlock()
+	})}, nil
+}
+
+// A watchedConn counts as open until the client closes it.
+type watchedConn struct {
+	net.Conn
+	closed func()
+}
+
+func (c *watchedConn) Close() error {
+	c.closed()
+	return c.Conn.Close()
+}
+
+// set writes a document as the REST API does; "" deletes it.
+func (h *fakeHub) set(name, data string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if data == "" {
+		delete(h.docs, name)
+		return
+	}
+	h.docs[name] = twin.Document{Version: h.docs[name].Version + 1, Data: []byte(data)}
+}
+
+func (h *fakeHub) doc(name string) twin.Document {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.docs[name]
+}
+
+// seen returns the requests so far and forgets them.
+func (h *fakeHub) seen() []string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	r := h.requests
+	h.requests = nil
+	return r
+}
+
+// do is fn under the hub's lock.
+func (h *fakeHub) do(fn func()) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	fn()
+}
+
+// takeOver closes the connection as a second client with the same id would.
+func (h *fakeHub) takeOver() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.conn != nil {
+		h.conn.Close()
+	}
+}
+
+// A hubConn is the hub's end of a connection.
+type hubConn struct {
+	hub *fakeHub
+	net.Conn
+	ended     chan struct{}
+	write     sync.Mutex
+	unanswerd string                 // the request whose answer was withheld
+	echo      *packets.PublishPacket // to be sent once more
+}
+
+func (c *hubConn) serve() {
+	defer close(c.ended)
+	defer c.Close()
+	if err := c.greet(); err != nil {
+		return
+	}
+	for {
+		p, err := c.read()
+		if err != nil {
+			return
+		}
+		switch p := p.(type) {
+		case *packets.PingreqPacket:
+			c.send(packets.NewControlPacket(packets.Pingresp))
+		case *packets.DisconnectPacket:
+			c.hub.do(func() { c.hub.goodbyes++ })
+			return
+		case *packets.PublishPacket:
+			if !c.publish(p) {
+				return
+			}
+		default:
+			c.hub.t.Errorf("hub got %v", p)
+			return
+		}
+	}
+}
+
+func (c *hubConn) read() (packets.ControlPacket, error) {
+	p, err := packets.ReadPacket(c)
+	if err == nil {
+		b := packetType(p)
+		c.hub.do(func() { c.hub.packets[b]++ })
+	}
+	return p, err
+}
+
+func packetType(p packets.ControlPacket) byte {
+	var b bytes.Buffer
+	p.Write(&b)
+	return b.Bytes()[0] >> 4
+}
+
+// greet checks CONNECT and SUBSCRIBE.
+func (c *hubConn) greet() error {
+	h := c.hub
+	p, err := c.read()
+	if err != nil {
+		return err
+	}
+	connect, ok := p.(*packets.ConnectPacket)
+	if !ok || connect.ProtocolName != "MQTT" || connect.ProtocolVersion != 4 || !connect.CleanSession ||
+		connect.ClientIdentifier != string(deviceID) || connect.UsernameFlag || connect.PasswordFlag || connect.WillFlag || connect.Keepalive != 60 {
+		h.t.Errorf("hub got %v instead of a proper CONNECT", p)
+	}
+	h.mu.Lock()
+	silent, connack, suback := h.silent, h.connack, h.suback
+	h.mu.Unlock()
+	if silent {
+		_, err := c.read()
+		return cmpErr(err)
+	}
+	ack := packets.NewControlPacket(packets.Connack).(*packets.ConnackPacket)
+	ack.ReturnCode = connack
+	c.send(ack)
+	if connack != 0 {
+		return errors.New("refused")
+	}
+	if p, err = c.read(); err != nil {
+		return err
+	}
+	subscribe, ok := p.(*packets.SubscribePacket)
+	if !ok || !slices.Equal(subscribe.Topics, []string{"$SCW/twins/me/#"}) || !slices.Equal(subscribe.Qoss, []byte{0}) {
+		h.t.Errorf("hub got %v instead of the SUBSCRIBE", p)
+		return errors.New("no subscribe")
+	}
+	granted := packets.NewControlPacket(packets.Suback).(*packets.SubackPacket)
+	granted.MessageID = subscribe.MessageID
+	granted.ReturnCodes = []byte{suback}
+	c.send(granted)
+	return nil
+}
+
+func cmpErr(err error) error {
+	if err == nil {
+		return errors.New("client spoke before CONNACK")
+	}
+	return err
+}
+
+func (c *hubConn) send(p packets.ControlPacket) {
+	var b bytes.Buffer
+	p.Write(&b)
+	c.write.Lock()
+	defer c.write.Unlock()
+	io.Copy(c, &b)
+}
+
+// publish takes a request, and says whether the connection goes on.
+func (c *hubConn) publish(p *packets.PublishPacket) bool {
+	h := c.hub
+	topic, err := twin.ParseTopic(p.TopicName)
+	if err != nil || p.Qos != 0 || p.Retain || p.Dup || topic.Twin != twin.Me || topic.Result != twin.Request {
+		h.t.Errorf("hub got %v: %v", p, err)
+		return false
+	}
+	if c.unanswerd != "" {
+		h.t.Errorf("hub got %s while %s waits for its answer", p.TopicName, c.unanswerd)
+	}
+	if c.echo != nil {
+		c.send(c.echo)
+		c.echo = nil
+	}
+	h.mu.Lock()
+	request := fmt.Sprintf("%s %s", topic.Method, topic.Document)
+	if u, err := twin.ParsePut(p.Payload); topic.Method != twin.Get && err == nil && u.Version != 0 {
+		request += fmt.Sprintf(" %d", u.Version)
+	}
+	h.requests = append(h.requests, request)
+	what := none
+	if h.fault != nil {
+		what = h.fault(request)
+	}
+	latency := h.latency
+	var answer *packets.PublishPacket
+	if what != loseRequest {
+		answer = c.handle(topic, p.Payload)
+	}
+	h.mu.Unlock()
+	time.Sleep(latency)
+	return c.misbehave(what, topic, answer)
+}
+
+// misbehave answers, or does what the fault says.
+func (c *hubConn) misbehave(what fault, topic twin.Topic, answer *packets.PublishPacket) bool {
+	switch what {
+	case none:
+		c.send(answer)
+	case lose, loseRequest:
+		c.unanswerd = topic.String()
+	case late:
+		c.unanswerd = topic.String()
+		c.hub.wg.Go(func() {
+			select {
+			case <-time.After(c.hub.timeout + time.Second):
+				c.send(answer)
+			case <-c.ended:
+			}
+		})
+	case twice:
+		c.send(answer)
+		c.send(answer)
+	case echoLater:
+		c.echo = answer
+		c.send(answer)
+	case wrongTopic:
+		c.unanswerd = topic.String()
+		answer.TopicName = strings.Replace(answer.TopicName, topic.Document, "other", 1)
+		c.send(answer)
+	case idTopic:
+		c.unanswerd = topic.String()
+		answer.TopicName = strings.Replace(answer.TopicName, "/me/", "/"+string(deviceID)+"/", 1)
+		c.send(answer)
+	case rogueFirst:
+		for _, m := range []twin.Method{twin.Get, twin.Put, twin.Patch} {
+			for _, doc := range []string{"other", topic.Document} {
+				if other := (twin.Topic{Twin: twin.Me, Document: doc, Method: m}); other != topic {
+					c.send(message(other.Response(twin.Success), `{"version":77,"data":{"rogue":true}}`))
+					c.send(message(other.Response(twin.Error), `{"error":"rogue"}`))
+				}
+			}
+		}
+		c.send(answer)
+	case cut:
+		return false
+	case cutMid:
+		var b bytes.Buffer
+		answer.Write(&b)
+		c.Write(b.Bytes()[:b.Len()-3])
+		return false
+	case cutAfter:
+		c.send(answer)
+		return false
+	case freeze:
+		time.Sleep(2 * c.hub.timeout)
+		return false
+	case huge:
+		c.Write([]byte{0x30, 0xff, 0xff, 0xff, 0x7f})
+	case garbage:
+		c.unanswerd = topic.String()
+		answer.Payload = []byte(`{"version":"seven"}`)
+		answer.TopicName = topic.Response(twin.Success).String()
+		c.send(answer)
+	case qos1:
+		answer.Qos, answer.MessageID = 1, 1
+		c.send(answer)
+	}
+	return true
+}
+
+// handle is the hub's core: what a request does, and its answer.
+func (c *hubConn) handle(topic twin.Topic, payload []byte) *packets.PublishPacket {
+	old, have := c.hub.docs[topic.Document]
+	doc, err := apply(topic.Method, old, have, payload)
+	if err != nil {
+		return message(topic.Response(twin.Error), string(twin.EncodeError(deviceID, twin.Name(topic.Document), err)))
+	}
+	c.hub.docs[topic.Document] = doc
+	return message(topic.Response(twin.Success), string(doc.Encode()))
+}
+
+func apply(m twin.Method, old twin.Document, have bool, payload []byte) (twin.Document, error) {
+	switch m {
+	case twin.Put:
+		u, err := twin.ParsePut(payload)
+		if err == nil {
+			err = twin.CheckVersion(u.Version, old.Version)
+		}
+		return twin.Document{Version: old.Version + 1, Data: u.Data}, err
+	case twin.Patch:
+		u, err := twin.ParsePatch(payload)
+		if err == nil && !have {
+			err = twin.ErrDocumentNotFound
+		}
+		if err == nil {
+			err = twin.CheckVersion(u.Version, old.Version)
+		}
+		if err != nil {
+			return twin.Document{}, err
+		}
+		data, err := twin.Merge(old.Data, u.Data)
+		return twin.Document{Version: old.Version + 1, Data: data}, err
+	}
+	if !have {
+		return twin.Document{}, twin.ErrDocumentNotFound
+	}
+	return old, nil
+}
+
+// message is an answer at QoS 0.
+func message(topic twin.Topic, payload string) *packets.PublishPacket {
+	p := packets.NewControlPacket(packets.Publish).(*packets.PublishPacket)
+	p.TopicName = topic.String()
+	p.Payload = []byte(payload)
+	return p
+}

@@ -1,0 +1,462 @@
+package twinclient
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/twinpanel/twinpanel/twin"
+)
+
+// A device has a document to publish and remembers what Sync tells it.
+type device struct {
+	sync *Sync
+	stop func() // ends Run and waits for it
+
+	mu      sync.Mutex
+	doc     string
+	err     error    // of Document
+	watched []string // documents and refusals, in order
+	links   []string // "up", and "down: …"
+	log     bytes.Buffer
+}
+
+// start runs a Sync against a hub until the test ends.
+func start(t *testing.T, h *fakeHub, doc string, change ...func(*SyncConfig)) *device {
+	t.Helper()
+	d := &device{doc: doc}
+	c := SyncConfig{
+		Connect: h.options(),
+		Watch:   "desired",
+		Publish: "current",
+		Document: func(context.Context) (json.RawMessage, error) {
+			d.mu.Lock()
+			defer d.mu.Unlock()
+			return json.RawMessage(d.doc), d.err
+		},
+		Watched: func(doc twin.Document, err error) {
+			d.mu.Lock()
+			defer d.mu.Unlock()
+			if err != nil {
+				d.watched = append(d.watched, err.Error())
+			} else {
+				d.watched = append(d.watched, string(doc.Encode()))
+			}
+		},
+		Connected: func(up bool, err error) {
+			d.mu.Lock()
+			defer d.mu.Unlock()
+			if up != (err == nil) {
+				t.Errorf("Connected(%t, %v)", up, err)
+			}
+			if up {
+				d.links = append(d.links, "up")
+			} else {
+				d.links = append(d.links, "down: "+err.Error())
+			}
+		},
+		Logger: slog.New(slog.NewTextHandler(lockedWriter{d}, nil)),
+	}
+	for _, f := range change {
+		f(&c)
+	}
+	s, err := NewSync(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.sync = s
+	ctx, cancel := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if err := s.Run(ctx); err != nil {
+			t.Errorf("Run: %v", err)
+		}
+	})
+	d.stop = func() { cancel(); wg.Wait() }
+	t.Cleanup(d.stop)
+	return d
+}
+
+type lockedWriter struct{ d *device }
+
+func (w lockedWriter) Write(p []byte) (int, error) {
+	w.d.mu.Lock()
+	defer w.d.mu.Unlock()
+	return w.d.log.Write(p)
+}
+
+// set changes the device's document.
+func (d *device) set(doc string) {
+	d.mu.Lock()
+	d.doc = doc
+	d.mu.Unlock()
+	d.sync.Changed()
+}
+
+// read is fn under the device's lock.
+func (d *device) read(fn func()) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	fn()
+}
+
+func (d *device) logged() string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.log.String()
+}
+
+// published is what the hub has as current, without last_update.
+func published(t *testing.T, h *fakeHub) string {
+	t.Helper()
+	data := h.doc("current").Data
+	if data == nil {
+		return ""
+	}
+	patched, err := twin.Merge(data, []byte(`{"last_update":null}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(patched)
+}
+
+func TestNewSyncRefuses(t *testing.T) {
+	good := SyncConfig{
+		Connect:  Options{Hub: "mqtt://localhost", DeviceID: deviceID},
+		Watch:    "desired",
+		Publish:  "current",
+		Document: func(context.Context) (json.RawMessage, error) { return nil, nil },
+		Watched:  func(twin.Document, error) {},
+	}
+	if _, err := NewSync(good); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		name  string
+		spoil func(*SyncConfig)
+		want  string
+	}{
+		{"no hub", func(c *SyncConfig) { c.Connect.Hub = "" }, "no hub: write mqtt://"},
+		{"no watched document", func(c *SyncConfig) { c.Watch = "" }, "name of the watched document: "},
+		{"bad name", func(c *SyncConfig) { c.Publish = "a/b" }, "name of the published document: "},
+		{"same document", func(c *SyncConfig) { c.Watch = "current" }, `document "current" is both watched and published: each document has one writer, so give two names`},
+		{"negative poll", func(c *SyncConfig) { c.Poll = -1 }, "poll interval -1ns is too short: give 100ms or more, or 0 for 2s"},
+		{"short poll", func(c *SyncConfig) { c.Poll = time.Millisecond }, "poll interval 1ms is too short"},
+		{"short heartbeat", func(c *SyncConfig) { c.Heartbeat = time.Millisecond }, "heartbeat interval 1ms is too short: give 100ms or more, or 0 for 30s"},
+		{"no Document", func(c *SyncConfig) { c.Document = nil }, "functions Document and Watched are needed"},
+		{"no Watched", func(c *SyncConfig) { c.Watched = nil }, "functions Document and Watched are needed"},
+	} {
+		c := good
+		test.spoil(&c)
+		if _, err := NewSync(c); err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: got error %v, want %q", test.name, err, test.want)
+		}
+	}
+}
+
+// Get, then a whole put; then patches with only what changed, and their version.
+func TestSyncPublishes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newFakeHub(t)
+		d := start(t, h, `{"door_open":false,"siren_ringing":false}`)
+		synctest.Wait()
+		if got, want := h.seen(), []string{"get desired", "put current"}; !slices.Equal(got, want) {
+			t.Errorf("after connecting the hub got %q, want %q", got, want)
+		}
+		if got, want := string(h.doc("current").Data), `{"last_update":"2000-01-01T00:00:00.000Z","door_open":false,"siren_ringing":false}`; got != want {
+			t.Errorf("published %s, want %s", got, want)
+		}
+		time.Sleep(time.Second)
+		d.set(`{"door_open":true,"siren_ringing":false}`)
+		synctest.Wait()
+		if got, want := h.seen(), []string{"patch current 1"}; !slices.Equal(got, want) {
+			t.Errorf("after a change the hub got %q, want %q", got, want)
+		}
+		if got, want := string(h.doc("current").Data), `{"last_update":"2000-01-01T00:00:01.000Z","door_open":true,"siren_ringing":false}`; got != want {
+			t.Errorf("published %s, want %s", got, want)
+		}
+		// Keys that go away go away at the hub, too.
+		time.Sleep(500 * time.Millisecond)
+		d.set(`{"door_open":true}`)
+		synctest.Wait()
+		if got, want := published(t, h), `{"door_open":true}`; got != want {
+			t.Errorf("published %s, want %s", got, want)
+		}
+	})
+}
+
+func TestSyncWatches(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newFakeHub(t)
+		d := start(t, h, `{}`)
+		time.Sleep(3 * time.Second)
+		h.set("desired", `{"alarm_armed":true}`)
+		time.Sleep(4 * time.Second)
+		h.set("desired", "") // deleted and created again: the version goes back
+		h.set("desired", `{"alarm_armed":false}`)
+		time.Sleep(2 * time.Second)
+		d.stop()
+		want := []string{
+			"get desired: document not found", "get desired: document not found",
+			`{"version":1,"data":{"alarm_armed":true}}`, `{"version":1,"data":{"alarm_armed":true}}`,
+			`{"version":1,"data":{"alarm_armed":false}}`,
+		}
+		if !slices.Equal(d.watched, want) {
+			t.Errorf("got %q, want %q", d.watched, want)
+		}
+		if want := []string{"up"}; !slices.Equal(d.links, want) {
+			t.Errorf("link: got %q, want %q", d.links, want)
+		}
+		if h.goodbyes != 1 {
+			t.Errorf("hub got %d DISCONNECT, want 1", h.goodbyes)
+		}
+	})
+}
+
+// The budget of an idle hour, to the packet.
+func TestSyncIdleHour(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newFakeHub(t)
+		start(t, h, `{"door_open":false}`)
+		time.Sleep(time.Second)
+		h.seen()
+		h.do(func() { clear(h.packets) })
+		time.Sleep(time.Hour)
+		count := map[string]int{}
+		for _, r := range h.seen() {
+			method, _, _ := strings.Cut(r, " ")
+			count[method]++
+		}
+		if want := fmt.Sprint(map[string]int{"get": 1800, "patch": 108, "put": 12}); fmt.Sprint(count) != want {
+			t.Errorf("requests: got %v, want %v", count, want)
+		}
+		if want := fmt.Sprint(map[byte]int{3: 1920}); fmt.Sprint(h.packets) != want {
+			t.Errorf("packets by type: got %v, want %v: no ping, no second CONNECT", h.packets, want)
+		}
+	})
+}
+
+// Heartbeats count from the last publication.
+func TestSyncHeartbeatRestarts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newFakeHub(t)
+		d := start(t, h, `{"n":0}`)
+		for n := range 100 {
+			time.Sleep(20 * time.Second)
+			d.set(fmt.Sprintf(`{"n":%d}`, n+1))
+		}
+		synctest.Wait()
+		if v := h.doc("current").Version; v != 101 {
+			t.Errorf("got version %d, want 101: one for each change and none for a heartbeat", v)
+		}
+		time.Sleep(30 * time.Second)
+		synctest.Wait()
+		if v := h.doc("current").Version; v != 102 {
+			t.Errorf("got version %d, want 102, the heartbeat", v)
+		}
+	})
+}
+
+func TestSyncChangeDuringGet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newFakeHub(t)
+		h.latency = 500 * time.Millisecond
+		d := start(t, h, `{"n":0}`)
+		time.Sleep(3100 * time.Millisecond) // the get of 3 s is on its way
+		h.seen()
+		d.set(`{"n":1}`)
+		d.set(`{"n":2}`)
+		time.Sleep(300 * time.Millisecond)
+		if got := h.seen(); len(got) > 0 {
+			t.Errorf("during the get the hub got %q", got)
+		}
+		time.Sleep(200 * time.Millisecond)
+		if got, want := h.seen(), []string{"patch current 1"}; !slices.Equal(got, want) {
+			t.Errorf("after the get the hub got %q, want %q", got, want)
+		}
+		if got, want := published(t, h), `{"n":2}`; got != want {
+			t.Errorf("published %s, want %s", got, want)
+		}
+	})
+}
+
+// A contact that bounces every millisecond: at most ten publications a second, the
+// last state is published, and a return to the old state isn't news.
+func TestSyncBouncingContact(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newFakeHub(t)
+		d := start(t, h, `{"door_open":false}`)
+		time.Sleep(time.Second)
+		h.seen()
+		for n := range 2001 {
+			d.set(fmt.Sprintf(`{"door_open":%t}`, n%2 == 0))
+			time.Sleep(time.Millisecond)
+		}
+		time.Sleep(time.Second)
+		if got := len(h.seen()); got < 10 || got > 24 {
+			t.Errorf("hub got %d requests in 3 s, want 10 to 24", got)
+		}
+		if got, want := published(t, h), `{"door_open":true}`; got != want {
+			t.Errorf("published %s, want %s", got, want)
+		}
+		before := h.doc("current").Version
+		d.sync.Changed()
+		synctest.Wait()
+		if after := h.doc("current").Version; after != before {
+			t.Error("published though nothing has changed")
+		}
+	})
+}
+
+// last_update is never the same twice in a row, also when the clock stands.
+func TestSyncStampsDiffer(t *testing.T) {
+	s := &Sync{}
+	seen := map[string]bool{}
+	synctest.Test(t, func(t *testing.T) {
+		for _, doc := range []string{`{}`, ` { } `, `{}`, `{"a":1}`, `{"a":1}`} {
+			stamped, ours, err := s.stamp([]byte(doc))
+			if err != nil || seen[string(stamped)] || !json.Valid(stamped) || !ours(twin.Document{Data: stamped}) {
+				t.Errorf("stamped %s, %v", stamped, err)
+			}
+			seen[string(stamped)] = true
+		}
+	})
+}
+
+// Whatever else happened to the document at the hub, the next publication mends it at once.
+func TestSyncDocumentMeddledWith(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		meddle func(h *fakeHub)
+		want   []string
+	}{
+		{"deleted", func(h *fakeHub) { h.set("current", "") }, []string{"patch current 1", "put current"}},
+		{"written by another", func(h *fakeHub) { h.set("current", `{"n":7}`) }, []string{"patch current 1", "put current"}},
+		{"patch answered with a version too high", func(h *fakeHub) {
+			h.fault = func(r string) fault {
+				if strings.HasPrefix(r, "patch") {
+					h.docs["current"] = twin.Document{Version: 1, Data: h.docs["current"].Data}
+				}
+				return none
+			}
+		}, []string{"patch current 1"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := newFakeHub(t)
+				d := start(t, h, `{"n":0}`)
+				synctest.Wait()
+				h.seen()
+				h.do(func() {})
+				test.meddle(h)
+				d.set(`{"n":1}`)
+				synctest.Wait()
+				if got := h.seen(); !slices.Equal(got, test.want) {
+					t.Errorf("hub got %q, want %q", got, test.want)
+				}
+				if got, want := published(t, h), `{"n":1}`; got != want {
+					t.Errorf("published %s, want %s", got, want)
+				}
+			})
+		})
+	}
+}
+
+func TestSyncPatchCannotSayIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newFakeHub(t)
+		d := start(t, h, `{"n":0}`)
+		synctest.Wait()
+		h.seen()
+		d.set(`{"n":[null]}`)
+		synctest.Wait()
+		if got, want := h.seen(), []string{"put current"}; !slices.Equal(got, want) {
+			t.Errorf("hub got %q, want %q", got, want)
+		}
+		if got, want := published(t, h), `{"n":[null]}`; got != want {
+			t.Errorf("published %s, want %s", got, want)
+		}
+	})
+}
+
+// A document that is refused is tried at the pace of heartbeats and logged once.
+func TestSyncRefusedDocument(t *testing.T) {
+	large := `{"n":"` + strings.Repeat("x", twin.MaxDataSize) + `"}`
+	for _, bad := range []string{large, `[1]`, `{`, `{"last_update":"mine"}`, ``} {
+		synctest.Test(t, func(t *testing.T) {
+			h := newFakeHub(t)
+			d := start(t, h, `{"n":0}`)
+			time.Sleep(time.Second)
+			calls := 0
+			document := d.sync.config.Document
+			d.sync.config.Document = func(ctx context.Context) (json.RawMessage, error) {
+				calls++
+				return document(ctx)
+			}
+			for range 600 {
+				d.set(bad)
+				time.Sleep(time.Second)
+			}
+			if calls < 20 || calls > 22 {
+				t.Errorf("%.20s: tried %d times in 10 minutes, want 20 or 21", bad, calls)
+			}
+			if got := strings.Count(d.logged(), "publication refused"); got != 1 {
+				t.Errorf("%.20s: logged %d times:\n%s", bad, got, d.logged())
+			}
+			if len(d.links) != 1 {
+				t.Errorf("%.20s: link: got %q, want it to stay up", bad, d.links)
+			}
+			d.set(`{"n":1}`)
+			time.Sleep(DefaultHeartbeat + time.Second)
+			if got, want := published(t, h), `{"n":1}`; got != want {
+				t.Errorf("published %s, want %s", got, want)
+			}
+			if !strings.Contains(d.logged(), "publication accepted again") {
+				t.Errorf("log doesn't say that it's good again:\n%s", d.logged())
+			}
+		})
+	}
+}
+
+// While there is nothing to publish, watching goes on.
+func TestSyncNothingToPublish(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newFakeHub(t)
+		d := start(t, h, `{"n":0}`, func(c *SyncConfig) {
+			document := c.Document
+			c.Document = func(ctx context.Context) (json.RawMessage, error) {
+				if doc, err := document(ctx); err == nil {
+					return doc, nil
+				}
+				<-ctx.Done() // a loop that doesn't answer
+				return nil, ctx.Err()
+			}
+		})
+		d.mu.Lock()
+		d.err = errors.New("no reading yet")
+		d.mu.Unlock()
+		time.Sleep(10 * time.Minute)
+		requests := h.seen()
+		if h.doc("current").Version != 0 || slices.Contains(requests, "put current") {
+			t.Errorf("published %s", h.doc("current").Data)
+		}
+		if len(requests) < 230 {
+			t.Errorf("hub got %d requests, want it polled all the time", len(requests))
+		}
+		d.read(func() { d.err = nil })
+		d.sync.Changed()
+		time.Sleep(DefaultTimeout)
+		if got, want := published(t, h), `{"n":0}`; got != want {
+			t.Errorf("published %s, want %s", got, want)
+		}
+	})
+}
