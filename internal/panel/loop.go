@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/twinpanel/twinpanel/statemachine"
+	"github.com/twinpanel/twinpanel/twin"
 )
 
 const (
@@ -106,7 +107,11 @@ func (p *Panel) input(in input) {
 	case statemachine.DesiredUnreadable:
 		if reason := in.problem.Error(); reason != p.reason {
 			p.reason = reason
-			p.log.Warn("desired is unreadable, nothing changes", "reason", reason)
+			if errors.Is(in.problem, twin.ErrDocumentNotFound) {
+				p.log.Info("desired is not written yet, nothing changes")
+			} else {
+				p.log.Warn("desired is unreadable, nothing changes", "reason", reason)
+			}
 		}
 	case statemachine.DesiredRead:
 		p.reason = ""

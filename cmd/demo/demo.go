@@ -1,0 +1,220 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/twinpanel/twinpanel/hub"
+	"github.com/twinpanel/twinpanel/hub/docstore"
+	"github.com/twinpanel/twinpanel/hub/registry"
+	"github.com/twinpanel/twinpanel/internal/agent"
+	"github.com/twinpanel/twinpanel/internal/cli"
+	"github.com/twinpanel/twinpanel/internal/panel"
+	"github.com/twinpanel/twinpanel/internal/simulator"
+	"github.com/twinpanel/twinpanel/sensor"
+	"github.com/twinpanel/twinpanel/siren"
+	"github.com/twinpanel/twinpanel/statemachine"
+	"github.com/twinpanel/twinpanel/twin"
+	"github.com/twinpanel/twinpanel/twinclient"
+)
+
+// Config is what the demo is told by flags and environment. flags has the defaults.
+type Config struct {
+	Listen string // host:port of the house page and REST, on loopback
+	MQTT   string // host:port for devices, on loopback
+}
+
+// Addresses that are tried first; when another program has one, a free port will do.
+const (
+	usualListen = "127.0.0.1:8080"
+	usualMQTT   = "127.0.0.1:1883"
+)
+
+func (c *Config) flags(fs *pflag.FlagSet) {
+	fs.StringVar(&c.Listen, "listen", "", "`address` of the house page and the REST API (default "+usualListen+", or a free port)")
+	fs.StringVar(&c.MQTT, "mqtt", "", "`address` for devices (default "+usualMQTT+", or a free port)")
+}
+
+// listen opens an address that a flag gave, or the usual one. Only loopback will do: the demo knows no passwords.
+func listen(flag, address, usual string) (net.Listener, error) {
+	if address == "" {
+		l, err := cli.Listen(flag, usual)
+		if err != nil {
+			l, err = cli.Listen(flag, "127.0.0.1:0")
+		}
+		return l, err
+	}
+	resolved, err := net.ResolveTCPAddr("tcp", address)
+	if err != nil {
+		return nil, cli.Hint(cli.Usagef("%s %s is no address: %w", flag, address, err), "write host:port, as in %s", usual)
+	}
+	if !resolved.IP.IsLoopback() {
+		return nil, cli.Hint(cli.Usagef("%s %s can be reached from outside this computer", flag, address),
+			"listen on 127.0.0.1: whoever reaches the demo can open its door")
+	}
+	return cli.Listen(flag, address)
+}
+
+// A demo is what runs, with all that has to be told about it.
+type demo struct {
+	web, mqtt net.Listener
+	hub       *hub.Hub
+	house     *simulator.House
+	agent     *agent.Agent
+
+	token string
+	panel twin.ID // the panel's device
+	spare twin.ID // a device to play with
+}
+
+// run shows the demo until ctx ends, which is a clean end, or a server breaks.
+func (c *Config) run(ctx context.Context, _ []string, stdout, stderr io.Writer) error {
+	dir, err := os.MkdirTemp("", "twinpanel-demo-")
+	if err != nil {
+		return fmt.Errorf("making a folder for the panel's journal: %w", err)
+	}
+	defer os.RemoveAll(dir)
+	d, err := c.open(dir, slog.New(slog.NewTextHandler(stderr, nil)))
+	if err != nil {
+		return err
+	}
+	d.explain(stdout)
+
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	web := &http.Server{Handler: d.handler(), ReadHeaderTimeout: 10 * time.Second}
+	broken := make(chan error, 2)
+	var servers sync.WaitGroup
+	serve := func(run func() error) {
+		servers.Go(func() {
+			if err := run(); err != nil && !errors.Is(err, http.ErrServerClosed) {
+				broken <- err
+				cancel()
+			}
+		})
+	}
+	serve(func() error { return web.Serve(d.web) })
+	serve(func() error { return d.hub.ServeMQTT(d.mqtt) })
+
+	err = d.agent.Run(ctx)
+	d.house.Close()
+	err = errors.Join(err, web.Close(), d.hub.Close())
+	servers.Wait()
+	close(broken)
+	for e := range broken {
+		err = errors.Join(err, e)
+	}
+	return err
+}
+
+// open listens, fills a hub in memory with two devices and a token, and joins a panel with a house.
+func (c *Config) open(dir string, log *slog.Logger) (d *demo, err error) {
+	d = new(demo)
+	if d.web, err = listen("--listen", c.Listen, usualListen); err != nil {
+		return nil, err
+	}
+	if d.mqtt, err = listen("--mqtt", c.MQTT, usualMQTT); err != nil {
+		d.web.Close()
+		return nil, err
+	}
+	if err := errors.Join(d.openHub(log), d.openPanel(dir, log)); err != nil {
+		d.web.Close()
+		d.mqtt.Close()
+		return nil, err
+	}
+	return d, nil
+}
+
+func (d *demo) openHub(log *slog.Logger) error {
+	ctx := context.Background()
+	documents, devices := docstore.NewMemory(), registry.NewMemory()
+	devices.DeleteAll = documents.DeleteAll
+	add := func(name string, id *twin.ID) error {
+		device, err := registry.NewDevice(name)
+		device.AllowInsecure = true // on loopback, for as long as the demo runs
+		*id = device.ID
+		return errors.Join(err, devices.AddDevice(ctx, device))
+	}
+	token, secret, err := registry.NewToken("demo")
+	d.token = secret
+	err = errors.Join(err, devices.AddToken(ctx, token), add("panel", &d.panel), add("spare", &d.spare))
+	if err != nil {
+		return err
+	}
+	d.hub, err = hub.New(hub.Config{Documents: documents, Registry: devices, Logger: log})
+	return err
+}
+
+func (d *demo) openPanel(dir string, log *slog.Logger) (err error) {
+	if d.house, err = simulator.New(simulator.Config{}); err != nil {
+		return err
+	}
+	door, err := sensor.New(sensor.Config{
+		Open:          func() (sensor.Line, error) { return d.house.OpenDoor("door") },
+		OpenLevelHigh: true,
+		Logger:        log,
+	})
+	if err != nil {
+		return err
+	}
+	d.agent, err = agent.New(agent.Config{
+		Panel: panel.Config{
+			Rules:    statemachine.DefaultRules(),
+			Contacts: []panel.Contact{{Name: "door", Sensor: door}},
+			Siren: siren.New(siren.Config{
+				Open:       func() (siren.Line, error) { return d.house.OpenSiren() },
+				ActiveHigh: true,
+				Logger:     log,
+			}),
+			StateDir: dir,
+			Show:     d.house.Lamp,
+		},
+		Hub:    twinclient.Options{Hub: "mqtt://" + d.mqtt.Addr().String(), DeviceID: d.panel},
+		Logger: log,
+	})
+	return err
+}
+
+// handler serves the house, and the hub's REST API beside it.
+func (d *demo) handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/", d.house.Handler())
+	mux.Handle("/iot/", d.hub.REST())
+	return mux
+}
+
+// explain prints where everything is and what to try.
+func (d *demo) explain(w io.Writer) {
+	host, port, _ := net.SplitHostPort(d.mqtt.Addr().String())
+	fmt.Fprintf(w, `A hub, a panel and a house run in this process. Nothing is kept; Ctrl-C ends it.
+
+  house   http://%[1]s/
+  REST    http://%[1]s/iot/v1/regions/%[2]s
+  MQTT    mqtt://%[3]s
+  token   %[4]s
+  panel   %[5]s   the panel's device; a second connection as it would drop the panel
+  spare   %[6]s   a device to play with
+
+Open the house in a browser. Then, in another terminal, as the phone does:
+
+  export IOT_API=http://%[1]s/iot/v1/regions/%[2]s SCW_SECRET_KEY=%[4]s PANEL_DEVICE_ID=%[5]s
+  curl -sS -H "X-Auth-Token: $SCW_SECRET_KEY" -X PUT $IOT_API/twins/$PANEL_DEVICE_ID/documents/desired -d '{"data": {"alarm_armed": true}}'
+  curl -sS -H "X-Auth-Token: $SCW_SECRET_KEY" $IOT_API/twins/$PANEL_DEVICE_ID/documents/current
+
+Armed, open the door in the browser: the siren sounds. Put {"alarm_armed": false} to silence it.
+As the spare device, over MQTT:
+
+  mosquitto_rr -V mqttv311 -h %[7]s -p %[8]s -i %[6]s -t '$SCW/twins/me/hello/put' -e '$SCW/twins/me/hello/put/response/success' -m '{"data": {"hello": "twin"}}'
+
+`, d.web.Addr(), hub.DefaultRegion, d.mqtt.Addr(), d.token, d.panel, d.spare, host, port)
+}
