@@ -30,24 +30,9 @@ func (db *DB) Put(ctx context.Context, key docstore.Key, cond docstore.If, data 
 	// returned; never nil, which would be NULL.
 	data = append(make([]byte, 0, len(data)), data...)
 	var version uint32
-	err := db.write(ctx, func(tx *tx) error {
-		actual := tx.version(key)
-		next, err := cond.Next(actual)
-		if err != nil {
-			return err
-		}
-		if actual == 0 {
-			if tx.full(key.Twin) {
-				return twin.ErrTooManyDocuments
-			}
-			tx.exec("INSERT INTO documents (twin, name, version, data) VALUES (?, ?, ?, ?)",
-				string(key.Twin), string(key.Name), int64(next), data)
-		} else {
-			tx.exec("UPDATE documents SET version = ?, data = ? WHERE twin = ? AND name = ?",
-				int64(next), data, string(key.Twin), string(key.Name))
-		}
-		version = next
-		return nil
+	err := db.write(ctx, func(tx *tx) (err error) {
+		version, err = tx.put(key, cond, data)
+		return err
 	})
 	if err != nil {
 		return 0, err
@@ -85,6 +70,25 @@ func (db *DB) List(ctx context.Context, id twin.ID) ([]twin.Name, error) {
 		err = row.Scan(&name)
 		return name, err
 	}, string(id))
+}
+
+// put writes a document if the condition holds, and returns its new version.
+func (t *tx) put(key docstore.Key, cond docstore.If, data []byte) (uint32, error) {
+	actual := t.version(key)
+	next, err := cond.Next(actual)
+	switch {
+	case err != nil:
+		return 0, err
+	case actual > 0:
+		t.exec("UPDATE documents SET version = ?, data = ? WHERE twin = ? AND name = ?",
+			int64(next), data, string(key.Twin), string(key.Name))
+	case t.full(key.Twin):
+		return 0, twin.ErrTooManyDocuments
+	default:
+		t.exec("INSERT INTO documents (twin, name, version, data) VALUES (?, ?, ?, ?)",
+			string(key.Twin), string(key.Name), int64(next), data)
+	}
+	return next, nil
 }
 
 // version is what the document has, 0 if there is none.

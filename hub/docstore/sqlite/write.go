@@ -42,7 +42,14 @@ func newTx(db *sql.DB) (*tx, error) {
 	return &tx{conn: conn, prepared: make(map[string]*sql.Stmt)}, nil
 }
 
-func (t *tx) close() error { return t.conn.Close() }
+// close finalizes the statements first: a connection with a statement left stays open inside SQLite.
+func (t *tx) close() error {
+	var errs []error
+	for _, stmt := range t.prepared {
+		errs = append(errs, stmt.Close())
+	}
+	return errors.Join(append(errs, t.conn.Close())...)
+}
 
 // commitBatch applies the operations in one transaction, for a [groupcommit.Writer].
 func (t *tx) commitBatch(batch []*write) error {

@@ -1,0 +1,131 @@
+package sqlite
+
+import (
+	"errors"
+	"sync"
+	"testing"
+
+	"github.com/twinpanel/twinpanel/hub/docstore"
+	"github.com/twinpanel/twinpanel/hub/docstore/storetest"
+	"github.com/twinpanel/twinpanel/hub/registry"
+	"github.com/twinpanel/twinpanel/twin"
+)
+
+func get(t *testing.T, s docstore.Store, name twin.Name) docstore.Document {
+	t.Helper()
+	doc, err := s.Get(t.Context(), docstore.Key{Twin: storetest.Panel, Name: name})
+	if err != nil {
+		t.Errorf("Get(%s): %v", name, err)
+	}
+	return doc
+}
+
+// One batch holds writes that build on each other and refusals in between.
+func TestRefusalsDontDisturbTheirBatch(t *testing.T) {
+	db := mustOpen(t, t.TempDir())
+	insert := func(name twin.Name, cond docstore.If) *write {
+		return &write{apply: func(tx *tx) error {
+			key := docstore.Key{Twin: storetest.Panel, Name: name}
+			_, err := tx.put(key, cond, []byte("{}"))
+			return err
+		}}
+	}
+	batch := []*write{
+		insert("a", docstore.Absent),
+		insert("a", 5),
+		insert("b", 1),
+		insert("a", 1),
+		insert("c", docstore.Any),
+	}
+	if err := db.tx.commitBatch(batch); err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []*twin.VersionError{nil, {Expected: 5, Actual: 1}, {Expected: 1, Actual: 0}, nil, nil} {
+		got, _ := errors.AsType[*twin.VersionError](batch[i].refused)
+		if (got == nil) != (want == nil) || got != nil && *got != *want || got == nil && batch[i].refused != nil {
+			t.Errorf("write %d: %v, want %v", i, batch[i].refused, want)
+		}
+	}
+	if a, c := get(t, db, "a"), get(t, db, "c"); a.Version != 2 || c.Version != 1 {
+		t.Errorf("versions of a and c: %d and %d, want 2 and 1", a.Version, c.Version)
+	}
+}
+
+func TestLastVersion(t *testing.T) {
+	db := mustOpen(t, t.TempDir())
+	db.tx.exec("INSERT INTO documents (twin, name, version, data) VALUES (?, 'desired', ?, x'7b7d')", string(storetest.Panel), int64(twin.MaxVersion))
+	if db.tx.err != nil {
+		t.Fatal(db.tx.err)
+	}
+	if version, err := db.Put(t.Context(), desired, docstore.Any, []byte("{}")); err == nil {
+		t.Errorf("version %d after the last one", version)
+	}
+	if err := db.Delete(t.Context(), desired, twin.MaxVersion); err != nil {
+		t.Errorf("Delete at the last version: %v", err)
+	}
+}
+
+// A database without room refuses what needs some; nothing else suffers.
+func TestFullDatabase(t *testing.T) {
+	db := mustOpen(t, t.TempDir())
+	put := func(name twin.Name, size int) error {
+		_, err := db.Put(t.Context(), docstore.Key{Twin: storetest.Panel, Name: name}, docstore.Any, make([]byte, size))
+		return err
+	}
+	if err := put("small", 10); err != nil {
+		t.Fatal(err)
+	}
+	var limit int
+	db.tx.row("PRAGMA max_page_count = 30", nil, &limit)
+	if db.tx.err != nil || limit != 30 {
+		t.Fatalf("max_page_count = %d, %v", limit, db.tx.err)
+	}
+	err := put("large", 200_000)
+	if _, ok := errors.AsType[*docstore.OutcomeError](err); err == nil || ok {
+		t.Fatalf("a document that doesn't fit: %v, want an error that says that nothing was written", err)
+	}
+	if doc, err := db.Get(t.Context(), docstore.Key{Twin: storetest.Panel, Name: "large"}); !errors.Is(err, twin.ErrDocumentNotFound) {
+		t.Errorf("the document that didn't fit: %d bytes, %v; want %v", len(doc.Data), err, twin.ErrDocumentNotFound)
+	}
+	if doc := get(t, db, "small"); doc.Version != 1 {
+		t.Errorf("version %d of the document before, want 1", doc.Version)
+	}
+	if err := put("small", 20); err != nil {
+		t.Errorf("a document that fits: %v", err)
+	}
+}
+
+// Commands of other processes and the hub write at the same time; both wait for each other.
+func TestTwoWriters(t *testing.T) {
+	dir := t.TempDir()
+	hub := mustOpen(t, dir)
+	command, err := OpenRegistry(dir, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer command.Close()
+	const writes = 50
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for range writes {
+			if _, err := hub.Put(t.Context(), desired, docstore.Any, []byte("{}")); err != nil {
+				t.Errorf("hub: %v", err)
+			}
+		}
+	})
+	wg.Go(func() {
+		for i := range writes {
+			d, err := registry.NewDevice("panel")
+			if err == nil {
+				err = errors.Join(command.AddDevice(t.Context(), d), command.RemoveDevice(t.Context(), d.ID))
+			}
+			if err != nil {
+				t.Errorf("command %d: %v", i, err)
+			}
+		}
+	})
+	wg.Wait()
+	if doc := get(t, hub, "desired"); doc.Version != writes {
+		t.Errorf("version %d after %d writes", doc.Version, writes)
+	}
+}
