@@ -131,6 +131,7 @@ func (e *endpoint) close() {
 	}
 	e.mu.Unlock()
 	e.conns.Wait()
+	e.log.flush()
 }
 
 func (e *endpoint) isClosed() bool {

@@ -177,8 +177,26 @@ func TestLogIsQuiet(t *testing.T) {
 		if refused := strings.Count(log, "connection refused"); refused != 3*linesPerSubject {
 			t.Errorf("%d lines in three minutes, want %d", refused, 3*linesPerSubject)
 		}
-		if want := fmt.Sprintf(`msg="log lines omitted" count=%d window=1m0s`, 600-linesPerSubject); strings.Count(log, want) != 2 {
-			t.Errorf("log does not say twice %q:\n%s", want, log)
+		s.Close()
+		log += s.log.take()
+		if want := fmt.Sprintf(`msg="log lines omitted" count=%d window=1m0s`, 600-linesPerSubject); strings.Count(log, want) != 3 {
+			t.Errorf("log does not say three times %q:\n%s", want, log)
+		}
+	})
+}
+
+func TestLogKeepsRoomForWarnings(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newTestServer(t, nil)
+		for range 20 {
+			c := s.connect(panelID)
+			c.send(packet(0xe0))
+			c.want("closed")
+		}
+		s.connect(panelID).send(publishPacket("house/door", 0, "open"))
+		synctest.Wait()
+		if log := s.log.take(); !strings.Contains(log, "--other-topics drop") {
+			t.Errorf("log is %q", log)
 		}
 	})
 }
