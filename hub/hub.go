@@ -62,7 +62,7 @@ type Hub struct {
 	documents docstore.Store
 	registry  registry.Registry
 	region    string
-	log       *slog.Logger
+	log       *quietLog
 	endpoint  *endpoint
 	rest      *http.Server
 }
@@ -77,7 +77,7 @@ func New(c Config) (*Hub, error) {
 	}
 	c.Region = cmp.Or(c.Region, DefaultRegion)
 	c.OtherTopics = cmp.Or(c.OtherTopics, RefuseOtherTopics)
-	h := &Hub{documents: c.Documents, registry: c.Registry, region: c.Region, log: c.Logger}
+	h := &Hub{documents: c.Documents, registry: c.Registry, region: c.Region, log: newQuietLog(c.Logger)}
 	h.endpoint = newEndpoint(c, h.Do)
 	h.rest = newRESTServer(h.REST(), c.Logger)
 	return h, nil

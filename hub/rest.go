@@ -121,8 +121,10 @@ func (h *Hub) route(call restCall) http.Handler {
 		answer, err := serve(r)
 		if err != nil {
 			status, body := restError(r, err)
-			if status >= http.StatusInternalServerError {
-				h.log.Error("request failed", "api", "rest", "method", r.Method, "twin", r.PathValue("twin_id"),
+			// A client that has gone away makes the store give up, which is no trouble.
+			if status >= http.StatusInternalServerError && r.Context().Err() == nil {
+				device := r.PathValue("twin_id")
+				h.log.error(device, "request failed", "method", r.Method, "device", device, "document", r.PathValue("document_name"),
 					"request_id", w.Header().Get("X-Request-Id"), "error", err)
 			}
 			writeJSON(w, status, body)
