@@ -3,6 +3,7 @@ package twinclient
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -67,6 +68,7 @@ type fakeHub struct {
 	dials     int
 	goodbyes  int // DISCONNECT packets
 	timeout   time.Duration
+	tls       *tls.Config
 	exclusive bool // checks that a device never opens a second connection beside its first
 }
 
@@ -92,18 +94,44 @@ func (h *fakeHub) dial(context.Context) (net.Conn, error) {
 		h.t.Errorf("dialled while %d connections are open", h.open)
 	}
 	client, server := net.Pipe()
-	c := &hubConn{hub: h, Conn: server, ended: make(chan struct{})}
-	if h.conn != nil {
-		h.conn.Close() // take-over
+	if h.tls != nil {
+		server = h.relay(server)
 	}
-	h.conn = c
 	h.open++
-	h.wg.Go(c.serve)
+	h.accept(server)
 	return &watchedConn{Conn: client, closed: sync.OnceFunc(func() {
 		h.mu.Lock()
 		h.open--
 		h.mu.Unlock()
 	})}, nil
+}
+
+// relay adds what a network has and a pipe lacks: room for what nobody reads.
+// When a handshake fails, both ends of TLS may write.
+func (h *fakeHub) relay(far net.Conn) net.Conn {
+	near, server := net.Pipe()
+	for _, way := range [][2]net.Conn{{near, far}, {far, near}} {
+		h.wg.Go(func() {
+			io.Copy(way[0], way[1])
+			near.Close()
+			far.Close()
+		})
+	}
+	return server
+}
+
+// accept serves a connection, which takes over from the one before. It is called
+// under the hub's lock.
+func (h *fakeHub) accept(conn net.Conn) {
+	if h.tls != nil {
+		conn = tls.Server(conn, h.tls)
+	}
+	c := &hubConn{hub: h, Conn: conn, ended: make(chan struct{})}
+	if h.conn != nil {
+		h.conn.drop()
+	}
+	h.conn = c
+	h.wg.Go(c.serve)
 }
 
 // A watchedConn counts as open until the client closes it.
@@ -155,7 +183,7 @@ func (h *fakeHub) takeOver() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.conn != nil {
-		h.conn.Close()
+		h.conn.drop()
 	}
 }
 
@@ -163,11 +191,14 @@ func (h *fakeHub) takeOver() {
 type hubConn struct {
 	hub *fakeHub
 	net.Conn
-	ended     chan struct{}
-	write     sync.Mutex
-	unanswerd string                 // the request whose answer was withheld
-	echo      *packets.PublishPacket // to be sent once more
+	ended      chan struct{}
+	write      sync.Mutex
+	unanswered string                 // the request whose answer was withheld
+	echo       *packets.PublishPacket // to be sent once more
 }
+
+// drop closes the connection, in a goroutine because TLS says goodbye first.
+func (c *hubConn) drop() { c.hub.wg.Go(func() { c.Close() }) }
 
 func (c *hubConn) serve() {
 	defer close(c.ended)
@@ -275,10 +306,12 @@ func (c *hubConn) publish(p *packets.PublishPacket) bool {
 		h.t.Errorf("hub got %v: %v", p, err)
 		return false
 	}
-	if c.unanswerd != "" {
-		h.t.Errorf("hub got %s while %s waits for its answer", p.TopicName, c.unanswerd)
+	if c.unanswered != "" {
+		h.t.Errorf("hub got %s while %s waits for its answer", p.TopicName, c.unanswered)
 	}
+	answered := false // a get can't tell the second answer to the get before from its own
 	if c.echo != nil {
+		answered = c.echo.TopicName == topic.Response(twin.Success).String() || c.echo.TopicName == topic.Response(twin.Error).String()
 		c.send(c.echo)
 		c.echo = nil
 	}
@@ -299,7 +332,11 @@ func (c *hubConn) publish(p *packets.PublishPacket) bool {
 	}
 	h.mu.Unlock()
 	time.Sleep(latency)
-	return c.misbehave(what, topic, answer)
+	goesOn := c.misbehave(what, topic, answer)
+	if answered {
+		c.unanswered = ""
+	}
+	return goesOn
 }
 
 // misbehave answers, or does what the fault says.
@@ -308,9 +345,9 @@ func (c *hubConn) misbehave(what fault, topic twin.Topic, answer *packets.Publis
 	case none:
 		c.send(answer)
 	case lose, loseRequest:
-		c.unanswerd = topic.String()
+		c.unanswered = topic.String()
 	case late:
-		c.unanswerd = topic.String()
+		c.unanswered = topic.String()
 		c.hub.wg.Go(func() {
 			select {
 			case <-time.After(c.hub.timeout + time.Second):
@@ -325,11 +362,11 @@ func (c *hubConn) misbehave(what fault, topic twin.Topic, answer *packets.Publis
 		c.echo = answer
 		c.send(answer)
 	case wrongTopic:
-		c.unanswerd = topic.String()
+		c.unanswered = topic.String()
 		answer.TopicName = strings.Replace(answer.TopicName, topic.Document, "other", 1)
 		c.send(answer)
 	case idTopic:
-		c.unanswerd = topic.String()
+		c.unanswered = topic.String()
 		answer.TopicName = strings.Replace(answer.TopicName, "/me/", "/"+string(deviceID)+"/", 1)
 		c.send(answer)
 	case rogueFirst:
@@ -358,7 +395,7 @@ func (c *hubConn) misbehave(what fault, topic twin.Topic, answer *packets.Publis
 	case huge:
 		c.Write([]byte{0x30, 0xff, 0xff, 0xff, 0x7f})
 	case garbage:
-		c.unanswerd = topic.String()
+		c.unanswered = topic.String()
 		answer.Payload = []byte(`{"version":"seven"}`)
 		answer.TopicName = topic.Response(twin.Success).String()
 		c.send(answer)

@@ -115,7 +115,7 @@ func (o Options) address() (address, error) {
 	case o.Insecure || a.loopback():
 		return a, nil
 	case !a.tls:
-		return address{}, fmt.Errorf("hub %s is plaintext, so anybody on the way can disarm: write mqtts:// with the device's certificate and key, or say insecure", a)
+		return address{}, fmt.Errorf("hub %s is plaintext, so anybody on the way can act as the device: write mqtts:// with the device's certificate and key, or say insecure", a)
 	case o.CertFile == "":
 		return address{}, fmt.Errorf("hub %s needs the device's certificate and key, so that knowing the device id isn't enough: give both files, or say insecure", a)
 	}
