@@ -132,7 +132,7 @@ func TestSuiteFindsFaults(t *testing.T) {
 
 // A hub that chose differently wherever the specification is silent passes a
 // live run, which leaves everything as it was.
-func TestLiveOnlyReportsOtherChoices(t *testing.T) {
+func TestOtherChoicesPassInLiveRuns(t *testing.T) {
 	stranger := twin.Name("somebody-elses")
 	for _, choice := range []fault{
 		"", "the version stays when nothing changes", "missing documents are empty", "a patch creates documents",

@@ -11,7 +11,8 @@ import (
 	"github.com/twinpanel/twinpanel/twinclient"
 )
 
-// TestLive runs against a hub in use, which the environment names:
+// TestLive (go test -run '^TestLive$' -v) runs against a hub in use, which the
+// environment names:
 //
 //	TWIN_API     such as https://api.scaleway.com/iot/v1/regions/fr-par
 //	TWIN_TOKEN   the secret key for it
