@@ -6,8 +6,8 @@ const lamps = {
   exit_delay: ['Arming', 'Time to leave.'],
   armed: ['Armed', 'Opening the door rings.'],
   entry_delay: ['Entry delay', 'Disarm now or it rings.'],
-  ringing: ['Alarm!', 'It rings until somebody disarms.'],
-  silenced: ['Armed, rang before', 'The siren had its time.'],
+  ringing: ['Alarm!', 'Disarm to silence it.'],
+  silenced: ['Silenced', 'Armed; the siren had its time.'],
 };
 const unknownLamp = ['Unknown', 'No panel has told its state.'];
 
@@ -41,10 +41,12 @@ function show(event) {
   write('siren-word', event.siren_on ? 'Sounding' : 'Silent');
   write('siren-note', sirenNote(event.siren_on));
   write('move', front.open ? 'Close the door' : 'Open the door');
-  write('break', front.fault ? 'Repair the contact' : 'Break the contact');
+  write('break', front.fault ? 'Repair the input' : 'Break the input');
   at('door').setAttribute('aria-label', `${label(names[0])}, ${doorWord(front)}. ${front.open ? 'Close it' : 'Open it'}`);
   showOthers();
   sound.follow(event.siren_on);
+  // Two frames: the first one draws what is, without moving.
+  requestAnimationFrame(() => requestAnimationFrame(() => house.classList.remove('still')));
 }
 
 // write changes a text only if it differs: a screen reader repeats what is written.
@@ -53,8 +55,8 @@ function write(id, text) {
 }
 
 const label = name => name === 'door' ? 'Front door' : (name[0].toUpperCase() + name.slice(1)).replaceAll(/[-_]/g, ' ');
-const doorWord = d => d.fault ? 'Contact broken' : d.open ? 'Open' : 'Closed';
-const doorNote = d => d.fault ? `The door is ${d.open ? 'open' : 'closed'}, but nobody can tell.` : '';
+const doorWord = d => d.fault ? 'No reading' : d.open ? 'Open' : 'Closed';
+const doorNote = d => d.fault ? `It is ${d.open ? 'open' : 'closed'}, but its input is broken.` : '';
 const sirenNote = on => on && !sound.on ? 'Press “Sound on” to hear it.' : '';
 
 function showOthers() {
@@ -73,8 +75,8 @@ function showOthers() {
     const [move, fault] = item.querySelectorAll('button');
     move.textContent = d.open ? 'Close' : 'Open';
     move.setAttribute('aria-label', `${move.textContent} ${label(name)}`);
-    fault.textContent = d.fault ? 'Repair' : 'Break';
-    fault.setAttribute('aria-label', `${fault.textContent} the contact of ${label(name)}`);
+    fault.textContent = d.fault ? 'Repair input' : 'Break input';
+    fault.setAttribute('aria-label', `${fault.textContent} of ${label(name)}`);
   });
 }
 
@@ -94,7 +96,7 @@ function otherDoor(name) {
   const word = make('p', 'word');
   word.setAttribute('role', 'status');
   return make('li', '',
-    make('div', 'card', make('h2', '', label(name)), word),
+    make('div', 'card', document.querySelector('.card.door .icon').cloneNode(true), make('h2', '', label(name)), word),
     make('div', 'controls', button(move), button(toggleFault)));
 }
 
@@ -137,7 +139,6 @@ const sound = {
 
   toggle() {
     this.on = !this.on;
-    at('sound').setAttribute('aria-pressed', String(this.on));
     write('sound', this.on ? 'Sound off' : 'Sound on');
     if (this.on) {
       this.audio ??= new AudioContext();
