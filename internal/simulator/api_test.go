@@ -160,7 +160,7 @@ type viewer struct {
 	done   chan struct{}
 }
 
-// view starts a stream in a synctest bubble.
+// watch starts a stream in a synctest bubble.
 func watch(t *testing.T, h *House) *viewer {
 	ctx, cancel := context.WithCancel(t.Context())
 	v := &viewer{httptest.NewRecorder(), cancel, make(chan struct{})}
