@@ -121,7 +121,7 @@ func TestChangeIsReportedAfterTheDebounce(t *testing.T) {
 
 // A door that moves bounces: however it does, there is one change, to where it ends.
 func TestBounceTrainsGiveOneChange(t *testing.T) {
-	for seed := range uint64(60) {
+	for seed := range uint64(30) {
 		allEdges(t, func(t *testing.T, e edges) {
 			random := rand.New(rand.NewPCG(seed, uint64(e)))
 			w := newWire(t, e)
@@ -154,7 +154,7 @@ func TestBounceTrainsGiveOneChange(t *testing.T) {
 // Whatever the line does: no reading is reported twice in a row, a level that lasts is
 // reported, and the last report is the last level.
 func TestRandomLevels(t *testing.T) {
-	for seed := range uint64(60) {
+	for seed := range uint64(30) {
 		allEdges(t, func(t *testing.T, e edges) {
 			random := rand.New(rand.NewPCG(seed, uint64(e)))
 			w := newWire(t, e)
@@ -320,7 +320,7 @@ func TestLostLineIsOpenedOnceASecondForEver(t *testing.T) {
 		x := run(t, w, Config{})
 		time.Sleep(20 * time.Second)
 		w.fail(errGone, errGone)
-		const away = time.Hour
+		const away = 5 * time.Minute
 		time.Sleep(away)
 		w.fail(nil, nil)
 		time.Sleep(2 * time.Second)

@@ -1,6 +1,7 @@
 package simulator
 
 import (
+	"cmp"
 	"context"
 	"io/fs"
 	"net/http"
@@ -8,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -153,17 +155,37 @@ func TestPageKnowsEveryLampWord(t *testing.T) {
 	}
 }
 
-// A viewer of the stream. It is an http.ResponseWriter.
+// A viewer of the stream. It is an http.ResponseWriter that can be read meanwhile.
 type viewer struct {
-	*httptest.ResponseRecorder
 	cancel context.CancelFunc
 	done   chan struct{}
+
+	mu     sync.Mutex
+	header http.Header
+	status int
+	body   strings.Builder
+}
+
+func (v *viewer) Header() http.Header { return v.header }
+func (v *viewer) Flush()              {}
+
+func (v *viewer) WriteHeader(status int) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.status = status
+}
+
+func (v *viewer) Write(p []byte) (int, error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.status = cmp.Or(v.status, http.StatusOK)
+	return v.body.Write(p)
 }
 
 // watch starts a stream in a synctest bubble.
 func watch(t *testing.T, h *House) *viewer {
 	ctx, cancel := context.WithCancel(t.Context())
-	v := &viewer{httptest.NewRecorder(), cancel, make(chan struct{})}
+	v := &viewer{cancel: cancel, done: make(chan struct{}), header: http.Header{}}
 	go func() {
 		h.Handler().ServeHTTP(v, httptest.NewRequestWithContext(ctx, "GET", "/api/house/events", nil))
 		close(v.done)
@@ -175,9 +197,18 @@ func watch(t *testing.T, h *House) *viewer {
 // events returns what came since the last time.
 func (v *viewer) events() []string {
 	synctest.Wait()
-	all := strings.Split(v.Body.String(), "\n\n")
-	v.Body.Reset()
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	all := strings.Split(v.body.String(), "\n\n")
+	v.body.Reset()
 	return all[:len(all)-1]
+}
+
+// answered returns the status that the stream began with.
+func (v *viewer) answered() int {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.status
 }
 
 func TestStreamTellsEachChange(t *testing.T) {
@@ -226,13 +257,13 @@ func TestStreamsEndWithTheHouse(t *testing.T) {
 		for range maxStreams {
 			all = append(all, watch(t, h))
 		}
-		if v := watch(t, h); v.Code != http.StatusServiceUnavailable {
-			t.Errorf("viewer %d: %d; want %d", maxStreams+1, v.Code, http.StatusServiceUnavailable)
+		if v := watch(t, h); v.answered() != http.StatusServiceUnavailable {
+			t.Errorf("viewer %d: %d; want %d", maxStreams+1, v.answered(), http.StatusServiceUnavailable)
 		}
 		all[0].cancel()
 		<-all[0].done
-		if v := watch(t, h); v.Code != http.StatusOK || len(v.events()) != 1 {
-			t.Errorf("viewer after one left: %d; want an event", v.Code)
+		if v := watch(t, h); v.answered() != http.StatusOK || len(v.events()) != 1 {
+			t.Errorf("viewer after one left: %d; want an event", v.answered())
 		}
 		h.Close()
 		for _, v := range all {
