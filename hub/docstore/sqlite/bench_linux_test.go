@@ -62,6 +62,7 @@ func BenchmarkGet(b *testing.B) {
 		}
 	}
 	b.ReportAllocs()
+	b.ResetTimer()
 	b.RunParallel(func(pb *testing.PB) {
 		for i := 0; pb.Next(); i++ {
 			if _, err := db.Get(b.Context(), benchKey(i%documents)); err != nil {

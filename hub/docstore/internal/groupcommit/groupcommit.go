@@ -11,7 +11,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
 	"sync"
 
 	"github.com/twinpanel/twinpanel/hub/docstore"
@@ -108,8 +107,6 @@ func (w *Writer[Op]) run() {
 		case <-w.closing:
 			return
 		}
-		// Whoever was answered a moment ago gets the chance to ask again.
-		runtime.Gosched()
 		batch = w.takeWaiting(batch)
 		for _, r := range batch {
 			ops = append(ops, r.op)

@@ -1,0 +1,69 @@
+//go:build linux || darwin
+
+package sqlite
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"testing"
+)
+
+// Some tests need a process of their own: to be killed, to have fewer rights, to
+// meet a limit. For these the test binary runs itself, with the name of the
+// process in the environment.
+const childVariable = "SQLITE_TEST_CHILD"
+
+// children are these processes. Each gets the data folder; an error ends it with 1.
+var children = map[string]func(dir string) error{
+	"hub":     openAsHub,
+	"command": openAsCommand,
+	"write":   writeUntilKilled,
+	"full":    writeUntilFull,
+}
+
+func TestMain(m *testing.M) {
+	if child, ok := children[os.Getenv(childVariable)]; ok {
+		if err := child(os.Args[1]); err != nil {
+			fmt.Println(err)
+			if e, ok := errors.AsType[*Error](err); ok {
+				fmt.Println("hint:", e.Hint())
+			}
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+// child prepares a process, which ends with the test at the latest.
+func child(t *testing.T, name, dir string) *exec.Cmd {
+	t.Helper()
+	self := "/proc/self/exe" // works for a user who cannot reach the file by its name
+	if _, err := os.Stat(self); err != nil {
+		if self, err = os.Executable(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cmd := exec.CommandContext(t.Context(), self, dir)
+	cmd.Env = append(os.Environ(), childVariable+"="+name)
+	cmd.Stderr = os.Stderr
+	return cmd
+}
+
+func openAsHub(dir string) error {
+	db, err := Open(dir, Options{})
+	if err != nil {
+		return err
+	}
+	return db.Close()
+}
+
+func openAsCommand(dir string) error {
+	r, err := OpenRegistry(dir, Options{})
+	if err != nil {
+		return err
+	}
+	return r.Close()
+}

@@ -1,0 +1,100 @@
+//go:build linux || darwin
+
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/twinpanel/twinpanel/hub/docstore"
+	"github.com/twinpanel/twinpanel/hub/registry"
+)
+
+// TestFullDisk runs writeUntilFull in a process of its own, because its limit
+// holds for a whole process.
+func TestFullDisk(t *testing.T) {
+	out, err := child(t, "full", t.TempDir()).Output()
+	if err != nil {
+		t.Errorf("%v: %s", err, out)
+	}
+}
+
+// writeUntilFull lets files grow no further while documents are written: a
+// commit fails halfway, as it does on a full disk.
+func writeUntilFull(dir string) error {
+	ctx := context.Background()
+	db, err := Open(dir, Options{})
+	if err != nil {
+		return err
+	}
+	put := func() (uint32, error) { return db.Put(ctx, desired, docstore.Any, make([]byte, 10_000)) }
+	if _, err := put(); err != nil {
+		return err
+	}
+	wal, err := os.Stat(filepath.Join(dir, databaseFile+"-wal"))
+	if err != nil {
+		return err
+	}
+	enough, err := limitFileSize(uint64(wal.Size() + 100_000))
+	if err != nil {
+		return err
+	}
+
+	var acknowledged uint32
+	for version := uint32(1); err == nil; version, err = put() {
+		acknowledged = version
+	}
+	if _, ok := errors.AsType[*docstore.OutcomeError](err); !ok {
+		return fmt.Errorf("the write that met the full disk: %w, want an unknown outcome", err)
+	}
+	if acknowledged < 2 {
+		return errors.New("the disk was full too early")
+	}
+	for _, state := range []string{"full", "free again"} {
+		if _, err := put(); err == nil || !strings.Contains(err.Error(), "restart the hub") {
+			return fmt.Errorf("a later write with the disk %s: %w, want to be told to restart", state, err)
+		}
+		if err := db.AddDevice(ctx, registry.Device{Name: "panel"}); err == nil || !strings.Contains(err.Error(), "restart the hub") {
+			return fmt.Errorf("a new device with the disk %s: %w, want to be told to restart", state, err)
+		}
+		if doc, err := db.Get(ctx, desired); err != nil || doc.Version != acknowledged {
+			return fmt.Errorf("reading with the disk %s: version %d, %w; acknowledged was %d", state, doc.Version, err, acknowledged)
+		}
+		if _, err := limitFileSize(enough); err != nil {
+			return err
+		}
+	}
+	if err := db.Close(); err != nil {
+		return err
+	}
+
+	if db, err = Open(dir, Options{}); err != nil {
+		return err
+	}
+	doc, err := db.Get(ctx, desired)
+	if err != nil || doc.Version < acknowledged || doc.Version > acknowledged+1 {
+		return fmt.Errorf("after the restart: version %d, %w; acknowledged was %d", doc.Version, err, acknowledged)
+	}
+	if version, err := put(); err != nil || version != doc.Version+1 {
+		return fmt.Errorf("writing after the restart: version %d, %w; want %d", version, err, doc.Version+1)
+	}
+	return db.Close()
+}
+
+// limitFileSize sets how far this process can let a file grow and returns the limit before.
+func limitFileSize(n uint64) (before uint64, err error) {
+	signal.Ignore(syscall.SIGXFSZ) // an error of write then says it
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &limit); err != nil {
+		return 0, err
+	}
+	before, limit.Cur = limit.Cur, n
+	return before, syscall.Setrlimit(syscall.RLIMIT_FSIZE, &limit)
+}
