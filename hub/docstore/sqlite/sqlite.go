@@ -23,8 +23,6 @@ import (
 	"strings"
 	"sync/atomic"
 
-	_ "modernc.org/sqlite" // the database driver
-
 	"github.com/twinpanel/twinpanel/hub/docstore"
 	"github.com/twinpanel/twinpanel/hub/docstore/internal/groupcommit"
 	"github.com/twinpanel/twinpanel/hub/registry"
