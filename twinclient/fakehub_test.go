@@ -171,6 +171,13 @@ func (h *fakeHub) seen() []string {
 	return r
 }
 
+// dialled is how often somebody tried to connect.
+func (h *fakeHub) dialled() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.dials
+}
+
 // do is fn under the hub's lock.
 func (h *fakeHub) do(fn func()) {
 	h.mu.Lock()

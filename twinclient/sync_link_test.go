@@ -24,12 +24,12 @@ func TestSyncHubAway(t *testing.T) {
 		h.down = &net.DNSError{Err: "no such host", Name: "hub", IsNotFound: true}
 		d := start(t, h, `{"n":0}`)
 		time.Sleep(time.Second)
-		if h.dials < 2 {
-			t.Errorf("got %d attempts in the first second, want at least 2", h.dials)
+		if n := h.dialled(); n < 2 {
+			t.Errorf("got %d attempts in the first second, want at least 2", n)
 		}
 		time.Sleep(time.Hour)
-		if h.dials < 60 || h.dials > 140 {
-			t.Errorf("got %d attempts in an hour, want one a minute or two", h.dials)
+		if n := h.dialled(); n < 60 || n > 140 {
+			t.Errorf("got %d attempts in an hour, want one a minute or two", n)
 		}
 		h.do(func() { h.down = syscall.ECONNREFUSED })
 		time.Sleep(time.Hour)
@@ -59,11 +59,11 @@ func TestSyncRetryStartsAnew(t *testing.T) {
 		start(t, h, `{}`)
 		for range 50 {
 			time.Sleep(longLife + time.Second)
-			before := h.dials
+			before := h.dialled()
 			h.takeOver()
 			time.Sleep(firstRetry)
-			if h.dials != before+1 {
-				t.Fatalf("got %d attempts in the first second, want 1", h.dials-before)
+			if n := h.dialled() - before; n != 1 {
+				t.Fatalf("got %d attempts in the first second, want 1", n)
 			}
 		}
 	})
@@ -78,8 +78,8 @@ func TestSyncTakenOverAgainAndAgain(t *testing.T) {
 			time.Sleep(time.Second)
 			h.takeOver()
 		}
-		if h.dials < 60 || h.dials > 140 {
-			t.Errorf("connected %d times in an hour, want one a minute or two", h.dials)
+		if n := h.dialled(); n < 60 || n > 140 {
+			t.Errorf("connected %d times in an hour, want one a minute or two", n)
 		}
 		if got := strings.Count(d.logged(), "is there a second client with this device id?"); got != 1 {
 			t.Errorf("the suspicion is logged %d times, want once:\n%s", got, d.logged())
@@ -180,10 +180,11 @@ func TestSyncSurvivesADay(t *testing.T) {
 
 func day(t *testing.T, r *rand.Rand) {
 	h := newFakeHub(t)
-	rate := 0 // of faults, in a thousand requests
+	rate := 0                                    // of faults, in a thousand requests
+	dice := rand.New(rand.NewPCG(r.Uint64(), 2)) // belongs to the hub
 	h.fault = func(string) fault {
-		if r.IntN(1000) < rate {
-			return allFaults[r.IntN(len(allFaults))]
+		if dice.IntN(1000) < rate {
+			return allFaults[dice.IntN(len(allFaults))]
 		}
 		return none
 	}

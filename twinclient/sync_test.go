@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -356,7 +357,6 @@ func TestSyncDocumentMeddledWith(t *testing.T) {
 				d := start(t, h, `{"n":0}`)
 				synctest.Wait()
 				h.seen()
-				h.do(func() {})
 				test.meddle(h)
 				d.set(`{"n":1}`)
 				synctest.Wait()
@@ -394,19 +394,21 @@ func TestSyncRefusedDocument(t *testing.T) {
 	for _, bad := range []string{large, `[1]`, `{`, `{"last_update":"mine"}`, ``} {
 		synctest.Test(t, func(t *testing.T) {
 			h := newFakeHub(t)
-			d := start(t, h, `{"n":0}`)
+			var calls atomic.Int32
+			d := start(t, h, `{"n":0}`, func(c *SyncConfig) {
+				document := c.Document
+				c.Document = func(ctx context.Context) (json.RawMessage, error) {
+					calls.Add(1)
+					return document(ctx)
+				}
+			})
 			time.Sleep(time.Second)
-			calls := 0
-			document := d.sync.config.Document
-			d.sync.config.Document = func(ctx context.Context) (json.RawMessage, error) {
-				calls++
-				return document(ctx)
-			}
+			calls.Store(0)
 			for range 600 {
 				d.set(bad)
 				time.Sleep(time.Second)
 			}
-			if calls < 20 || calls > 22 {
+			if calls := calls.Load(); calls < 20 || calls > 22 {
 				t.Errorf("%.20s: tried %d times in 10 minutes, want 20 or 21", bad, calls)
 			}
 			if got := strings.Count(d.logged(), "publication refused"); got != 1 {

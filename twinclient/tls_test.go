@@ -179,7 +179,7 @@ func TestTLSRefused(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			h := newSecuredHub(t)
 			o := h.listen(t)
-			test.spoil(t, h, &o)
+			h.do(func() { test.spoil(t, h, &o) })
 			c, err := Dial(t.Context(), o)
 			if err == nil {
 				c.Close()
