@@ -25,7 +25,7 @@ var (
 // A device is what the endpoint knows about a device that is connected.
 type device struct {
 	sessions  []*session  // oldest first; those waiting for their CONNACK among them
-	takeOvers []time.Time // the last freeTakeOvers of them, oldest first
+	takeOvers []time.Time // within takeOverWindow; older ones are forgotten at the next CONNECT
 }
 
 // admit makes s, whose device is known by now, a connection of its device. It ends
@@ -87,9 +87,6 @@ func (e *endpoint) replace(s *session) []*session {
 		}
 	}
 	if len(old) > 0 {
-		if len(d.takeOvers) == freeTakeOvers {
-			d.takeOvers = slices.Delete(d.takeOvers, 0, 1)
-		}
 		d.takeOvers = append(d.takeOvers, time.Now())
 	}
 	return old

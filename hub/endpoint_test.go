@@ -49,16 +49,35 @@ func TestClose(t *testing.T) {
 }
 
 func TestCloseDoesNotWaitForAPeerThatReadsNothing(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newTestServer(t, nil)
-		c := s.dialDeaf()
-		c.send(connectPacket(string(panelID), 60))
-		synctest.Wait()
-		start := time.Now()
-		s.Close()
-		if took := time.Since(start); took != stopTime {
-			t.Errorf("Close took %v, want %v", took, stopTime)
-		}
+	t.Run("at its CONNACK", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			s := newTestServer(t, nil)
+			c := s.dialDeaf()
+			c.send(connectPacket(string(panelID), 60))
+			synctest.Wait()
+			start := time.Now()
+			s.Close()
+			if took := time.Since(start); took != stopTime {
+				t.Errorf("Close took %v, want %v", took, stopTime)
+			}
+		})
+	})
+	t.Run("with a request under way", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			s := newTestServer(t, func(c *Config) { c.Documents = slowStore{c.Documents} })
+			c := s.dialDeaf()
+			c.send(connectPacket(string(panelID), 60))
+			if _, err := c.conn.Read(make([]byte, 4)); err != nil {
+				t.Fatal(err)
+			}
+			c.send(publishPacket("$SCW/twins/me/a/put", 7, `{"data":{}}`))
+			synctest.Wait()
+			start := time.Now()
+			s.Close()
+			if took, want := time.Since(start), time.Second+stopTime; took != want {
+				t.Errorf("Close took %v, want %v", took, want)
+			}
+		})
 	})
 }
 
@@ -285,13 +304,17 @@ func TestServeOutlastsAcceptErrors(t *testing.T) {
 		l := &scriptedListener{errs: []error{full, full}, closed: make(chan struct{})}
 		served := make(chan error, 1)
 		go func() { served <- s.ServeMQTT(l) }()
-		time.Sleep(2*acceptPause + time.Millisecond)
+		time.Sleep(acceptPause + time.Millisecond)
 		if log := s.log.take(); strings.Count(log, "connection not accepted") != 2 {
 			t.Errorf("log is %q", log)
 		}
+		start := time.Now()
 		s.Close()
 		if err := <-served; err != nil {
 			t.Errorf("got %v, want nil", err)
+		}
+		if took := time.Since(start); took != 0 {
+			t.Errorf("Close took %v, want no pause to be waited for", took)
 		}
 
 		broken := errors.New("listener is broken")
