@@ -1,17 +1,20 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
+	"syscall"
 	"time"
 
 	"github.com/twinpanel/twinpanel/internal/agent"
 	"github.com/twinpanel/twinpanel/internal/board"
 	"github.com/twinpanel/twinpanel/internal/cli"
+	"github.com/twinpanel/twinpanel/internal/durable"
 	"github.com/twinpanel/twinpanel/internal/panel"
 	"github.com/twinpanel/twinpanel/twin"
 	"github.com/twinpanel/twinpanel/twinclient"
@@ -27,8 +30,9 @@ func checkCommand() *cli.Command {
 line for each finding: ok or BAD, and what to do. It ends with 1 if something
 is bad.
 
-While a panel runs on this state folder it is asked; otherwise contacts are read and
-the hub is visited as this device. The siren's line is never touched.`,
+While a panel runs on this state folder it is asked. Otherwise contacts are
+read and the hub is visited as this device, which a panel on another computer
+would notice as a lost connection. The siren's line is never touched.`,
 		Flags: c.flags,
 		Run:   c.check,
 	}
@@ -57,50 +61,58 @@ func (c *Config) check(ctx context.Context, _ []string, stdout, _ io.Writer) err
 	f.ok("flags", "they fit together")
 	c.checkFolder(f)
 	c.checkClock(f)
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
-	defer cancel()
-	status, err := panel.Control(c.StateDir).Status(ctx)
+	c.checkPanel(ctx, f)
 	switch {
-	case err == nil:
-		c.checkRunning(f, status)
-	case notRunning(err):
-		f.ok("panel", "none is running on this state folder")
-		c.checkContacts(f)
-		c.checkHub(ctx, f)
-	default:
-		f.wrong("panel", err, "see the panel's log")
-	}
-	if f.bad > 0 {
-		return cli.Hint(fmt.Errorf("%d of the findings are bad", f.bad), "each line marked BAD is followed by what to do")
+	case f.bad == 1:
+		return cli.Hint(errors.New("1 finding is bad"), "the line marked BAD is followed by what to do")
+	case f.bad > 1:
+		return cli.Hint(fmt.Errorf("%d findings are bad", f.bad), "each line marked BAD is followed by what to do")
 	}
 	return nil
 }
 
 func (c *Config) checkFolder(f *findings) {
 	info, err := os.Stat(c.StateDir)
+	if err == nil && info.IsDir() {
+		err = tryFolder(c.StateDir)
+	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		f.ok("state folder", "%s is not there yet; the panel makes it and begins disarmed", c.StateDir)
 		return
-	case err != nil:
+	case errors.Is(err, fs.ErrPermission):
 		f.wrong("state folder", err, "run this as the panel's user, or choose another --state-dir")
 		return
-	case !info.IsDir():
+	case err == nil && !info.IsDir(), errors.Is(err, syscall.ENOTDIR):
 		f.wrong("state folder", fmt.Errorf("%s is no folder", c.StateDir), "choose another --state-dir")
 		return
+	case err != nil:
+		f.wrong("state folder", err, "make room on its disk, or replace the card; the panel guards, but a power cut may lose what is armed")
+	default:
+		f.ok("state folder", "%s can be written", c.StateDir)
 	}
-	f.ok("state folder", "%s", c.StateDir)
 	armed, err := panel.ArmedOffline(c.StateDir)
 	switch {
 	case errors.Is(err, fs.ErrPermission):
 		f.wrong("journal", err, "run this as the panel's user")
 	case err != nil:
-		f.wrong("journal", err, fmt.Sprintf("the panel will start %s until the hub or somebody says otherwise, and keep a copy of the file", c.OnCorrupt))
+		f.wrong("journal", err, fmt.Sprintf("a panel that starts on it is %s until the hub or somebody says otherwise, and keeps a copy", c.OnCorrupt))
 	case armed:
-		f.ok("journal", "readable: armed")
+		f.ok("journal", "armed")
 	default:
-		f.ok("journal", "readable: disarmed")
+		f.ok("journal", "disarmed")
 	}
+}
+
+// tryFolder writes about as much as a panel does, and removes it again.
+func tryFolder(dir string) error {
+	file, err := os.CreateTemp(dir, "check-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(file.Name())
+	_, err = file.Write(make([]byte, 4096))
+	return errors.Join(err, file.Sync(), file.Close())
 }
 
 func (c *Config) checkClock(f *findings) {
@@ -112,11 +124,30 @@ func (c *Config) checkClock(f *findings) {
 	f.ok("clock", "%s", time.Now().UTC().Format(time.RFC3339))
 }
 
+// checkPanel asks the running panel. Without one it looks at what the panel would use.
+func (c *Config) checkPanel(ctx context.Context, f *findings) {
+	asking, cancel := context.WithTimeoutCause(ctx, commandTimeout, errNoAnswer)
+	defer cancel()
+	status, err := panel.Control(c.StateDir).Status(asking)
+	switch {
+	case err == nil:
+		c.checkRunning(f, status)
+	case !notRunning(err):
+		f.wrong("panel", err, cmp.Or(nextStep(err), "see the panel's log"))
+	case panel.InUse(c.StateDir):
+		f.wrong("panel", durable.ErrLocked, nextStep(durable.ErrLocked))
+	default:
+		f.ok("panel", "none is running on this state folder")
+		c.checkContacts(f)
+		c.checkHub(ctx, f)
+	}
+}
+
 // checkRunning reports what a running panel says of itself.
 func (c *Config) checkRunning(f *findings, s panel.Status) {
 	f.ok("panel", "running: %s", describe(s))
 	next := map[string]string{
-		"journal":    "make room on the disk of the state folder, or replace the card; the panel's log has the error",
+		"journal":    "see the panel's log: make room on the disk of the state folder, or replace the card; if the journal was unreadable, arm or disarm once",
 		"siren":      "look at the siren's line and its wiring; the panel's log has the error",
 		"clock":      "see the line about the clock",
 		"rings_used": "the siren stays silent until somebody disarms and arms again",
@@ -132,7 +163,7 @@ func (c *Config) checkRunning(f *findings, s panel.Status) {
 		f.wrong("hub", errors.New(s.Hub), "check --hub, the network, and that the hub runs; the panel guards without it")
 		return
 	}
-	f.ok("hub", "connected to %s", c.Hub)
+	f.ok("hub", "connected")
 }
 
 // checkContacts reads each contact's line once.
@@ -173,7 +204,7 @@ func readOnce(l lines, d door) (open bool, err error) {
 func (c *Config) checkHub(ctx context.Context, f *findings) {
 	conn, err := twinclient.Dial(ctx, c.connect())
 	if err != nil {
-		f.wrong("hub", err, "check --hub, the network, that the hub runs and knows this device; the panel guards without it")
+		f.wrong("hub", err, "check --hub, the network, the files with certificates, and that the hub runs and knows this device; the panel guards without it")
 		return
 	}
 	defer conn.Close()

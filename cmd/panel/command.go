@@ -43,18 +43,18 @@ journal, and the next start begins with it. It returns when it is on disk.`,
 			if err := checkStateDir(dir); err != nil {
 				return err
 			}
-			ctx, cancel := context.WithTimeout(ctx, commandTimeout)
+			ctx, cancel := context.WithTimeoutCause(ctx, commandTimeout, errNoAnswer)
 			defer cancel()
 			status, err := panel.Control(dir).Command(ctx, armed)
 			if notRunning(err) {
 				if err := panel.CommandOffline(dir, armed); err != nil {
-					return offlineHint(err)
+					return withNextStep(err)
 				}
 				fmt.Fprintf(stdout, "%sed in the journal; no panel is running on %s\n", name, dir)
 				return nil
 			}
 			if err != nil {
-				return err
+				return withNextStep(err)
 			}
 			fmt.Fprintln(stdout, describe(status))
 			if slices.Contains(status.Faults, "journal") {
@@ -66,21 +66,35 @@ journal, and the next start begins with it. It returns when it is on disk.`,
 	}
 }
 
-// notRunning says that nobody answers on the control socket.
+var errNoAnswer = fmt.Errorf("the panel has not answered within %v", commandTimeout)
+
+// notRunning says that nobody answers on the control socket, because there is none or it is a dead panel's.
 func notRunning(err error) bool {
-	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED)
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) || errors.Is(err, syscall.ECONNREFUSED)
 }
 
-func offlineHint(err error) error {
-	switch {
-	case errors.Is(err, durable.ErrLocked):
-		return cli.Hint(err, "a panel runs on this folder but doesn't answer on its socket: see its log")
-	case errors.Is(err, fs.ErrNotExist):
-		return cli.Hint(err, "no panel was ever started with this --state-dir")
-	case errors.Is(err, fs.ErrPermission):
-		return cli.Hint(err, "run this as the panel's user")
+// withNextStep adds to an error of a command what to do about it, where that is known.
+func withNextStep(err error) error {
+	if next := nextStep(err); next != "" {
+		return cli.Hint(err, "%s", next)
 	}
 	return err
+}
+
+func nextStep(err error) string {
+	switch {
+	case errors.Is(err, durable.ErrLocked), errors.Is(err, errNoAnswer):
+		return "a panel runs on this folder but doesn't answer on its socket: see its log"
+	case errors.Is(err, fs.ErrNotExist):
+		return "no panel was ever started with this --state-dir"
+	case errors.Is(err, syscall.ENOTDIR):
+		return "--state-dir is the folder that the panel was started with"
+	case errors.Is(err, fs.ErrPermission):
+		return "run this as the panel's user"
+	case errors.Is(err, panel.ErrUnreadable):
+		return "start the panel, which begins as its --on-corrupt says and keeps a copy of the journal; then run this again"
+	}
+	return ""
 }
 
 // describe is a status in one line: "armed; front closed, back open; faults: back".
@@ -103,16 +117,10 @@ func sirenOffCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "siren-off",
 		Short: "Turn the siren's line off: for a service's stop command, when the panel has died.",
-		Flags: func(fs *pflag.FlagSet) {
-			fs.StringVar(&c.Siren, "siren", "", "`LINE` of the siren's relay, as in GPIO27")
-			fs.StringVar(&c.SirenActive, "siren-active", "high", "level of the siren's line when it sounds: high or low")
-		},
+		Flags: c.sirenFlags,
 		Run: func(context.Context, []string, io.Writer, io.Writer) error {
-			if c.Siren == "" {
-				return cli.Usagef("--siren is missing")
-			}
-			if c.SirenActive != "high" && c.SirenActive != "low" {
-				return cli.Usagef("--siren-active is %q: expected high or low", c.SirenActive)
+			if err := c.checkSiren(); err != nil {
+				return err
 			}
 			if err := board.Init(); err != nil {
 				return err
@@ -121,7 +129,11 @@ func sirenOffCommand() *cli.Command {
 				Open:       func() (siren.Line, error) { return board.OpenOutput(c.Siren) },
 				ActiveHigh: c.SirenActive == "high",
 			})
-			return errors.Join(s.Set(false), s.Close())
+			if err := s.Set(false); err != nil {
+				s.Close() // its error would only repeat this one
+				return err
+			}
+			return s.Close()
 		},
 	}
 }

@@ -1,9 +1,13 @@
 package main
 
 import (
+	"cmp"
+	"fmt"
+	"net"
 	"os"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -11,6 +15,7 @@ import (
 
 	"github.com/twinpanel/twinpanel/internal/cli"
 	"github.com/twinpanel/twinpanel/internal/panel"
+	"github.com/twinpanel/twinpanel/sensor"
 	"github.com/twinpanel/twinpanel/statemachine"
 	"github.com/twinpanel/twinpanel/twin"
 	"github.com/twinpanel/twinpanel/twinclient"
@@ -57,11 +62,10 @@ func (c *Config) flags(fs *pflag.FlagSet) {
 	fs.StringVar(&c.KeyFile, "key-file", "", "`file` with this device's key")
 	fs.BoolVar(&c.Insecure, "insecure", false, "allow a hub beyond this computer without encryption or without a certificate of this device; whoever learns the device id can disarm")
 	fs.StringSliceVar(&c.Door, "door", nil, "`[NAME=]LINE` of a door contact, as in GPIO17 or front=GPIO17; up to 8 times")
-	fs.StringVar(&c.Siren, "siren", "", "`LINE` of the siren's relay, as in GPIO27")
 	fs.StringVar(&c.DoorOpenLevel, "door-open-level", "high", "level of a contact's line when the door is open; high = contact to ground, low = contact to 3.3 V; the pull goes the same way, so a cut wire reads open")
-	fs.StringVar(&c.SirenActive, "siren-active", "high", "level of the siren's line when it sounds: high or low")
-	fs.DurationVar(&c.Debounce, "debounce", 200*time.Millisecond, "how long a contact must be stable to count: 20ms to 300ms")
-	fs.StringVar(&c.Simulate, "simulate", "", "no hardware: draw a house with doors and a siren on a page at this `address`")
+	c.sirenFlags(fs)
+	fs.DurationVar(&c.Debounce, "debounce", sensor.DefaultDebounce, "how long a contact must be stable to count: 20ms to 300ms")
+	fs.StringVar(&c.Simulate, "simulate", "", "no hardware: draw a house with doors and a siren on a page at this `address`; --siren and the lines of --door are not used then")
 	fs.StringVar(&c.SimulateDoor, "simulate-door", "closed", "how the simulated doors begin: open, closed or fault")
 	stateDirFlag(fs, &c.StateDir)
 	fs.StringVar(&c.OnCorrupt, "on-corrupt", string(panel.StartArmed), "what to be when the journal cannot be read: armed or disarmed")
@@ -73,14 +77,23 @@ func (c *Config) flags(fs *pflag.FlagSet) {
 	fs.IntVar(&c.Rules.MaxRings, "max-rings", c.Rules.MaxRings, "rings until somebody arms again: 1 to 6")
 }
 
+// sirenFlags are the flags of the siren's line.
+func (c *Config) sirenFlags(fs *pflag.FlagSet) {
+	fs.StringVar(&c.Siren, "siren", "", "`LINE` of the siren's relay, as in GPIO27")
+	fs.StringVar(&c.SirenActive, "siren-active", "high", "level of the siren's line when it sounds: high or low; low sounds for a moment at each start")
+}
+
 // stateDirFlag is the flag that every command has.
 func stateDirFlag(fs *pflag.FlagSet, dir *string) {
 	fs.StringVar(dir, "state-dir", os.Getenv("STATE_DIRECTORY"), "`folder` for what survives a power cut; systemd's STATE_DIRECTORY by default")
 }
 
 func checkStateDir(dir string) error {
-	if dir == "" {
+	switch {
+	case dir == "":
 		return cli.Hint(cli.Usagef("--state-dir is missing"), "name a folder on a disk that survives a power cut; it is made when it isn't there")
+	case len(dir) > panel.MaxStateDir:
+		return cli.Hint(cli.Usagef("--state-dir has %d bytes: expected at most %d", len(dir), panel.MaxStateDir), "the panel opens a socket there, whose path the system wants short")
 	}
 	return nil
 }
@@ -93,42 +106,55 @@ func (c *Config) Validate() error {
 	if err := c.parseDoors(); err != nil {
 		return err
 	}
+	if err := cmp.Or(
+		oneOf("--door-open-level", c.DoorOpenLevel, "high", "low"),
+		oneOf("--siren-active", c.SirenActive, "high", "low"),
+		oneOf("--simulate-door", c.SimulateDoor, "open", "closed", "fault"),
+		oneOf("--on-corrupt", c.OnCorrupt, string(panel.StartArmed), string(panel.StartDisarmed)),
+	); err != nil {
+		return err
+	}
 	if err := c.checkLines(); err != nil {
 		return err
 	}
 	if err := checkStateDir(c.StateDir); err != nil {
 		return err
 	}
-	for _, choice := range []struct {
-		flag, value string
-		of          []string
-	}{
-		{"--door-open-level", c.DoorOpenLevel, []string{"high", "low"}},
-		{"--siren-active", c.SirenActive, []string{"high", "low"}},
-		{"--simulate-door", c.SimulateDoor, []string{"open", "closed", "fault"}},
-		{"--on-corrupt", c.OnCorrupt, []string{string(panel.StartArmed), string(panel.StartDisarmed)}},
-	} {
-		if !slices.Contains(choice.of, choice.value) {
-			return cli.Usagef("%s is %q: expected %s", choice.flag, choice.value, strings.Join(choice.of, " or "))
-		}
-	}
 	for _, d := range []struct {
 		flag            string
 		value, min, max time.Duration
 	}{
-		{"--debounce", c.Debounce, 20 * time.Millisecond, 300 * time.Millisecond},
+		{"--debounce", c.Debounce, sensor.MinDebounce, sensor.MaxDebounce},
 		{"--poll", c.Poll, time.Second, time.Minute},
 		{"--heartbeat", c.Heartbeat, 5 * time.Second, 300 * time.Second},
+		{"--exit-delay", c.Rules.ExitDelay, 0, statemachine.MaxDelay},
+		{"--entry-delay", c.Rules.EntryDelay, 0, statemachine.MaxDelay},
+		{"--siren-limit", c.Rules.SirenLimit, statemachine.MinSirenLimit, statemachine.MaxSirenLimit},
 	} {
 		if d.value < d.min || d.value > d.max {
-			return cli.Usagef("%s is %v: expected %v to %v", d.flag, d.value, d.min, d.max)
+			return cli.Usagef("%s is %v: expected %s to %s", d.flag, short(d.value), short(d.min), short(d.max))
 		}
 	}
-	c.Rules.Contacts = len(c.doors)
-	if err := c.Rules.Validate(); err != nil {
-		return cli.Usagef("%w", err)
+	if n := c.Rules.MaxRings; n < 1 || n > statemachine.MaxMaxRings {
+		return cli.Usagef("--max-rings is %d: expected 1 to %d", n, statemachine.MaxMaxRings)
 	}
 	return nil
+}
+
+// oneOf wants a value that is one of the choices.
+func oneOf(flag, value string, choices ...string) error {
+	if !slices.Contains(choices, value) {
+		return cli.Usagef("%s is %q: expected %s", flag, value, strings.Join(choices, " or "))
+	}
+	return nil
+}
+
+// short is a duration as the help has it: 300s, where String says 5m0s.
+func short(d time.Duration) string {
+	if d%time.Second == 0 {
+		return fmt.Sprintf("%ds", d/time.Second)
+	}
+	return d.String()
 }
 
 func (c *Config) connect() twinclient.Options {
@@ -144,6 +170,9 @@ func (c *Config) parseDoors() error {
 	doors := c.Door
 	if len(doors) == 0 && c.Simulate != "" {
 		doors = []string{"door="}
+	}
+	if len(doors) > statemachine.MaxContacts {
+		return cli.Usagef("--door is given %d times: expected at most %d", len(doors), statemachine.MaxContacts)
 	}
 	for _, s := range doors {
 		name, line, named := strings.Cut(s, "=")
@@ -170,13 +199,17 @@ func (c *Config) parseDoors() error {
 // bootLines are lines of a Raspberry Pi that move by themselves before any program runs.
 var bootLines = regexp.MustCompile(`^GPIO([0-8]|14|15)$`)
 
-// checkLines finds lines that are missing, used twice, or would sound the siren at boot.
+// checkLines finds lines that are missing, used twice, or would sound the siren at boot. A simulated
+// house needs an address instead.
 func (c *Config) checkLines() error {
 	if c.Simulate != "" {
-		return nil
+		return checkAddress("--simulate", c.Simulate)
 	}
-	if c.Siren == "" {
-		return cli.Hint(cli.Usagef("--siren is missing"), "name the line of the siren's relay, as in --siren GPIO27")
+	if c.SimulateDoor != "closed" {
+		return cli.Usagef("--simulate-door is for a simulated house: expected --simulate with it")
+	}
+	if err := c.checkSiren(); err != nil {
+		return err
 	}
 	used := map[string]string{c.Siren: "--siren"}
 	for _, d := range c.doors {
@@ -191,6 +224,26 @@ func (c *Config) checkLines() error {
 	if c.SirenActive == "high" && bootLines.MatchString(c.Siren) {
 		return cli.Hint(cli.Usagef("--siren %s is high or moves while a Raspberry Pi starts, so the siren would sound at each start", c.Siren),
 			"use one of GPIO16 to GPIO27 with a resistor of 10 kΩ to ground; on another board name the line by its chip, as in LABEL:%s", strings.TrimPrefix(c.Siren, "GPIO"))
+	}
+	return nil
+}
+
+// checkSiren wants the flags of the siren's line.
+func (c *Config) checkSiren() error {
+	if c.Siren == "" {
+		return cli.Hint(cli.Usagef("--siren is missing"), "name the line of the siren's relay, as in --siren GPIO27")
+	}
+	return oneOf("--siren-active", c.SirenActive, "high", "low")
+}
+
+// checkAddress wants what can be listened on.
+func checkAddress(flag, address string) error {
+	_, port, err := net.SplitHostPort(address)
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
+	}
+	if err != nil {
+		return cli.Hint(cli.Usagef("%s is %q, which is no address", flag, address), "write host:port, as in 127.0.0.1:8080")
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/twinpanel/twinpanel/internal/agent"
@@ -24,7 +25,7 @@ type lines struct {
 	siren      func() (siren.Line, error)
 	openHigh   bool              // level of an open door's line
 	soundsHigh bool              // level of the siren's line when it sounds
-	show       func(word string) // nil = nobody looks
+	show       func(word string) // told the state, for a lamp; nil = there is none
 }
 
 // run guards until ctx ends, which is a clean end.
@@ -33,29 +34,38 @@ func (c *Config) run(ctx context.Context, _ []string, stdout, stderr io.Writer) 
 		return err
 	}
 	log := slog.New(slog.NewTextHandler(stderr, nil))
-	var l lines
 	if c.Simulate != "" {
-		house, listener, err := c.openHouse()
-		if err != nil {
-			return err
-		}
-		server := &http.Server{Handler: house.Handler(), ReadHeaderTimeout: 10 * time.Second}
-		go server.Serve(listener)
-		defer server.Close()
-		defer house.Close()
-		fmt.Fprintf(stdout, "house at http://%s\n", listener.Addr())
-		l = c.simulated(house)
-	} else {
-		if err := board.Init(); err != nil {
-			return err
-		}
-		l = c.real()
+		return c.runSimulated(ctx, stdout, log)
 	}
-	a, err := c.open(l, log)
+	if err := board.Init(); err != nil {
+		return err
+	}
+	a, err := c.open(c.real(), log)
 	if err != nil {
 		return err
 	}
 	fmt.Fprintf(stdout, "guarding as device %s\n", c.DeviceID)
+	return a.Run(ctx)
+}
+
+// runSimulated is run beside the page of a simulated house.
+func (c *Config) runSimulated(ctx context.Context, stdout io.Writer, log *slog.Logger) error {
+	house, listener, err := c.openHouse()
+	if err != nil {
+		return err
+	}
+	defer listener.Close()
+	a, err := c.open(c.simulated(house), log)
+	if err != nil {
+		return err
+	}
+	server := &http.Server{Handler: house.Handler(), ReadHeaderTimeout: 10 * time.Second}
+	var serving sync.WaitGroup
+	serving.Go(func() { server.Serve(listener) }) // until Close
+	defer serving.Wait()
+	defer server.Close()
+	defer house.Close()
+	fmt.Fprintf(stdout, "house at http://%s\nguarding as device %s\n", listener.Addr(), c.DeviceID)
 	return a.Run(ctx)
 }
 
@@ -105,8 +115,9 @@ func (c *Config) real() lines {
 func (c *Config) open(l lines, log *slog.Logger) (*agent.Agent, error) {
 	config := agent.Config{
 		Panel: panel.Config{
-			Rules:     c.Rules,
-			Siren:     siren.New(siren.Config{Open: l.siren, ActiveHigh: l.soundsHigh, Logger: log}),
+			Rules: c.Rules,
+			// No logger: the panel logs what becomes of the siren.
+			Siren:     siren.New(siren.Config{Open: l.siren, ActiveHigh: l.soundsHigh}),
 			StateDir:  c.StateDir,
 			OnCorrupt: panel.OnCorrupt(c.OnCorrupt),
 			Show:      l.show,

@@ -16,6 +16,10 @@ import (
 // folder. GET /status, POST /arm, POST /disarm; each answers a [Status].
 const socketName = "panel.sock"
 
+// MaxStateDir is how long the path of a state folder can be, in bytes, for its socket to be reached: 103 bytes are
+// what every Unix takes for the path of a socket.
+const MaxStateDir = 103 - len("/"+socketName)
+
 // Status is the panel's state for somebody at the panel.
 type Status struct {
 	Armed   bool              `json:"alarm_armed"`
@@ -55,6 +59,8 @@ func (p *Panel) ServeControl(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("control socket: %w", err)
 	}
+	// The file stays: by the time it would be removed, the folder and the file in it may be the next panel's.
+	l.(*net.UnixListener).SetUnlinkOnClose(false)
 	server := &http.Server{Handler: p.control(), ReadTimeout: 5 * time.Second}
 	stop := context.AfterFunc(ctx, func() { server.Close() })
 	defer stop()

@@ -1,14 +1,19 @@
 package panel
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 
 	"github.com/twinpanel/twinpanel/internal/durable"
 )
 
+// ErrUnreadable says that the journal is there and cannot be read.
+var ErrUnreadable = errors.New("journal is unreadable")
+
 // CommandOffline arms or disarms in the journal of a panel that doesn't run, as [Panel.Command] does
-// on one that does. While one runs the error is [durable.ErrLocked].
+// on one that does. While one runs the error is [durable.ErrLocked]. A journal that cannot be read stays as
+// it is: [ErrUnreadable].
 func CommandOffline(stateDir string, armed bool) error {
 	lock, err := durable.Lock(stateDir)
 	if err != nil {
@@ -17,7 +22,7 @@ func CommandOffline(stateDir string, armed bool) error {
 	defer lock.Close()
 	r, err := readJournal(stateDir)
 	if err != nil {
-		return fmt.Errorf("journal is unreadable: %w", err)
+		return fmt.Errorf("%w: %w", ErrUnreadable, err)
 	}
 	if armed != r.Armed {
 		r = record{Armed: armed, DesiredSeen: r.DesiredSeen, WaitClosed: []string{}}
@@ -36,4 +41,13 @@ func CommandOffline(stateDir string, armed bool) error {
 func ArmedOffline(stateDir string) (bool, error) {
 	r, err := readJournal(stateDir)
 	return r.Armed, err
+}
+
+// InUse says whether a process holds the state folder, be it a panel that answers on no socket.
+func InUse(stateDir string) bool {
+	lock, err := durable.Lock(stateDir)
+	if err == nil {
+		lock.Close()
+	}
+	return errors.Is(err, durable.ErrLocked)
 }
