@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"net"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -184,5 +185,37 @@ func TestSubscribeUpToAHundredFilters(t *testing.T) {
 		c.want("b0020006")
 		c.send(subscribePacket(7, names[101], names[50], names[100]))
 		c.want("90050007" + "00" + "00" + "80")
+	})
+}
+
+// A racingConn lets something happen at the worst moment: just before a read
+// deadline is set.
+type racingConn struct {
+	net.Conn
+	before func()
+}
+
+func (c *racingConn) SetReadDeadline(t time.Time) error {
+	if f := c.before; f != nil {
+		c.before = nil
+		f()
+	}
+	return c.Conn.SetReadDeadline(t)
+}
+
+func TestStopIsNotLostToALaterDeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newTestServer(t, nil)
+		ours, theirs := net.Pipe()
+		conn := &racingConn{Conn: theirs}
+		session := s.endpoint.begin(conn)
+		go s.endpoint.run(session)
+		c := &rawClient{t: t, conn: ours}
+		go c.read()
+		c.send(connectPacket(string(panelID), 60))
+		c.want("20020000")
+		conn.before = func() { session.stop(errClosed) }
+		c.send(packet(0xc0))
+		c.want("d000 closed")
 	})
 }
