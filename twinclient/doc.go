@@ -23,6 +23,9 @@
 //   - A put or patch that names version N is answered with N+1. What has another
 //     version answers something else and is dropped.
 //   - Sync gives each publication its own last_update and takes no answer without it.
+//   - A get has nothing to recognise its answer by. Should a hub answer one twice, the
+//     next get may be given the second answer: the truth of a moment ago, and the get
+//     after that puts it right.
 //
 // # What Sync promises
 //

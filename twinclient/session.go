@@ -70,11 +70,19 @@ func (x *session) run(ctx context.Context) error {
 // read gets the watched document. The error is the end of the connection.
 func (x *session) read(ctx context.Context) error {
 	doc, err := x.conn.Get(ctx, x.config.Watch)
-	if end := x.conn.Err(); end != nil {
+	if end := x.end(ctx); end != nil {
 		return end
 	}
 	x.config.Watched(doc, err)
 	return nil
+}
+
+// end is why there is nothing more to do here. Without it, what a request returned is the hub's answer.
+func (x *session) end(ctx context.Context) error {
+	if err := x.conn.Err(); err != nil {
+		return err
+	}
+	return context.Cause(ctx)
 }
 
 // document asks for the document to publish; nil is none.
@@ -110,7 +118,7 @@ func (x *session) publish(ctx context.Context, doc json.RawMessage) error {
 	if known.Version != 0 {
 		if patch, err := twin.Diff(known.Data, stamped); err == nil {
 			answer, err := x.conn.write(ctx, twin.Patch, x.config.Publish, twin.Update{Version: known.Version, Data: patch}, ours)
-			if end := x.conn.Err(); end != nil {
+			if end := x.end(ctx); end != nil {
 				return end
 			}
 			if err == nil {
@@ -125,7 +133,7 @@ func (x *session) publish(ctx context.Context, doc json.RawMessage) error {
 		}
 	}
 	answer, err := x.conn.write(ctx, twin.Put, x.config.Publish, twin.Update{Data: stamped}, ours)
-	if end := x.conn.Err(); end != nil {
+	if end := x.end(ctx); end != nil {
 		return end
 	}
 	if err != nil {

@@ -38,8 +38,9 @@ type SyncConfig struct {
 	// Document returns the whole document to publish as it is now: a JSON object
 	// without the key last_update, which Sync adds in front. It is called from
 	// Run's goroutine after connecting, after Changed, and at each heartbeat.
-	// An error, or no return before ctx ends, which is after the request
-	// timeout, means that there is nothing to publish now.
+	// An error or nil means that there is nothing to publish now. It has to
+	// return when ctx ends, which is after the request timeout; nothing else
+	// goes on meanwhile.
 	Document func(ctx context.Context) (json.RawMessage, error)
 
 	// Watched gets each answer to a read of the watched document, in order: a

@@ -45,7 +45,7 @@ func newWire(conn net.Conn, timeout time.Duration, failed func(error)) *wire {
 // Write sends one packet within the timeout.
 func (w *wire) Write(p []byte) (int, error) {
 	// Several goroutines of paho write. Each only ever moves the deadline forward.
-	if err := w.SetWriteDeadline(time.Now().Add(w.timeout)); err != nil {
+	if err := w.Conn.SetWriteDeadline(time.Now().Add(w.timeout)); err != nil {
 		return 0, w.fail(err)
 	}
 	n, err := w.Conn.Write(p)
@@ -54,6 +54,13 @@ func (w *wire) Write(p []byte) (int, error) {
 	}
 	return n, nil
 }
+
+// SetDeadline is paho's limit for the handshake. It holds for reading only.
+func (w *wire) SetDeadline(t time.Time) error { return w.SetReadDeadline(t) }
+
+// SetWriteDeadline does nothing: after a PUBLISH, paho would lift the deadline
+// that a ping is being written under.
+func (w *wire) SetWriteDeadline(time.Time) error { return nil }
 
 // Read hands out the bytes of packets whose header was found good.
 func (w *wire) Read(p []byte) (int, error) {
