@@ -34,7 +34,8 @@
 // patches what has changed, at once, with the version of the last answer.
 // Anything but the expected answer, and every tenth heartbeat, puts the whole
 // document again. So whatever is lost, doubled or meddled with, the hub has the
-// latest document one heartbeat after the trouble ends, at the latest.
+// latest document again when the connection is back (tried at least once a
+// minute), or one heartbeat later.
 //
 // Changes are not queued: the latest state is published, states in between may
 // never be seen. An hour without changes is 1800 reads and 120 publications.
