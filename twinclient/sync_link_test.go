@@ -194,7 +194,7 @@ func day(t *testing.T, r *rand.Rand) {
 	for hour := range 24 {
 		h.do(func() { rate = []int{0, 5, 50, 500}[hour%4] })
 		for began := time.Now(); time.Since(began) < time.Hour; {
-			time.Sleep(time.Duration(r.Int64N(int64(2*time.Minute))))
+			time.Sleep(time.Duration(r.Int64N(int64(2 * time.Minute))))
 			switch r.IntN(8) {
 			case 0:
 				h.do(func() { h.down = errors.New("no route") })
@@ -202,7 +202,7 @@ func day(t *testing.T, r *rand.Rand) {
 			case 1, 2:
 				h.do(func() { h.down = nil })
 			case 3:
-				h.do(func() { h.latency = time.Duration(r.Int64N(int64(2*time.Second))) })
+				h.do(func() { h.latency = time.Duration(r.Int64N(int64(2 * time.Second))) })
 			case 4:
 				h.set("current", "")
 			case 5:
