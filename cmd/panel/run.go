@@ -125,6 +125,7 @@ func (c *Config) open(l lines, log *slog.Logger) (*agent.Agent, error) {
 		Hub:       c.connect(),
 		Poll:      c.Poll,
 		Heartbeat: c.Heartbeat,
+		Control:   true,
 		Logger:    log,
 	}
 	for _, d := range c.doors {

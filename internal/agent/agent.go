@@ -26,14 +26,16 @@ type Config struct {
 	Hub       twinclient.Options
 	Poll      time.Duration // pause between two reads of desired; 0 = 2 s
 	Heartbeat time.Duration // longest pause between two writes of current; 0 = 30 s
+	Control   bool          // answer on the control socket in the panel's state folder
 	Logger    *slog.Logger  // nil = silent
 }
 
 // An Agent is a panel with its link to the hub.
 type Agent struct {
-	Panel *panel.Panel
-	sync  *twinclient.Sync
-	log   *slog.Logger
+	Panel   *panel.Panel
+	sync    *twinclient.Sync
+	control bool
+	log     *slog.Logger
 }
 
 // New checks the configuration and takes the panel's state folder. [Agent.Run], or Panel.Close, gives it back.
@@ -44,7 +46,7 @@ func New(c Config) (*Agent, error) {
 	if c.Heartbeat == 0 {
 		c.Heartbeat = twinclient.DefaultHeartbeat
 	}
-	a := &Agent{log: c.Logger}
+	a := &Agent{control: c.Control, log: c.Logger}
 	link, err := twinclient.NewSync(twinclient.SyncConfig{
 		Connect:   c.Hub,
 		Watch:     Desired,
@@ -67,17 +69,19 @@ func New(c Config) (*Agent, error) {
 	return a, err
 }
 
-// Run guards, keeps in step with the hub and answers commands at the panel until ctx ends. The siren is off when it returns.
+// Run guards, keeps in step with the hub and answers commands until ctx ends. The siren is off when it returns.
 func (a *Agent) Run(ctx context.Context) error {
 	var tasks sync.WaitGroup
 	defer tasks.Wait()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	tasks.Go(func() { a.sync.Run(ctx) })
-	tasks.Go(func() {
-		if err := a.Panel.ServeControl(ctx); err != nil {
-			a.log.Error("commands at the panel are not possible", "error", err)
-		}
-	})
+	if a.control {
+		tasks.Go(func() {
+			if err := a.Panel.ServeControl(ctx); err != nil {
+				a.log.Error("commands at the panel are not possible", "error", err)
+			}
+		})
+	}
 	return a.Panel.Run(ctx)
 }
