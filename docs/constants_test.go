@@ -15,7 +15,7 @@ import (
 type constants map[string]ast.Expr
 
 // readConstants reads the constants of a folder of this module.
-func readConstants(t *testing.T, dir string) *constants {
+func readConstants(t *testing.T, dir string) constants {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join("..", filepath.FromSlash(dir), "*.go"))
 	if err != nil || len(files) == 0 {
@@ -45,7 +45,7 @@ func readConstants(t *testing.T, dir string) *constants {
 			}
 		}
 	}
-	return &all
+	return all
 }
 
 // value is a constant's value; durations are in nanoseconds.

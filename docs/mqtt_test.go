@@ -27,11 +27,12 @@ func format(p packets.ControlPacket) string {
 	case *packets.SubscribePacket:
 		return "SUBSCRIBE " + strings.Join(p.Topics, " ")
 	case *packets.SubackPacket:
-		s := "SUBACK"
+		var s strings.Builder
+		s.WriteString("SUBACK")
 		for _, code := range p.ReturnCodes {
-			s += " " + strconv.Itoa(int(code))
+			s.WriteString(" " + strconv.Itoa(int(code)))
 		}
-		return s
+		return s.String()
 	case *packets.PublishPacket:
 		return strings.TrimSpace(fmt.Sprintf("PUBLISH %s %s", p.TopicName, p.Payload))
 	}

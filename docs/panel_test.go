@@ -12,10 +12,10 @@ import (
 
 	"github.com/eclipse/paho.mqtt.golang/packets"
 
+	"github.com/twinpanel/twinpanel/internal/agent"
 	"github.com/twinpanel/twinpanel/internal/panel"
 	"github.com/twinpanel/twinpanel/sensor"
 	"github.com/twinpanel/twinpanel/statemachine"
-	"github.com/twinpanel/twinpanel/twin"
 	"github.com/twinpanel/twinpanel/twinclient"
 )
 
@@ -53,39 +53,38 @@ func (s *stage) startPanel(line int, at, device, doors string) {
 
 	p := &s.panels
 	p.contacts, p.wire, p.desired = map[string]contact{}, new(tap), ""
-	wire := p.wire
-	config := panel.Config{Rules: statemachine.DefaultRules(), Siren: silentSiren{}, StateDir: s.t.TempDir()}
-	var link *twinclient.Sync
-	config.Changed = func() { link.Changed() }
-	for said := range strings.SplitSeq(doors, ", ") {
-		name, _, _ := strings.Cut(said, " ")
-		p.contacts[name] = make(contact)
-		config.Contacts = append(config.Contacts, panel.Contact{Name: name, Sensor: p.contacts[name]})
-	}
-	guard, err := panel.New(config)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	p.panel = guard
-	link, err = twinclient.NewSync(twinclient.SyncConfig{
-		Connect: twinclient.Options{Hub: "mqtt://localhost", DeviceID: s.ids[device], Dial: func(ctx context.Context) (net.Conn, error) {
+	wire, ready := p.wire, make(chan struct{})
+	config := agent.Config{
+		Panel: panel.Config{Rules: statemachine.DefaultRules(), Siren: silentSiren{}, StateDir: s.t.TempDir()},
+		Hub: twinclient.Options{Hub: "mqtt://localhost", DeviceID: s.ids[device], Dial: func(ctx context.Context) (net.Conn, error) {
+			<-ready
 			conn, err := s.hub.Dial(ctx)
 			return &tapped{conn, wire}, err
 		}},
-		Watch: "desired", Publish: "current",
-		Document: guard.Document,
-		Watched:  func(doc twin.Document, err error) { guard.Desired(doc, err) },
-	})
-	if err != nil {
-		s.t.Fatal(err)
 	}
+	for said := range strings.SplitSeq(doors, ", ") {
+		name, _, _ := strings.Cut(said, " ")
+		p.contacts[name] = make(contact)
+		config.Panel.Contacts = append(config.Panel.Contacts, panel.Contact{Name: name, Sensor: p.contacts[name]})
+	}
+	a, err := agent.New(config)
+	if err != nil {
+		s.t.Fatalf("%s: %v", s.page.at(line), err)
+	}
+	p.panel = a.Panel
 	ctx, cancel := context.WithCancel(context.Background())
 	p.cancel = append(p.cancel, cancel)
-	p.tasks.Go(func() { guard.Run(ctx) })
+	p.tasks.Go(func() {
+		if err := a.Run(ctx); err != nil {
+			s.t.Errorf("the panel ended with %v", err)
+		}
+	})
 	for said := range strings.SplitSeq(doors, ", ") {
-		p.happen("the contact of " + said)
+		if !p.happen("the contact of " + said) {
+			s.t.Fatalf("%s: no contact says %q", s.page.at(line), said)
+		}
 	}
-	p.tasks.Go(func() { link.Run(ctx) })
+	close(ready) // the network comes up when the contacts have been read
 	synctest.Wait()
 }
 

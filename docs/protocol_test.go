@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -70,20 +71,18 @@ func body(data string) []byte { return []byte(`{"data":` + data + `}`) }
 // TestProtocolLimits compares the page's limits with the constants that it names.
 func TestProtocolLimits(t *testing.T) {
 	page := readPage(t, "protocol.md")
-	constants := map[string]*constants{}
-	for _, row := range page.table(t, "## Limits") {
-		for _, r := range strings.Fields(row.cells[2]) {
-			dir, name, _ := strings.Cut(r, ".")
-			if constants[dir] == nil {
-				constants[dir] = readConstants(t, dir)
-			}
-			want, err := parseQuantity(row.cells[1])
-			if err != nil {
-				t.Errorf("%s: %v", page.at(row.line), err)
-			}
-			if got := constants[dir].value(t, name); got != want {
-				t.Errorf("%s: %s is %d, the page says %s", page.at(row.line), r, got, row.cells[1])
-			}
+	packages := map[string]constants{}
+	for _, row := range slices.Concat(page.table(t, "## Limits"), page.table(t, "### How it is kept in step")) {
+		dir, name, _ := strings.Cut(row.cells[2], ".")
+		if packages[dir] == nil {
+			packages[dir] = readConstants(t, dir)
+		}
+		want, err := parseQuantity(row.cells[1])
+		if err != nil {
+			t.Errorf("%s: %v", page.at(row.line), err)
+		}
+		if got := packages[dir].value(t, name); got != want {
+			t.Errorf("%s: %s is %d, the page says %s", page.at(row.line), row.cells[2], got, row.cells[1])
 		}
 	}
 }
