@@ -1,6 +1,10 @@
-// Package docs_test holds docs/protocol.md to what it says: every example is played
-// against a real hub and a real panel, every row of its tables of patches and limits
-// against the code.
+// Package docs_test holds the pages of this folder to what they say.
+//
+// Of docs/protocol.md every fenced block is played, in order, against a real hub and
+// in virtual time; its tables of patches and limits are compared with the code. A block's
+// kind is the first word behind its fence: rest and mqtt are played as the client, panel
+// compares what a real panel says and hears. What stands in brackets is done by the
+// stage. A block that can't be played says "unplayed:" and why behind its fence.
 package docs_test
 
 import (
