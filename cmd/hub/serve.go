@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"strconv"
-	"syscall"
 
 	"github.com/spf13/pflag"
 
@@ -124,18 +123,5 @@ func (c *Config) listen(flag, address string) (net.Listener, error) {
 		return nil, cli.Hint(cli.Usagef("%s %s can be reached from outside this computer, in plain text", flag, address),
 			"listen on 127.0.0.1, or add --insecure if everybody on that network may read and change all documents")
 	}
-	l, err := net.ListenTCP("tcp", resolved)
-	if err == nil {
-		return l, nil
-	}
-	err = fmt.Errorf("opening %s %s: %w", flag, address, err)
-	switch {
-	case errors.Is(err, syscall.EADDRINUSE):
-		err = cli.Hint(err, "another program listens there, perhaps a hub: stop it, or choose another address with %s", flag)
-	case errors.Is(err, syscall.EACCES):
-		err = cli.Hint(err, "ports below 1024 need special rights: choose a higher one with %s", flag)
-	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		err = cli.Hint(err, "this computer has no such address: choose another one with %s", flag)
-	}
-	return nil, err
+	return cli.Listen(flag, resolved.String())
 }
