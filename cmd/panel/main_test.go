@@ -31,6 +31,7 @@ func TestMain(m *testing.M) {
 func TestCommands(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:           "testdata",
+		WorkdirRoot:   newFolder(t),
 		UpdateScripts: *update,
 		Setup: func(e *testscript.Env) error {
 			e.Values[state{}] = new(state)

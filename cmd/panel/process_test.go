@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"testing"
 	"time"
 )
 
@@ -116,6 +117,48 @@ func call(r *http.Request, err error) (string, error) {
 	return string(body), err
 }
 
+// start is startPanel in the working directory, for a test at whose end the panel is killed.
+func start(t *testing.T, flags ...string) *process {
+	t.Helper()
+	p, err := startPanel(".", flags...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if p.ProcessState == nil {
+			_, _ = p.stop(os.Kill)
+		}
+		if t.Failed() {
+			t.Logf("log of the panel:\n%s", &p.log)
+		}
+	})
+	return p
+}
+
+// move is door for a test that cannot go on without it.
+func (p *process) move(t *testing.T, body string) {
+	t.Helper()
+	if _, err := p.door(body); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// logged waits until each pattern is somewhere in the log.
+func (p *process) logged(t *testing.T, patterns ...string) {
+	t.Helper()
+	for _, pattern := range patterns {
+		eventually(t, pattern, func() (string, error) { return p.log.String(), nil })
+	}
+}
+
+// eventually is await for a test that cannot go on without it.
+func eventually(t *testing.T, pattern string, look func() (string, error)) {
+	t.Helper()
+	if _, err := await(pattern, look); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // awaitLog waits for a line of the log after those that were waited for before.
 func (p *process) awaitLog(pattern string) error {
 	end, err := await(pattern, func() (string, error) { return p.log.String()[p.read:], nil })
@@ -123,15 +166,15 @@ func (p *process) awaitLog(pattern string) error {
 	return err
 }
 
-// await looks again and again until what it sees matches, and returns where the match ends. It gives up after
-// some ten seconds.
+// await looks again and again until what it sees matches, and returns where the match ends. It gives up after half a
+// minute.
 func await(pattern string, look func() (string, error)) (end int, err error) {
 	want, err := regexp.Compile("(?m)" + pattern)
 	if err != nil {
 		return 0, err
 	}
 	var seen string
-	for range 1000 {
+	for range 3000 {
 		seen, err = look()
 		if match := want.FindStringIndex(seen); err == nil && match != nil {
 			return match[1], nil
@@ -139,4 +182,16 @@ func await(pattern string, look func() (string, error)) (end int, err error) {
 		time.Sleep(10 * time.Millisecond)
 	}
 	return 0, fmt.Errorf("waited in vain for %q: got %q, error %v", pattern, seen, err)
+}
+
+// newFolder is a folder for one test, in memory where there is such a place. These tests are not about the disk, and on a
+// busy computer a flush can take longer than the 5 s after which a panel calls its journal slow.
+func newFolder(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "panel-test-")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
 }

@@ -1,0 +1,44 @@
+package main
+
+import (
+	"os"
+	"syscall"
+	"testing"
+	"unsafe"
+
+	"github.com/twinpanel/twinpanel/internal/cli"
+)
+
+// fill lets a process write no byte more to any file, as on a full disk.
+func fill(t *testing.T, p *process) {
+	t.Helper()
+	limit := syscall.Rlimit{Cur: 0, Max: ^uint64(0)}
+	const fileSize = syscall.RLIMIT_FSIZE
+	if _, _, errno := syscall.RawSyscall6(syscall.SYS_PRLIMIT64, uintptr(p.Process.Pid), fileSize, uintptr(unsafe.Pointer(&limit)), 0, 0, 0); errno != 0 {
+		t.Fatalf("limiting the files of the panel: %v", errno)
+	}
+}
+
+// TestFullDisk arms on a disk without room: the command says that a power cut will lose it, and the panel guards.
+func TestFullDisk(t *testing.T) {
+	folder(t, nil)
+	p := start(t)
+	p.logged(t, "reading=closed")
+	fill(t, p)
+
+	code, stdout, stderr := run(t.Context(), "arm", "--state-dir", "state")
+	wantErr := "panel: armed, but the journal cannot be written: a power cut will lose it\nhint: see the panel's log, and make room on the disk of state\n"
+	if want := "armed; door closed; faults: journal\n"; code != cli.ExitFailed || stdout != want || stderr != wantErr {
+		t.Errorf("got code %d, stdout %q, stderr:\n%swant code 1, %q and:\n%s", code, stdout, stderr, want, wantErr)
+	}
+	p.logged(t, `level=ERROR msg="journal cannot be written; guarding goes on, but a power cut may lose what is armed now" error=".*file too large"`)
+	p.move(t, `{"open":true}`)
+	eventually(t, `"siren_on":true`, p.look)
+	check(t, simulated(noHub, deviceID), goodDir+"ok   journal       disarmed\n"+goodClock+
+		"ok   panel         running: ringing; door open; faults: journal\n"+
+		"BAD  fault         journal\n                   -> see the panel's log: make room on the disk of the state folder, or replace the card; if the journal was unreadable, arm or disarm once\n"+
+		badLink)
+	if _, err := p.stop(os.Interrupt); err != nil {
+		t.Error(err)
+	}
+}
