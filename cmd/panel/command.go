@@ -83,7 +83,9 @@ func withNextStep(err error) error {
 
 func nextStep(err error) string {
 	switch {
-	case errors.Is(err, durable.ErrLocked), errors.Is(err, errNoAnswer):
+	case errors.Is(err, errNoAnswer):
+		return "see the panel's log; if it comes to life again it may still do what it was told"
+	case errors.Is(err, durable.ErrLocked):
 		return "a panel runs on this folder but doesn't answer on its socket: see its log"
 	case errors.Is(err, fs.ErrNotExist):
 		return "no panel was ever started with this --state-dir"
