@@ -70,7 +70,7 @@ func (w *watch) fail(err error) {
 	w.valid = false
 	if w.failed.IsZero() {
 		w.failed = time.Now()
-		w.Logger.Warn("contact line lost", "err", err)
+		w.Logger.Warn("contact line lost", "error", err)
 	}
 	if w.line != nil {
 		w.line.Close() // its error would only repeat that the line is lost

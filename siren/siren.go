@@ -101,7 +101,7 @@ func (s *Siren) apply() error {
 	err := s.drive()
 	switch {
 	case err != nil && !s.lost:
-		s.config.Logger.Warn("siren line lost", "err", err)
+		s.config.Logger.Warn("siren line lost", "error", err)
 	case err == nil && s.lost:
 		s.config.Logger.Info("siren line back")
 	}

@@ -79,6 +79,7 @@ const (
 	RingStarted    What = "ring started"
 	RingResumed    What = "ring resumed after restart"
 	RingEnded      What = "ring ended at the siren limit"
+	RingStopped    What = "ring stopped"
 	TriggerIgnored What = "trigger ignored: rings used up"
 	WaitsForClosed What = "not guarded until closed"
 	Guarded        What = "guarded"

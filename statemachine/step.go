@@ -48,9 +48,12 @@ func (m *machine) arm(armed bool) {
 	switch {
 	case armed == m.saved.Armed:
 	case !armed:
+		m.note(Disarmed, NoContact)
+		if m.phase == ringing {
+			m.note(RingStopped, NoContact)
+		}
 		m.saved = Saved{Local: m.saved.Local, Seen: m.saved.Seen}
 		m.phase = quiet
-		m.note(Disarmed, NoContact)
 	case m.rules.ExitDelay > 0:
 		m.saved.Armed = true
 		m.phase, m.until = exiting, m.now+m.rules.ExitDelay

@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"os/exec"
 	"syscall"
 	"testing"
 	"unsafe"
@@ -17,6 +18,23 @@ func fill(t *testing.T, p *process) {
 	if _, _, errno := syscall.RawSyscall6(syscall.SYS_PRLIMIT64, uintptr(p.Process.Pid), fileSize, uintptr(unsafe.Pointer(&limit)), 0, 0, 0); errno != 0 {
 		t.Fatalf("limiting the files of the panel: %v", errno)
 	}
+}
+
+// TestStartOnAFullDisk guards all the same.
+func TestStartOnAFullDisk(t *testing.T) {
+	folder(t, nil)
+	p, err := launch("", exec.Command("sh", append([]string{"-c", `ulimit -f 0; exec panel "$@"`, "sh"}, usualFlags()...)...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { p.stop(os.Interrupt) })
+	p.logged(t, `level=ERROR msg="state folder cannot be written; guarding goes on, but a power cut may lose what is armed now" error=".*file too large"`)
+	p.logged(t, "reading=closed")
+	if code, stdout, _ := run(t.Context(), "arm", "--state-dir", "state"); code != cli.ExitFailed || stdout != "armed; door closed; faults: journal\n" {
+		t.Errorf("arming: code %d, %q; want 1 and armed with the fault journal", code, stdout)
+	}
+	p.move(t, `{"open":true}`)
+	eventually(t, `"siren_on":true`, p.look)
 }
 
 // TestFullDisk arms on a disk without room: the command says that a power cut will lose it, and the panel guards.

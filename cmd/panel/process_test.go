@@ -52,10 +52,19 @@ func (l *log) String() string {
 // startPanel starts the program in dir, with dir/state as its state folder and no hub, and waits until it guards. Flags
 // change that.
 func startPanel(dir string, flags ...string) (*process, error) {
-	p := &process{Cmd: exec.Command("panel", append([]string{
+	return launch(dir, exec.Command("panel", append(usualFlags(), flags...)...))
+}
+
+func usualFlags() []string {
+	return []string{
 		"--hub", noHub, "--device-id", deviceID, "--simulate", "127.0.0.1:0", "--state-dir", "state",
 		"--debounce", "20ms", "--poll", "1s",
-	}, flags...)...)}
+	}
+}
+
+// launch starts a command that becomes the program.
+func launch(dir string, command *exec.Cmd) (*process, error) {
+	p := &process{Cmd: command}
 	p.Dir = dir
 	p.Stderr = &p.log
 	out, err := p.StdoutPipe()

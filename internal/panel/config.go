@@ -96,7 +96,7 @@ func (c *Config) complete() error {
 	}
 	for i, contact := range c.Contacts {
 		if err := CheckContactName(contact.Name); err != nil {
-			return err
+			return fmt.Errorf("door: %w", err)
 		}
 		if slices.ContainsFunc(c.Contacts[:i], func(o Contact) bool { return o.Name == contact.Name }) {
 			return fmt.Errorf("door: the name %q is given twice", contact.Name)
@@ -110,10 +110,10 @@ func (c *Config) complete() error {
 // words that stand beside them in faults.
 func CheckContactName(name string) error {
 	if !contactName.MatchString(name) {
-		return fmt.Errorf("door: the name %q is not 1 to 32 of the characters a-z 0-9 _ -", name)
+		return fmt.Errorf("the name %q is not 1 to 32 of the characters a-z 0-9 _ -", name)
 	}
 	if slices.Contains([]string{faultJournal, faultSiren, faultClock, faultRingsUsed}, name) {
-		return fmt.Errorf("door: the name %q is taken by a fault; choose another", name)
+		return fmt.Errorf("the name %q is taken by a fault; choose another", name)
 	}
 	return nil
 }

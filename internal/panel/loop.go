@@ -58,7 +58,7 @@ func (p *Panel) begin() {
 	if p.journalErr != nil && !p.untrusted {
 		p.retry.Reset(journalRetry)
 	}
-	p.log.Info("started", "state", p.state.Word(), "armed", p.state.Armed())
+	p.log.Info("started", "state", p.state.Word())
 }
 
 func stopped() *time.Timer {
@@ -103,7 +103,7 @@ func (p *Panel) input(in input) {
 		if e.Reading == statemachine.Fault {
 			log = p.log.Warn
 		}
-		log("contact", "contact", p.config.Contacts[e.Contact].Name, "reading", e.Reading.String())
+		log("contact read", "contact", p.config.Contacts[e.Contact].Name, "reading", e.Reading.String())
 	case statemachine.DesiredUnreadable:
 		if reason := in.problem.Error(); reason != p.reason {
 			p.reason = reason
@@ -118,7 +118,6 @@ func (p *Panel) input(in input) {
 		p.untrusted = false
 	case statemachine.LocalCommand:
 		p.untrusted = false
-		p.log.Info("command at the panel", "arm", e.Armed)
 	}
 	p.step(in.event)
 }
@@ -142,12 +141,23 @@ func (p *Panel) step(e statemachine.Event) {
 	} else {
 		p.due.Stop()
 	}
-	for _, n := range out.Notes {
-		if n.Contact == statemachine.NoContact {
-			p.log.Info(string(n.What))
-		} else {
-			p.log.Info(string(n.What), "contact", p.config.Contacts[n.Contact].Name)
+	p.logNotes(e, out.Notes)
+}
+
+// logNotes writes a line for each thing that happened, and who wanted it.
+func (p *Panel) logNotes(e statemachine.Event, notes []statemachine.Note) {
+	for _, n := range notes {
+		var about []any
+		switch {
+		case n.Contact != statemachine.NoContact:
+			about = []any{"contact", p.config.Contacts[n.Contact].Name}
+		case n.What != statemachine.Armed && n.What != statemachine.Disarmed:
+		case e.Kind == statemachine.LocalCommand:
+			about = []any{"by", "a command at the panel"}
+		default:
+			about = []any{"by", "desired", "version", e.Version}
 		}
+		p.log.Info(string(n.What), about...)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -102,15 +103,15 @@ func (p *Panel) takeFolder() error {
 	if err == nil {
 		return nil
 	}
-	for _, failing := range []syscall.Errno{syscall.ENOSPC, syscall.EROFS, syscall.EIO, syscall.EDQUOT} {
-		if errors.Is(err, failing) {
-			p.log.Error("state folder cannot be written; guarding goes on, but a power cut may lose what is armed now", "error", err)
-			p.journalErr = err
-			return nil
+	for _, setting := range []error{fs.ErrPermission, syscall.ENOTDIR, syscall.ELOOP, syscall.ENAMETOOLONG} {
+		if errors.Is(err, setting) {
+			p.Close()
+			return &folderError{dir, err}
 		}
 	}
-	p.Close()
-	return &folderError{dir, err}
+	p.log.Error("state folder cannot be written; guarding goes on, but a power cut may lose what is armed now", "error", err)
+	p.journalErr = err
+	return nil
 }
 
 // A folderError is a state folder that this user or path can never use.
