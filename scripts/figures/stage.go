@@ -1,0 +1,110 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+)
+
+// A stage is a hub with one device, and the panel that runs as that device in a simulated house.
+type stage struct {
+	dir    string // with the programs; and all data
+	client http.Client
+
+	hub        *process
+	mqtt, twin string // where a device and the phone reach the hub
+	token      string
+	device     string
+
+	panel *process // nil = not started
+	house string   // URL
+}
+
+// open starts a hub from dir.
+func open(ctx context.Context, dir string) (*stage, error) {
+	s := &stage{dir: dir, client: http.Client{Timeout: stepTimeout}}
+	token, err := s.call(ctx, "hub", "token", "add", "phone", "--data", "data")
+	if err != nil {
+		return nil, err
+	}
+	s.token = strings.TrimSpace(token)
+	added, err := s.call(ctx, "hub", "device", "add", "panel", "--allow-insecure", "--data", "data")
+	if err != nil {
+		return nil, err
+	}
+	var device struct{ ID string }
+	if err := json.Unmarshal([]byte(added), &device); err != nil {
+		return nil, fmt.Errorf("reading the device's id in %q: %w", added, err)
+	}
+	s.device = device.ID
+
+	s.hub, err = start(ctx, 2, dir, "hub", "--data", "data", "--mqtt", "127.0.0.1:0", "--rest", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	var rest string
+	if _, err := fmt.Sscanf(s.hub.head, "MQTT at %s\nREST at %s\n", &s.mqtt, &rest); err != nil {
+		return nil, errors.Join(fmt.Errorf("reading where the hub is in %q: %w", s.hub.head, err), s.hub.end())
+	}
+	s.twin = rest + "/twins/" + s.device
+	return s, nil
+}
+
+// close ends panel and hub, and prints their logs if something went wrong.
+func (s *stage) close(failed bool, stderr io.Writer) error {
+	var err error
+	for _, p := range []*process{s.panel, s.hub} {
+		if p == nil {
+			continue
+		}
+		e := p.end()
+		if failed || e != nil {
+			p.tellLog(stderr)
+		}
+		err = errors.Join(err, e)
+	}
+	return err
+}
+
+// startPanel starts the panel and returns when it guards.
+func (s *stage) startPanel(ctx context.Context) (err error) {
+	s.panel, err = start(ctx, 2, s.dir, "panel", "--hub", s.mqtt, "--device-id", s.device, "--simulate", "127.0.0.1:0", "--state-dir", "state")
+	if err != nil {
+		return err
+	}
+	if _, err := fmt.Sscanf(s.panel.head, "house at %s\nguarding", &s.house); err != nil {
+		return fmt.Errorf("reading where the house is in %q: %w", s.panel.head, err)
+	}
+	return nil
+}
+
+func (s *stage) endPanel() error {
+	p := s.panel
+	s.panel = nil
+	return p.end()
+}
+
+// call runs a program to its end and returns what it prints.
+func (s *stage) call(ctx context.Context, name string, args ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
+	defer cancel()
+	cmd := program(ctx, s.dir, name, args...)
+	var failure bytes.Buffer
+	cmd.Stderr = &failure
+	out, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("%s %s: %w\n%s", name, strings.Join(args, " "), err, &failure)
+	}
+	return string(out), nil
+}
+
+// disarm is the command of somebody at the panel.
+func (s *stage) disarm(ctx context.Context) error {
+	_, err := s.call(ctx, "panel", "disarm", "--state-dir", "state")
+	return err
+}
