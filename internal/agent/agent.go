@@ -20,6 +20,10 @@ const (
 	Current twin.Name = "current" // written by the panel
 )
 
+// patience is how long the current document may take. It waits for the journal, and a slow disk must
+// not keep the panel from hearing that it is to disarm; the next heartbeat tries again.
+const patience = time.Second
+
 // Config is what an agent needs.
 type Config struct {
 	Panel     panel.Config // Changed, Heartbeat and Logger are set from here
@@ -53,7 +57,7 @@ func New(c Config) (*Agent, error) {
 		Publish:   Current,
 		Poll:      c.Poll,
 		Heartbeat: c.Heartbeat,
-		Document:  func(ctx context.Context) (json.RawMessage, error) { return a.Panel.Document(ctx) },
+		Document:  a.document,
 		Watched:   func(doc twin.Document, err error) { a.Panel.Desired(doc, err) },
 		Connected: func(up bool, err error) { a.Panel.Link(up, err) },
 		Logger:    c.Logger,
@@ -67,6 +71,12 @@ func New(c Config) (*Agent, error) {
 	c.Panel.Logger = c.Logger
 	a.Panel, err = panel.New(c.Panel)
 	return a, err
+}
+
+func (a *Agent) document(ctx context.Context) (json.RawMessage, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	return a.Panel.Document(ctx)
 }
 
 // Run guards, keeps in step with the hub and answers commands until ctx ends. The siren is off when it returns.
