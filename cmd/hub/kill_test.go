@@ -64,7 +64,7 @@ func TestKilledMidRequestKeepsEveryAnsweredWrite(t *testing.T) {
 	case <-ended: // refused, or ended by itself
 		t.Error("the clients ended before the kill")
 	}
-	_, _, _ = p.stop(os.Kill)
+	_, _ = p.Stop(os.Kill)
 	<-ended
 
 	p = start(t, dir)
@@ -81,8 +81,8 @@ func TestKilledMidRequestKeepsEveryAnsweredWrite(t *testing.T) {
 			t.Errorf("client %d, %d writes answered: got version %d with n %d", client, n, doc.Version, doc.Data.N)
 		}
 	}
-	if _, stderr, err := p.stop(os.Interrupt); err != nil {
-		t.Errorf("hub ended with %v\n%s", err, stderr)
+	if _, err := p.Stop(os.Interrupt); err != nil {
+		t.Errorf("hub ended with %v\n%s", err, &p.Log)
 	}
 }
 

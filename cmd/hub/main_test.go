@@ -1,8 +1,6 @@
 package main
 
 import (
-	"bufio"
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -11,12 +9,12 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
-	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/twinpanel/twinpanel/internal/cli/clitest"
 )
 
 func TestMain(m *testing.M) {
@@ -40,12 +38,12 @@ func TestCommands(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"fails":   cmdFails,
+			"fails":   clitest.Fails,
 			"start":   cmdStart,
 			"end":     cmdEnd,
 			"rest":    cmdREST,
 			"connect": cmdConnect,
-			"occupy":  cmdOccupy,
+			"occupy":  clitest.Occupy,
 			"capture": cmdCapture,
 		},
 	})
@@ -53,48 +51,24 @@ func TestCommands(t *testing.T) {
 
 // A process is a hub that runs.
 type process struct {
-	*exec.Cmd
-	out        *bufio.Reader
-	head       string // what it has printed so far on stdout
-	err        bytes.Buffer
+	*clitest.Program
 	mqtt, rest string
 }
 
 // startHub starts the program on free ports and waits until it says where it listens.
 func startHub(dir, data string, flags ...string) (*process, error) {
-	p := &process{Cmd: exec.Command("hub", append([]string{"--data", data, "--mqtt", "127.0.0.1:0", "--rest", "127.0.0.1:0"}, flags...)...)}
-	p.Dir = dir
-	p.Stderr = &p.err
-	out, err := p.StdoutPipe()
+	command := exec.Command("hub", append([]string{"--data", data, "--mqtt", "127.0.0.1:0", "--rest", "127.0.0.1:0"}, flags...)...)
+	command.Dir = dir
+	started, err := clitest.Start(command, "REST at")
 	if err != nil {
 		return nil, err
 	}
-	if err := p.Start(); err != nil {
-		return nil, err
-	}
-	p.out = bufio.NewReader(out)
-	for range 2 {
-		line, err := p.out.ReadString('\n')
-		p.head += line
-		if err != nil {
-			return nil, fmt.Errorf("hub ended: %w\n%s%s", errors.Join(err, p.Wait()), p.head, &p.err)
-		}
-	}
-	if _, err := fmt.Sscanf(p.head, "MQTT at mqtt://%s\nREST at %s\n", &p.mqtt, &p.rest); err != nil {
-		p.Process.Kill()
-		return nil, fmt.Errorf("reading %q: %w", p.head, errors.Join(err, p.Wait()))
+	p := &process{Program: started}
+	if _, err := fmt.Sscanf(p.Head, "MQTT at mqtt://%s\nREST at %s\n", &p.mqtt, &p.rest); err != nil {
+		_, killed := p.Stop(os.Kill)
+		return nil, fmt.Errorf("reading %q: %w", p.Head, errors.Join(err, killed))
 	}
 	return p, nil
-}
-
-// stop sends a signal and waits for the end: stdout, stderr, and how it ended.
-func (p *process) stop(signal os.Signal) (stdout, stderr string, err error) {
-	if err := p.Process.Signal(signal); err != nil {
-		return "", "", err
-	}
-	rest, err := io.ReadAll(p.out)
-	err = errors.Join(err, p.Wait())
-	return p.head + string(rest), p.err.String(), err
 }
 
 // call sends a REST request.
@@ -118,16 +92,6 @@ type state struct{ hub *process }
 
 func stateOf(ts *testscript.TestScript) *state { return ts.Value(state{}).(*state) }
 
-func cmdFails(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) < 2 {
-		ts.Fatalf("usage: fails CODE hub [arg...]")
-	}
-	exit, ok := errors.AsType[*exec.ExitError](ts.Exec(args[1], args[2:]...))
-	if !ok || strconv.Itoa(exit.ExitCode()) != args[0] {
-		ts.Fatalf("ended with %v, want exit status %s", exit, args[0])
-	}
-}
-
 func cmdStart(ts *testscript.TestScript, neg bool, args []string) {
 	p, err := startHub(ts.MkAbs("."), "data", args...)
 	if neg || err != nil {
@@ -136,7 +100,7 @@ func cmdStart(ts *testscript.TestScript, neg bool, args []string) {
 	stateOf(ts).hub = p
 	ts.Defer(func() {
 		if stateOf(ts).hub == p { // the script failed before it stopped the hub
-			_, _, _ = p.stop(os.Kill)
+			_, _ = p.Stop(os.Kill)
 		}
 	})
 	ts.Setenv("MQTT", p.mqtt)
@@ -144,17 +108,17 @@ func cmdStart(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 func cmdEnd(ts *testscript.TestScript, neg bool, args []string) {
-	signals := map[string]os.Signal{"TERM": syscall.SIGTERM, "INT": os.Interrupt, "KILL": os.Kill}
-	if len(args) != 1 || signals[args[0]] == nil || stateOf(ts).hub == nil {
+	if len(args) != 1 || clitest.Signals[args[0]] == nil || stateOf(ts).hub == nil {
 		ts.Fatalf("usage: end TERM|INT|KILL, after start")
 	}
-	stdout, stderr, err := stateOf(ts).hub.stop(signals[args[0]])
+	hub := stateOf(ts).hub
+	stdout, err := hub.Stop(clitest.Signals[args[0]])
 	stateOf(ts).hub = nil
 	if (err != nil) != neg {
-		ts.Fatalf("hub ended with %v\n%s%s", err, stdout, stderr)
+		ts.Fatalf("hub ended with %v\n%s%s", err, stdout, &hub.Log)
 	}
 	fmt.Fprint(ts.Stdout(), stdout)
-	fmt.Fprint(ts.Stderr(), stderr)
+	fmt.Fprint(ts.Stderr(), &hub.Log)
 }
 
 func cmdREST(ts *testscript.TestScript, neg bool, args []string) {
@@ -180,13 +144,6 @@ func cmdConnect(ts *testscript.TestScript, neg bool, args []string) {
 	_, err = io.ReadFull(conn, connack[:])
 	ts.Check(err)
 	fmt.Fprintf(ts.Stdout(), "code %d\n", connack[3])
-}
-
-func cmdOccupy(ts *testscript.TestScript, _ bool, _ []string) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	ts.Check(err)
-	ts.Defer(func() { l.Close() })
-	ts.Setenv("TAKEN", l.Addr().String())
 }
 
 func cmdCapture(ts *testscript.TestScript, neg bool, args []string) {

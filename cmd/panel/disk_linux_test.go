@@ -27,7 +27,7 @@ func TestStartOnAFullDisk(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { p.stop(os.Interrupt) })
+	t.Cleanup(func() { p.Stop(os.Interrupt) })
 	p.logged(t, `level=ERROR msg="state folder cannot be written; guarding goes on, but a power cut may lose what is armed now" error=".*file too large"`)
 	p.logged(t, "reading=closed")
 	if code, stdout, _ := run(t.Context(), "arm", "--state-dir", "state"); code != cli.ExitFailed || stdout != "armed; door closed; faults: journal\n" {
@@ -56,7 +56,7 @@ func TestFullDisk(t *testing.T) {
 		"ok   panel         running: ringing; door open; faults: journal\n"+
 		"BAD  fault         journal\n                   -> see the panel's log: make room on the disk of the state folder, or replace the card; if the journal was unreadable, arm or disarm once\n"+
 		badLink)
-	if _, err := p.stop(os.Interrupt); err != nil {
+	if _, err := p.Stop(os.Interrupt); err != nil {
 		t.Error(err)
 	}
 }

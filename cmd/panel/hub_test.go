@@ -50,7 +50,7 @@ func TestFromPhoneToSirenAndBack(t *testing.T) {
 	h.MustPut(device.ID, "desired", `{"alarm_armed":false}`)
 	sees(`"alarm_armed":false,"siren_ringing":false,"door_open":true,"state":"disarmed"`)
 	eventually(t, `"siren_on":false`, p.look)
-	if _, err := p.stop(os.Interrupt); err != nil {
+	if _, err := p.Stop(os.Interrupt); err != nil {
 		t.Errorf("the panel ended with %v", err)
 	}
 }
@@ -73,7 +73,7 @@ func TestUnknownDevice(t *testing.T) {
 	}
 	p.logged(t, "msg=connected")
 	eventually(t, `"siren_ringing":true`, current(h, deviceID))
-	if n := strings.Count(p.log.String(), "hub refused the device"); n != 1 {
+	if n := strings.Count(p.Log.String(), "hub refused the device"); n != 1 {
 		t.Errorf("the log says %d times that the hub refused the device, want once", n)
 	}
 }

@@ -1,17 +1,14 @@
 package main
 
 import (
-	"errors"
 	"flag"
 	"fmt"
-	"net"
 	"os"
-	"os/exec"
-	"strconv"
-	"syscall"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/twinpanel/twinpanel/internal/cli/clitest"
 )
 
 var update = flag.Bool("update", false, "write what the commands print into the scripts that compare it")
@@ -39,12 +36,12 @@ func TestCommands(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"fails":  cmdFails,
+			"fails":  clitest.Fails,
 			"start":  cmdStart,
 			"end":    cmdEnd,
 			"house":  cmdHouse,
 			"await":  cmdAwait,
-			"occupy": cmdOccupy,
+			"occupy": clitest.Occupy,
 		},
 	})
 }
@@ -63,16 +60,6 @@ func running(ts *testscript.TestScript) *process {
 	return p
 }
 
-func cmdFails(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) < 2 {
-		ts.Fatalf("usage: fails CODE panel [arg...]")
-	}
-	exit, ok := errors.AsType[*exec.ExitError](ts.Exec(args[1], args[2:]...))
-	if !ok || strconv.Itoa(exit.ExitCode()) != args[0] {
-		ts.Fatalf("ended with %v, want exit status %s", exit, args[0])
-	}
-}
-
 func cmdStart(ts *testscript.TestScript, neg bool, args []string) {
 	p, err := startPanel(ts.MkAbs("."), args...)
 	if neg || err != nil {
@@ -81,22 +68,21 @@ func cmdStart(ts *testscript.TestScript, neg bool, args []string) {
 	stateOf(ts).panel = p
 	ts.Defer(func() {
 		if stateOf(ts).panel == p { // the script failed before it stopped the panel
-			_, _ = p.stop(os.Kill)
-			ts.Logf("log of the panel:\n%s", &p.log)
+			_, _ = p.Stop(os.Kill)
+			ts.Logf("log of the panel:\n%s", &p.Log)
 		}
 	})
 }
 
 func cmdEnd(ts *testscript.TestScript, neg bool, args []string) {
-	signals := map[string]os.Signal{"TERM": syscall.SIGTERM, "INT": os.Interrupt, "KILL": os.Kill}
-	if len(args) != 1 || signals[args[0]] == nil {
+	if len(args) != 1 || clitest.Signals[args[0]] == nil {
 		ts.Fatalf("usage: end TERM|INT|KILL")
 	}
 	p := running(ts)
-	stdout, err := p.stop(signals[args[0]])
+	stdout, err := p.Stop(clitest.Signals[args[0]])
 	stateOf(ts).panel = nil
 	fmt.Fprint(ts.Stdout(), stdout)
-	fmt.Fprint(ts.Stderr(), p.log.String())
+	fmt.Fprint(ts.Stderr(), &p.Log)
 	if (err != nil) != neg {
 		ts.Fatalf("panel ended with %v", err)
 	}
@@ -133,11 +119,4 @@ func cmdAwait(ts *testscript.TestScript, neg bool, args []string) {
 		})
 	}
 	ts.Check(err)
-}
-
-func cmdOccupy(ts *testscript.TestScript, _ bool, _ []string) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	ts.Check(err)
-	ts.Defer(func() { l.Close() })
-	ts.Setenv("TAKEN", l.Addr().String())
 }

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"bufio"
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -11,9 +9,10 @@ import (
 	"os/exec"
 	"regexp"
 	"strings"
-	"sync"
 	"testing"
 	"time"
+
+	"github.com/twinpanel/twinpanel/internal/cli/clitest"
 )
 
 const (
@@ -23,30 +22,9 @@ const (
 
 // A process is a panel that runs with a simulated house.
 type process struct {
-	*exec.Cmd
-	head  string // what it has printed on stdout until it guarded
-	out   *bufio.Reader
-	log   log
+	*clitest.Program
 	read  int    // bytes of the log, up to the end of what was waited for
 	house string // URL
-}
-
-// A log is what a process has written so far.
-type log struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *log) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *log) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }
 
 // startPanel starts the program in dir, with dir/state as its state folder and no hub, and waits until it guards. Flags
@@ -64,39 +42,17 @@ func usualFlags() []string {
 
 // launch starts a command that becomes the program.
 func launch(dir string, command *exec.Cmd) (*process, error) {
-	p := &process{Cmd: command}
-	p.Dir = dir
-	p.Stderr = &p.log
-	out, err := p.StdoutPipe()
+	command.Dir = dir
+	started, err := clitest.Start(command, "guarding as")
 	if err != nil {
 		return nil, err
 	}
-	if err := p.Start(); err != nil {
-		return nil, err
-	}
-	p.out = bufio.NewReader(out)
-	for range 2 {
-		line, err := p.out.ReadString('\n')
-		p.head += line
-		if err != nil {
-			return nil, fmt.Errorf("panel ended: %w\n%s%s", errors.Join(err, p.Wait()), p.head, &p.log)
-		}
-	}
-	if _, err := fmt.Sscanf(p.head, "house at %s\n", &p.house); err != nil {
-		p.Process.Kill()
-		return nil, fmt.Errorf("reading %q: %w", p.head, errors.Join(err, p.Wait()))
+	p := &process{Program: started}
+	if _, err := fmt.Sscanf(p.Head, "house at %s\n", &p.house); err != nil {
+		_, killed := p.Stop(os.Kill)
+		return nil, fmt.Errorf("reading %q: %w", p.Head, errors.Join(err, killed))
 	}
 	return p, nil
-}
-
-// stop sends a signal and waits for the end: stdout, and how it ended.
-func (p *process) stop(signal os.Signal) (stdout string, err error) {
-	if err := p.Process.Signal(signal); err != nil {
-		return "", err
-	}
-	rest, err := io.ReadAll(p.out)
-	err = errors.Join(err, p.Wait())
-	return p.head + string(rest), err
 }
 
 // look is what the house's API tells.
@@ -135,10 +91,10 @@ func start(t *testing.T, flags ...string) *process {
 	}
 	t.Cleanup(func() {
 		if p.ProcessState == nil {
-			_, _ = p.stop(os.Kill)
+			_, _ = p.Stop(os.Kill)
 		}
 		if t.Failed() {
-			t.Logf("log of the panel:\n%s", &p.log)
+			t.Logf("log of the panel:\n%s", &p.Log)
 		}
 	})
 	return p
@@ -156,7 +112,7 @@ func (p *process) move(t *testing.T, body string) {
 func (p *process) logged(t *testing.T, patterns ...string) {
 	t.Helper()
 	for _, pattern := range patterns {
-		eventually(t, pattern, func() (string, error) { return p.log.String(), nil })
+		eventually(t, pattern, func() (string, error) { return p.Log.String(), nil })
 	}
 }
 
@@ -170,7 +126,7 @@ func eventually(t *testing.T, pattern string, look func() (string, error)) {
 
 // awaitLog waits for a line of the log after those that were waited for before.
 func (p *process) awaitLog(pattern string) error {
-	end, err := await(pattern, func() (string, error) { return p.log.String()[p.read:], nil })
+	end, err := await(pattern, func() (string, error) { return p.Log.String()[p.read:], nil })
 	p.read += end
 	return err
 }
