@@ -9,6 +9,7 @@ package docstore
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/twinpanel/twinpanel/twin"
 )
@@ -39,8 +40,8 @@ func (c If) Check(actual uint32) error {
 }
 
 // Next is [If.Check] followed by the version that a put gives. A document at
-// [twin.MaxVersion] takes no more puts: a version that starts over would tell
-// its readers that nothing is newer than what they have.
+// [twin.MaxVersion] takes no more puts, which is a [*twin.InvalidError]: a version
+// that starts over would tell its readers that nothing is newer than what they have.
 func (c If) Next(actual uint32) (uint32, error) {
 	if err := c.Check(actual); err != nil {
 		return 0, err
@@ -51,7 +52,11 @@ func (c If) Next(actual uint32) (uint32, error) {
 	return actual + 1, nil
 }
 
-var errLastVersion = errors.New("the document is at the last version there is: delete it and put it again")
+var errLastVersion = &twin.InvalidError{
+	Argument: "version",
+	Reason:   "constraint",
+	Help:     fmt.Sprintf("the document is at %d, the last version there is: delete it and put it anew", uint32(twin.MaxVersion)),
+}
 
 // A Document is what a store keeps.
 type Document struct {
@@ -63,7 +68,8 @@ type Document struct {
 //
 // Errors: [twin.ErrDocumentNotFound]; [*twin.VersionError] when a condition
 // does not hold (Expected is the condition's version, Actual what is there, 0
-// for nothing); [twin.ErrTooManyDocuments] when a put would make the twin's
+// for nothing); [*twin.InvalidError] for a put at the last version ([If.Next]);
+// [twin.ErrTooManyDocuments] when a put would make the twin's
 // document number [twin.MaxDocuments]+1; [*OutcomeError] when the store cannot know
 // whether the write happened; [ErrClosed] after Close. Any other error means
 // that nothing was written. A context that ends before a write was begun is

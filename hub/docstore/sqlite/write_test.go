@@ -57,8 +57,9 @@ func TestLastVersion(t *testing.T) {
 	if db.tx.err != nil {
 		t.Fatal(db.tx.err)
 	}
-	if version, err := db.Put(t.Context(), desired, docstore.Any, []byte("{}")); err == nil {
-		t.Errorf("version %d after the last one", version)
+	version, err := db.Put(t.Context(), desired, docstore.Any, []byte("{}"))
+	if invalid, ok := errors.AsType[*twin.InvalidError](err); !ok || invalid.Argument != "version" {
+		t.Errorf("version %d after the last one, %v; want the version refused", version, err)
 	}
 	if err := db.Delete(t.Context(), desired, twin.MaxVersion); err != nil {
 		t.Errorf("Delete at the last version: %v", err)
