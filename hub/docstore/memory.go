@@ -9,8 +9,8 @@ import (
 	"github.com/twinpanel/twinpanel/twin"
 )
 
-// Memory is a [Store] that forgets everything with its process: for tests, the
-// demo and `hub dev`. The zero value is ready for use.
+// Memory is a [Store] that forgets everything with its process: for tests and
+// the demo. The zero value is ready for use.
 type Memory struct {
 	mu     sync.RWMutex
 	twins  map[twin.ID]map[twin.Name]Document
