@@ -101,26 +101,41 @@ func deviceRemove() *cli.Command {
 	var dir string
 	return &cli.Command{
 		Name:  "remove",
-		Args:  "NAME",
+		Args:  "NAME|ID",
 		Short: "Remove a device and its documents.",
 		Long: `Remove the device with this name or id, and all documents of its twin. If it is
 connected it loses its connection at its next request.`,
 		Flags: func(fs *pflag.FlagSet) { dataFlag(fs, &dir) },
 		Run: func(ctx context.Context, args []string, _, _ io.Writer) error {
 			return withRegistry(dir, sqlite.Options{MustExist: true}, func(r *sqlite.Registry) error {
-				devices, err := r.Devices(ctx)
-				if err != nil {
-					return err
+				id, err := findDevice(ctx, r, args[0])
+				if err == nil {
+					err = r.RemoveDevice(ctx, id)
 				}
-				for _, d := range devices {
-					if d.Name == args[0] || string(d.ID) == args[0] {
-						return r.RemoveDevice(ctx, d.ID)
-					}
+				if errors.Is(err, registry.ErrNoDevice) {
+					return cli.Hint(fmt.Errorf("there is no device %q", args[0]), "hub device list shows them all")
 				}
-				return cli.Hint(fmt.Errorf("there is no device %q", args[0]), "hub device list shows them all")
+				return err
 			})
 		},
 	}
+}
+
+// findDevice reads a device's id, or finds it by its name. No name looks like an id.
+func findDevice(ctx context.Context, r registry.Registry, idOrName string) (twin.ID, error) {
+	if id, err := twin.ParseID(idOrName); err == nil {
+		return id, nil
+	}
+	devices, err := r.Devices(ctx)
+	if err != nil {
+		return "", err
+	}
+	for _, d := range devices {
+		if d.Name == idOrName {
+			return d.ID, nil
+		}
+	}
+	return "", registry.ErrNoDevice
 }
 
 // withRegistry opens the devices and tokens of a data folder, on which a hub may be

@@ -19,9 +19,8 @@ import (
 const MaxNameLen = 64
 
 // CheckName says whether a name fits a device or a token: 1 to [MaxNameLen]
-// printable characters, no space at either end. Invisible characters and
-// control characters are refused, since two names that look the same must be
-// the same. The error is a [*twin.InvalidError].
+// printable characters, no space at either end. What looks like a device's id is
+// refused, since commands take either. The error is a [*twin.InvalidError].
 func CheckName(name string) error {
 	invalid := func(reason, help string) error {
 		return &twin.InvalidError{Argument: "name", Reason: reason, Help: help}
@@ -35,6 +34,9 @@ func CheckName(name string) error {
 		return invalid("constraint", fmt.Sprintf("shorten the name to %d characters", MaxNameLen))
 	case strings.HasPrefix(name, " ") || strings.HasSuffix(name, " "):
 		return invalid("constraint", "remove the space at the beginning or end of the name")
+	}
+	if _, err := twin.ParseID(name); err == nil {
+		return invalid("constraint", "a name of this form is taken for an id: choose a name for people, such as front-door")
 	}
 	for _, r := range name {
 		if !unicode.IsPrint(r) {

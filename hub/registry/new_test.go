@@ -31,8 +31,11 @@ func TestCheckName(t *testing.T) {
 		{"pan\xffel", "format", "UTF-8"},
 		{strings.Repeat("x", 65), "constraint", "64"},
 		{strings.Repeat("é", 65), "constraint", "64"},
+		{"0b6e2b2e-7a4b-4c39-9d5e-2f6b5c1a9e01", "constraint", "front-door"},
+		{"0B6E2B2E-7A4B-4C39-9D5E-2F6B5C1A9E01", "constraint", "front-door"},
 
 		{"x", "", ""},
+		{"0b6e2b2e-7a4b-4c39-9d5e-2f6b5c1a9e0", "", ""},
 		{"Front door, no. 2/b (été)", "", ""},
 		{strings.Repeat("é", 64), "", ""},
 	} {

@@ -1,0 +1,35 @@
+package main
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/twinpanel/twinpanel/hub/registry"
+	"github.com/twinpanel/twinpanel/twin"
+)
+
+func TestFindDevice(t *testing.T) {
+	devices := registry.NewMemory()
+	d, err := registry.NewDevice("front-door")
+	if err == nil {
+		err = devices.AddDevice(t.Context(), d)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for arg, want := range map[string]twin.ID{
+		"side-door":                   "",
+		"":                            "",
+		"FRONT-DOOR":                  "",
+		string(d.ID)[1:]:              "",
+		"front-door":                  d.ID,
+		string(d.ID):                  d.ID,
+		strings.ToUpper(string(d.ID)): d.ID,
+	} {
+		got, err := findDevice(t.Context(), devices, arg)
+		if got != want || errors.Is(err, registry.ErrNoDevice) != (want == "") {
+			t.Errorf("findDevice(%q) = %q, %v; want %q", arg, got, err, want)
+		}
+	}
+}
