@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -46,6 +47,7 @@ func (c *Config) flags(fs *pflag.FlagSet) {
 }
 
 // listen opens an address that a flag gave, or the usual one. Only loopback will do: the demo knows no passwords.
+// It resolves first: what counts is where a name leads.
 func listen(flag, address, usual string) (net.Listener, error) {
 	if address == "" {
 		l, err := cli.Listen(flag, usual)
@@ -62,7 +64,7 @@ func listen(flag, address, usual string) (net.Listener, error) {
 		return nil, cli.Hint(cli.Usagef("%s %s can be reached from outside this computer", flag, address),
 			"listen on 127.0.0.1: whoever reaches the demo can open its door")
 	}
-	return cli.Listen(flag, address)
+	return cli.Listen(flag, resolved.String())
 }
 
 // A demo is what runs, with all that has to be told about it.
@@ -81,7 +83,7 @@ type demo struct {
 func (c *Config) run(ctx context.Context, _ []string, stdout, stderr io.Writer) error {
 	dir, err := os.MkdirTemp("", "twinpanel-demo-")
 	if err != nil {
-		return fmt.Errorf("making a folder for the panel's journal: %w", err)
+		return cli.Hint(fmt.Errorf("making a folder for the panel's journal: %w", err), "name a folder that can be written in the environment variable TMPDIR")
 	}
 	defer os.RemoveAll(dir)
 	d, err := c.open(dir, slog.New(slog.NewTextHandler(stderr, nil)))
@@ -89,13 +91,17 @@ func (c *Config) run(ctx context.Context, _ []string, stdout, stderr io.Writer) 
 		return err
 	}
 	d.explain(stdout)
+	return d.serve(ctx)
+}
 
+// serve runs all parts until ctx ends or one of them breaks, and waits for all of them.
+func (d *demo) serve(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	web := &http.Server{Handler: d.handler(), ReadHeaderTimeout: 10 * time.Second}
 	broken := make(chan error, 2)
 	var servers sync.WaitGroup
-	serve := func(run func() error) {
+	start := func(run func() error) {
 		servers.Go(func() {
 			if err := run(); err != nil && !errors.Is(err, http.ErrServerClosed) {
 				broken <- err
@@ -103,10 +109,10 @@ func (c *Config) run(ctx context.Context, _ []string, stdout, stderr io.Writer) 
 			}
 		})
 	}
-	serve(func() error { return web.Serve(d.web) })
-	serve(func() error { return d.hub.ServeMQTT(d.mqtt) })
+	start(func() error { return web.Serve(d.web) })
+	start(func() error { return d.hub.ServeMQTT(d.mqtt) })
 
-	err = d.agent.Run(ctx)
+	err := d.agent.Run(ctx)
 	d.house.Close()
 	err = errors.Join(err, web.Close(), d.hub.Close())
 	servers.Wait()
@@ -127,7 +133,10 @@ func (c *Config) open(dir string, log *slog.Logger) (d *demo, err error) {
 		d.web.Close()
 		return nil, err
 	}
-	if err := errors.Join(d.openHub(log), d.openPanel(dir, log)); err != nil {
+	if err = d.openHub(log); err == nil {
+		err = d.openPanel(dir, log)
+	}
+	if err != nil {
 		d.web.Close()
 		d.mqtt.Close()
 		return nil, err
@@ -171,10 +180,10 @@ func (d *demo) openPanel(dir string, log *slog.Logger) (err error) {
 		Panel: panel.Config{
 			Rules:    statemachine.DefaultRules(),
 			Contacts: []panel.Contact{{Name: "door", Sensor: door}},
+			// No logger: the panel logs what becomes of the siren.
 			Siren: siren.New(siren.Config{
 				Open:       func() (siren.Line, error) { return d.house.OpenSiren() },
 				ActiveHigh: true,
-				Logger:     log,
 			}),
 			StateDir: dir,
 			Show:     d.house.Lamp,
@@ -185,15 +194,20 @@ func (d *demo) openPanel(dir string, log *slog.Logger) (err error) {
 	return err
 }
 
-// handler serves the house, and the hub's REST API beside it.
+// handler serves the house, and the hub's REST API beside it. It is no ServeMux, which would
+// redirect what the hub refuses: a path such as twins//documents, made from a variable that isn't set.
 func (d *demo) handler() http.Handler {
-	mux := http.NewServeMux()
-	mux.Handle("/", d.house.Handler())
-	mux.Handle("/iot/", d.hub.REST())
-	return mux
+	house, rest := d.house.Handler(), d.hub.REST()
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, "/iot/") {
+			rest.ServeHTTP(w, r)
+		} else {
+			house.ServeHTTP(w, r)
+		}
+	})
 }
 
-// explain prints where everything is and what to try.
+// explain prints where everything is and what to try, in the order in which it works.
 func (d *demo) explain(w io.Writer) {
 	host, port, _ := net.SplitHostPort(d.mqtt.Addr().String())
 	fmt.Fprintf(w, `A hub, a panel and a house run in this process. Nothing is kept; Ctrl-C ends it.
@@ -205,16 +219,24 @@ func (d *demo) explain(w io.Writer) {
   panel   %[5]s   the panel's device; a second connection as it would drop the panel
   spare   %[6]s   a device to play with
 
-Open the house in a browser. Then, in another terminal, as the phone does:
+Open the house in a browser. Then, in another terminal, arm as the phone does:
 
   export IOT_API=http://%[1]s/iot/v1/regions/%[2]s SCW_SECRET_KEY=%[4]s PANEL_DEVICE_ID=%[5]s
   curl -sS -H "X-Auth-Token: $SCW_SECRET_KEY" -X PUT $IOT_API/twins/$PANEL_DEVICE_ID/documents/desired -d '{"data": {"alarm_armed": true}}'
-  curl -sS -H "X-Auth-Token: $SCW_SECRET_KEY" $IOT_API/twins/$PANEL_DEVICE_ID/documents/current
 
-Armed, open the door in the browser: the siren sounds. Put {"alarm_armed": false} to silence it.
+The panel looks every %[9]v: the lamp at the door shows when it is armed. Now open the door, in the
+browser or with the next line, and the siren sounds:
+
+  curl -sS -X PUT http://%[1]s/api/house/door -d '{"open": true}'
+
+See what the phone sees, and disarm:
+
+  curl -sS -H "X-Auth-Token: $SCW_SECRET_KEY" $IOT_API/twins/$PANEL_DEVICE_ID/documents/current
+  curl -sS -H "X-Auth-Token: $SCW_SECRET_KEY" -X PUT $IOT_API/twins/$PANEL_DEVICE_ID/documents/desired -d '{"data": {"alarm_armed": false}}'
+
 As the spare device, over MQTT:
 
   mosquitto_rr -V mqttv311 -h %[7]s -p %[8]s -i %[6]s -t '$SCW/twins/me/hello/put' -e '$SCW/twins/me/hello/put/response/success' -m '{"data": {"hello": "twin"}}'
 
-`, d.web.Addr(), hub.DefaultRegion, d.mqtt.Addr(), d.token, d.panel, d.spare, host, port)
+`, d.web.Addr(), hub.DefaultRegion, d.mqtt.Addr(), d.token, d.panel, d.spare, host, port, twinclient.DefaultPoll)
 }
