@@ -86,15 +86,6 @@ type (
 		Reason  string `json:"reason"`
 		Type    string `json:"type"`
 	}
-	permissionBody struct {
-		Details []permissionDetail `json:"details"`
-		Message string             `json:"message"`
-		Type    string             `json:"type"`
-	}
-	permissionDetail struct {
-		Action   string `json:"action"`
-		Resource string `json:"resource"`
-	}
 	quotaBody struct {
 		Details []quotaDetail `json:"details"`
 		Message string        `json:"message"`
@@ -148,12 +139,6 @@ func restError(r *http.Request, err error) (status int, body any) {
 		return http.StatusNotFound, notFound("twin", r.PathValue("twin_id"))
 	case errors.Is(err, twin.ErrDocumentNotFound):
 		return http.StatusNotFound, notFound("twin_document", r.PathValue("document_name"))
-	case errors.Is(err, twin.ErrPermissionDenied):
-		action := "write"
-		if r.Method == http.MethodGet || r.Method == http.MethodHead {
-			action = "read"
-		}
-		return http.StatusForbidden, permissionBody{[]permissionDetail{{action, "twin"}}, "insufficient permissions", "permissions_denied"}
 	case errors.Is(err, twin.ErrTooManyDocuments):
 		return http.StatusForbidden, quotaBody{
 			[]quotaDetail{{twin.MaxDocuments, twin.MaxDocuments, "twin_documents"}}, "quota(s) exceeded", "quotas_exceeded"}
