@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"runtime/debug"
 	"sync"
@@ -54,13 +55,13 @@ type endpoint struct {
 // A doFunc is [Hub.Do]. It bounds its own time, and doesn't keep the payload.
 type doFunc func(context.Context, twin.ID, twin.Name, twin.Method, []byte) (twin.Document, error)
 
-// newEndpoint takes a complete Config.
-func newEndpoint(c Config, do doFunc) *endpoint {
+// newEndpoint takes a complete Config and the hub's log.
+func newEndpoint(c Config, do doFunc, log *quietLog) *endpoint {
 	return &endpoint{
 		registry:    c.Registry,
 		otherTopics: c.OtherTopics,
 		do:          do,
-		log:         newQuietLog(c.Logger),
+		log:         log,
 		closing:     make(chan struct{}),
 		listeners:   make(map[net.Listener]struct{}),
 		sessions:    make(map[*session]struct{}),
@@ -131,7 +132,6 @@ func (e *endpoint) close() {
 	}
 	e.mu.Unlock()
 	e.conns.Wait()
-	e.log.flush()
 }
 
 func (e *endpoint) isClosed() bool {
@@ -178,7 +178,7 @@ func (e *endpoint) run(s *session) {
 		s.conn.Close()
 		e.leave(s)
 		if p := recover(); p != nil {
-			e.log.error(s.subject(), "connection ended by a fault of the hub: please report it",
+			s.log(slog.LevelError, "connection ended by a fault of the hub: please report it",
 				"panic", p, "stack", string(debug.Stack()))
 		}
 	}()

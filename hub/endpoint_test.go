@@ -3,8 +3,6 @@ package hub
 import (
 	"context"
 	"errors"
-	"fmt"
-	"log/slog"
 	"net"
 	"strings"
 	"sync"
@@ -179,65 +177,6 @@ func TestPanicEndsOneConnection(t *testing.T) {
 		b.send(packet(0xc0))
 		b.want("d000")
 		s.connect(panelID)
-	})
-}
-
-// A client that is refused and comes back for ever leaves a few lines a minute.
-func TestLogIsQuiet(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newTestServer(t, nil)
-		for range 3 * 60 * 10 { // ten times a second for three minutes
-			c := s.dial()
-			c.send(connectPacket(string(nobodyID), 60))
-			c.want("20020005 closed")
-			time.Sleep(100 * time.Millisecond)
-		}
-		log := s.log.take()
-		if refused := strings.Count(log, "connection refused"); refused != 3*linesPerSubject {
-			t.Errorf("%d lines in three minutes, want %d", refused, 3*linesPerSubject)
-		}
-		s.Close()
-		log += s.log.take()
-		if want := fmt.Sprintf(`msg="log lines omitted" count=%d window=1m0s`, 600-linesPerSubject); strings.Count(log, want) != 3 {
-			t.Errorf("log does not say three times %q:\n%s", want, log)
-		}
-	})
-}
-
-func TestLogKeepsRoomForWarnings(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newTestServer(t, nil)
-		for range 20 {
-			c := s.connect(panelID)
-			c.send(packet(0xe0))
-			c.want("closed")
-		}
-		s.connect(panelID).send(publishPacket("house/door", 0, "open"))
-		synctest.Wait()
-		if log := s.log.take(); !strings.Contains(log, "--other-topics drop") {
-			t.Errorf("log is %q", log)
-		}
-	})
-}
-
-func TestLogIsBoundedInAll(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var log logBuffer
-		q := newQuietLog(slog.New(slog.NewTextHandler(&log, nil)))
-		for i := range 100_000 {
-			q.info(fmt.Sprint("device ", i), "device connected")
-		}
-		if n := strings.Count(log.take(), "\n"); n != linesInAll {
-			t.Errorf("%d lines, want %d", n, linesInAll)
-		}
-		if len(q.lines) > linesInAll {
-			t.Errorf("remembers %d subjects, want at most %d", len(q.lines), linesInAll)
-		}
-		time.Sleep(logWindow)
-		q.info("device", "device connected")
-		if got := log.take(); !strings.Contains(got, fmt.Sprint("count=", 100_000-linesInAll)) {
-			t.Errorf("log is %q", got)
-		}
 	})
 }
 

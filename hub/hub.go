@@ -78,7 +78,7 @@ func New(c Config) (*Hub, error) {
 	c.Region = cmp.Or(c.Region, DefaultRegion)
 	c.OtherTopics = cmp.Or(c.OtherTopics, RefuseOtherTopics)
 	h := &Hub{documents: c.Documents, registry: c.Registry, region: c.Region, log: newQuietLog(c.Logger)}
-	h.endpoint = newEndpoint(c, h.Do)
+	h.endpoint = newEndpoint(c, h.Do, h.log)
 	h.rest = newRESTServer(h.REST(), c.Logger)
 	return h, nil
 }
@@ -104,6 +104,7 @@ func (h *Hub) ServeREST(l net.Listener) error {
 // leaves store and registry open: they belong to the caller. Whoever serves
 // [Hub.REST] with a server of his own has to shut that down himself.
 func (h *Hub) Close() error {
+	defer h.log.flush()
 	h.endpoint.close()
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()

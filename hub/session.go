@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"os"
 	"sync"
@@ -69,11 +70,11 @@ func (s *session) serve() {
 		return
 	}
 	err = s.loop()
-	log := s.endpoint.log.info
+	level := slog.LevelInfo
 	if isFault(err) {
-		log = s.endpoint.log.warn
+		level = slog.LevelWarn
 	}
-	log(s.subject(), "device disconnected", "device", s.device, "reason", err, "requests", s.requests, "dropped", s.dropped)
+	s.log(level, "device disconnected", "reason", err, "requests", s.requests, "dropped", s.dropped)
 }
 
 // isFault tells whether a connection ended by somebody's fault, as opposed to
@@ -87,12 +88,16 @@ func isFault(err error) bool {
 	return true
 }
 
-// subject is whom log lines are about.
-func (s *session) subject() string {
-	if s.device != "" {
-		return string(s.device)
+// log writes a line about the session's device, or about its address as long as
+// there is no device.
+func (s *session) log(level slog.Level, msg string, attrs ...any) {
+	log := s.endpoint.log
+	if s.device == "" {
+		log.stranger(level, hostOf(s.conn.RemoteAddr()), msg, append([]any{"remote", s.conn.RemoteAddr()}, attrs...)...)
+		return
 	}
-	return hostOf(s.conn.RemoteAddr())
+	key := logKey{logBudget{level: level}, string(s.device)}
+	log.write(key, msg, append([]any{"device", s.device}, attrs...))
 }
 
 // loop does what the client asks, packet by packet, until something ends it.

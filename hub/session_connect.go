@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"os"
 	"time"
@@ -96,7 +97,7 @@ func (s *session) connect() error {
 	if err := s.write(appendConnack(nil, accepted)); err != nil {
 		return err
 	}
-	s.endpoint.log.info(s.subject(), "device connected", "device", s.device, "remote", s.conn.RemoteAddr())
+	s.log(slog.LevelInfo, "device connected", "remote", s.conn.RemoteAddr())
 	return nil
 }
 
@@ -157,19 +158,15 @@ func (s *session) refuse(err error) error {
 // logRefused logs why a connection came to nothing. Port checks that send no
 // byte are not worth a line.
 func (s *session) logRefused(err error) {
-	log := s.endpoint.log
-	if s.device != "" { // stopped or gone between CONNECT and CONNACK
-		log.info(s.subject(), "device not connected", "device", s.device, "reason", err)
-		return
+	switch {
+	case s.device != "": // stopped or gone between CONNECT and CONNACK
+		s.log(slog.LevelInfo, "device not connected", "reason", err)
+	case errors.Is(err, errEmpty):
+	case errors.Is(err, errUnavailable):
+		s.log(slog.LevelError, "connection refused", "reason", err)
+	default:
+		s.log(slog.LevelInfo, "connection refused", "reason", err)
 	}
-	if errors.Is(err, errEmpty) {
-		return
-	}
-	write := log.info
-	if errors.Is(err, errUnavailable) {
-		write = log.error
-	}
-	write(s.subject(), "connection refused", "remote", s.conn.RemoteAddr(), "reason", err)
 }
 
 // replaces tells whether s takes over from o, another session of its device:

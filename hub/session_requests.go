@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 
 	"github.com/twinpanel/twinpanel/hub/registry"
 	"github.com/twinpanel/twinpanel/twin"
@@ -60,11 +61,11 @@ func (s *session) request(t twin.Topic, p publish) error {
 			if errors.Is(err, registry.ErrNoDevice) {
 				return errRemoved
 			}
-			s.endpoint.log.error(s.subject(), "outcome of a write is unknown", "device", s.device, "document", t.Document, "error", err)
+			s.log(slog.LevelError, "outcome of a write is unknown", "document", t.Document, "error", err)
 			return errOutcome
 		}
 		if !isRefusal(err) {
-			s.endpoint.log.error(s.subject(), "request failed", "device", s.device, "document", t.Document, "error", err)
+			s.log(slog.LevelError, "request failed", "document", t.Document, "error", err)
 		}
 		result = twin.Error
 	}

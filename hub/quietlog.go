@@ -1,0 +1,135 @@
+package hub
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+)
+
+// Limits of the hub's log in one minute. A client that is refused and comes back
+// for ever must not fill the disk, and a line is a hundred bytes or two.
+//
+// Each level has a budget of its own, so that what somebody must act on is still
+// said on a day when much else happens. Connections without a device have their
+// own beside it: anybody can open those, and must not silence the devices by it.
+const (
+	logWindow       = time.Minute
+	linesPerSubject = 6    // of one level about one device, or one address where there is no device
+	infoLines       = 300  // in all, as the next three
+	warnLines       = 600  //
+	errorLines      = 1200 //
+	strangerLines   = 60   // of one level, about connections without a device
+)
+
+// A logBudget is what lines share.
+type logBudget struct {
+	level    slog.Level
+	stranger bool
+}
+
+func (b logBudget) lines() int {
+	switch {
+	case b.stranger:
+		return strangerLines
+	case b.level >= slog.LevelError:
+		return errorLines
+	case b.level >= slog.LevelWarn:
+		return warnLines
+	}
+	return infoLines
+}
+
+// A logKey is what linesPerSubject holds for.
+type logKey struct {
+	logBudget
+	subject string
+}
+
+// A quietLog writes lines about subjects, and only counts those beyond the limits.
+// The count of a minute is written when the next line comes, or at the end.
+type quietLog struct {
+	logger *slog.Logger
+
+	mu      sync.Mutex
+	start   time.Time         // of this minute
+	lines   map[logKey]int    // written; at most as many keys as the budgets have lines
+	written map[logBudget]int //
+	omitted int
+}
+
+func newQuietLog(l *slog.Logger) *quietLog {
+	return &quietLog{logger: l, lines: make(map[logKey]int), written: make(map[logBudget]int)}
+}
+
+func (q *quietLog) info(subject, msg string, attrs ...any) {
+	q.write(logKey{logBudget{level: slog.LevelInfo}, subject}, msg, attrs)
+}
+
+func (q *quietLog) warn(subject, msg string, attrs ...any) {
+	q.write(logKey{logBudget{level: slog.LevelWarn}, subject}, msg, attrs)
+}
+
+func (q *quietLog) error(subject, msg string, attrs ...any) {
+	q.write(logKey{logBudget{level: slog.LevelError}, subject}, msg, attrs)
+}
+
+// stranger writes about an address that no device stands behind.
+func (q *quietLog) stranger(level slog.Level, address, msg string, attrs ...any) {
+	q.write(logKey{logBudget{level, true}, address}, msg, attrs)
+}
+
+func (q *quietLog) write(key logKey, msg string, attrs []any) {
+	if !q.logger.Enabled(context.Background(), key.level) {
+		return
+	}
+	ok, omitted := q.allow(key)
+	q.writeOmitted(omitted)
+	if ok {
+		q.logger.Log(context.Background(), key.level, msg, attrs...)
+	}
+}
+
+// flush writes how many lines of the present minute were omitted.
+func (q *quietLog) flush() {
+	q.mu.Lock()
+	omitted := q.omitted
+	q.omitted = 0
+	q.mu.Unlock()
+	q.writeOmitted(omitted)
+}
+
+func (q *quietLog) writeOmitted(n int) {
+	if n > 0 {
+		q.logger.Warn("log lines omitted", "count", n, "window", logWindow)
+	}
+}
+
+// allow counts a line, and tells whether to write it and how many were omitted in
+// the minute before.
+func (q *quietLog) allow(key logKey) (ok bool, omitted int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if now := time.Now(); now.Sub(q.start) >= logWindow {
+		q.start, omitted, q.omitted = now, q.omitted, 0
+		clear(q.written)
+		clear(q.lines)
+	}
+	if q.written[key.logBudget] == key.logBudget.lines() || q.lines[key] == linesPerSubject {
+		q.omitted++
+		return false, omitted
+	}
+	q.written[key.logBudget]++
+	q.lines[key]++
+	return true, omitted
+}
+
+// hostOf is an address without its port, which is another one each time.
+func hostOf(a net.Addr) string {
+	host, _, err := net.SplitHostPort(a.String())
+	if err != nil {
+		return a.String()
+	}
+	return host
+}
