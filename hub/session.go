@@ -27,6 +27,7 @@ var (
 	errRetain     = errors.New("publish with the retain flag: the hub keeps no messages, clear the flag")
 	errOtherTopic = errors.New("publish outside " + twin.Prefix + ": the hub is no broker; --other-topics drop ignores such messages")
 	errOutcome    = errors.New("outcome of a write is unknown, so neither answer would be true")
+	errUndecided  = errors.New("request failed by the hub's own trouble, so an acknowledgement would not be true")
 )
 
 // A session is one connection of a client, from the first byte to the last.

@@ -17,7 +17,7 @@ import (
 const maxRequestTopic = 1024
 
 // publish answers a PUBLISH. One at QoS 1 is acknowledged after what it asks
-// for is done and durable. A client that didn't see the PUBACK and sends it
+// for is done and durable, or refused: that is decided for good. A client that didn't see the PUBACK and sends it
 // again has it done again: DUP is no reason to think that it was done.
 func (s *session) publish(p publish) error {
 	switch {
@@ -47,10 +47,12 @@ func (s *session) drop(p publish) error {
 	return s.write(appendPuback(nil, p.id))
 }
 
-// request does a twin request and answers it, in one write with the PUBACK.
+// request does a twin request and answers it, in one write with the PUBACK. After
+// the hub's own trouble nothing is decided. Then there is no PUBACK, and the
+// connection ends, so that a client at QoS 1 keeps its message and sends it again.
 func (s *session) request(t twin.Topic, p publish) error {
 	s.requests++
-	result := twin.Success
+	result, decided := twin.Success, true
 	var payload []byte
 	doc, err := s.do(t, p.payload)
 	if err == nil {
@@ -64,23 +66,28 @@ func (s *session) request(t twin.Topic, p publish) error {
 			s.log(slog.LevelError, "outcome of a write is unknown", "document", t.Document, "error", err)
 			return errOutcome
 		}
-		if !isRefusal(err) {
+		if decided = isRefusal(err); !decided {
 			s.log(slog.LevelError, "request failed", "document", t.Document, "error", err)
 		}
 		result = twin.Error
 	}
 
 	var out []byte
-	if p.qos > 0 {
+	if p.qos > 0 && decided {
 		out = appendPuback(out, p.id)
 	}
 	if topic := t.Response(result).String(); s.filters.match(topic) {
 		out = appendPublish(out, topic, payload)
 	}
-	if len(out) == 0 {
-		return nil
+	if len(out) > 0 {
+		if err := s.write(out); err != nil {
+			return err
+		}
 	}
-	return s.write(out)
+	if p.qos > 0 && !decided {
+		return errUndecided
+	}
+	return nil
 }
 
 // do does a twin request. Of another device's twin it doesn't say whether it exists.

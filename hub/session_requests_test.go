@@ -195,27 +195,70 @@ func (f faultyStore) Put(context.Context, docstore.Key, docstore.If, []byte) (ui
 	return 0, f.err
 }
 
+// A refusal is decided and acknowledged. After the hub's own trouble nothing is
+// decided: a client at QoS 1 gets no PUBACK but the end of its connection.
 func TestFailedWrites(t *testing.T) {
+	const topic = "$SCW/twins/me/a/put"
+	trouble := errors.New("disk on fire")
+	internal := answer(topic+"/response/error", `{"error":"internal error: nothing was written"}`)
+	full := answer(topic+"/response/error", `{"error":"too many documents"}`)
 	tests := []struct {
-		name string
-		err  error
-		want string
+		name       string
+		err        error
+		qos        int
+		subscribed bool
+		want       string
+		log        []string
 	}{
-		{"unknown outcome", &docstore.OutcomeError{Err: errors.New("disk on fire")}, "closed"},
-		{"nothing written", errors.New("disk on fire"), "40020009" +
-			answer("$SCW/twins/me/a/put/response/error", `{"error":"internal error: nothing was written"}`)},
+		{"unknown outcome", &docstore.OutcomeError{Err: trouble}, 0, true, "closed", []string{"level=ERROR", "disk on fire", errOutcome.Error()}},
+		{"unknown outcome", &docstore.OutcomeError{Err: trouble}, 1, true, "closed", []string{"level=ERROR", "disk on fire", errOutcome.Error()}},
+		{"unknown outcome", &docstore.OutcomeError{Err: trouble}, 1, false, "closed", []string{"level=ERROR", "disk on fire", errOutcome.Error()}},
+		{"nothing written", trouble, 0, true, internal, []string{"level=ERROR", "disk on fire"}},
+		{"nothing written", trouble, 0, false, "", []string{"level=ERROR", "disk on fire"}},
+		{"nothing written", trouble, 1, true, internal + " closed", []string{"level=ERROR", "disk on fire", errUndecided.Error()}},
+		{"nothing written", trouble, 1, false, "closed", []string{"level=ERROR", "disk on fire", errUndecided.Error()}},
+		{"refused", twin.ErrTooManyDocuments, 0, true, full, nil},
+		{"refused", twin.ErrTooManyDocuments, 0, false, "", nil},
+		{"refused", twin.ErrTooManyDocuments, 1, true, "40020009" + full, nil},
+		{"refused", twin.ErrTooManyDocuments, 1, false, "40020009", nil},
 	}
 	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
+		t.Run(fmt.Sprintf("%s, QoS %d, subscribed %v", tt.name, tt.qos, tt.subscribed), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := newTestServer(t, func(c *Config) { c.Documents = faultyStore{c.Documents, tt.err} })
-				c := s.connect(panelID)
-				c.send(publishPacket("$SCW/twins/me/a/put", 9, `{"data":{}}`))
+				c := s.dial()
+				c.send(connectPacket(string(panelID), 60))
+				if tt.subscribed {
+					c.send(subscribePacket(1, "$SCW/twins/#"))
+				}
+				c.take()
+				s.log.take()
+				c.send(publishPacket(topic, uint16(9*tt.qos), `{"data":{}}`))
 				c.want(tt.want)
-				if log := s.log.take(); !strings.Contains(log, "level=ERROR") || !strings.Contains(log, "disk on fire") {
-					t.Errorf("log is %q", log)
+				log := s.log.take()
+				if tt.log == nil && log != "" {
+					t.Errorf("log is %q, want nothing", log)
+				}
+				for _, want := range tt.log {
+					if !strings.Contains(log, want) {
+						t.Errorf("log is %q, want %q", log, want)
+					}
 				}
 			})
 		})
 	}
+}
+
+// What could not be read is not acknowledged either.
+func TestFailedReadIsNotAcknowledged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newTestServer(t, func(c *Config) { c.Documents = docstore.NewMemory() })
+		s.put(panelID, "a", `{"data":{}}`)
+		c := s.connect(panelID)
+		if err := s.Hub.documents.Close(); err != nil {
+			t.Fatal(err)
+		}
+		c.send(publishPacket("$SCW/twins/me/a/get", 9, ""))
+		c.want(answer("$SCW/twins/me/a/get/response/error", `{"error":"internal error: nothing was written"}`) + " closed")
+	})
 }
