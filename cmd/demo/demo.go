@@ -180,7 +180,6 @@ func (d *demo) openPanel(dir string, log *slog.Logger) (err error) {
 		Panel: panel.Config{
 			Rules:    statemachine.DefaultRules(),
 			Contacts: []panel.Contact{{Name: "door", Sensor: door}},
-			// No logger: the panel logs what becomes of the siren.
 			Siren: siren.New(siren.Config{
 				Open:       func() (siren.Line, error) { return d.house.OpenSiren() },
 				ActiveHigh: true,

@@ -116,7 +116,6 @@ func (c *Config) open(l lines, log *slog.Logger) (*agent.Agent, error) {
 	config := agent.Config{
 		Panel: panel.Config{
 			Rules: c.Rules,
-			// No logger: the panel logs what becomes of the siren.
 			Siren:     siren.New(siren.Config{Open: l.siren, ActiveHigh: l.soundsHigh}),
 			StateDir:  c.StateDir,
 			OnCorrupt: panel.OnCorrupt(c.OnCorrupt),
