@@ -17,7 +17,10 @@ import (
 // the hub's own trouble: it goes to the log, and the client learns no more
 // than that nothing was written.
 
-var errInternal = errors.New("internal error: nothing was written")
+var (
+	errInternal  = errors.New("internal error: nothing was written")
+	errOvertaken = errors.New("too many writers: nothing was written, try again")
+)
 
 // mqttError is the payload for …/response/error. It is false where the connection
 // has to be closed instead: an error answer promises that nothing was written,
@@ -27,7 +30,10 @@ func mqttError(id twin.ID, name twin.Name, err error) (payload []byte, ok bool) 
 	if _, unknown := errors.AsType[*docstore.OutcomeError](err); unknown || errors.Is(err, registry.ErrNoDevice) {
 		return nil, false
 	}
-	if !isRefusal(err) {
+	switch {
+	case errors.Is(err, errOvertaken):
+		err = errOvertaken // without what happened to it in particular
+	case !isRefusal(err):
 		err = errInternal
 	}
 	return twin.EncodeError(id, name, err), true
@@ -41,7 +47,8 @@ func isRefusal(err error) bool {
 	if _, ok := errors.AsType[*twin.InvalidError](err); ok {
 		return true
 	}
-	return errors.Is(err, twin.ErrDocumentNotFound) || errors.Is(err, twin.ErrPermissionDenied) || errors.Is(err, twin.ErrTooManyDocuments)
+	return errors.Is(err, twin.ErrDocumentNotFound) || errors.Is(err, twin.ErrPermissionDenied) ||
+		errors.Is(err, twin.ErrTooManyDocuments) || errors.Is(err, errOvertaken)
 }
 
 // An authError says why a request's token opens nothing, in the vendor's words.
@@ -139,6 +146,8 @@ func restError(r *http.Request, err error) (status int, body any) {
 		return http.StatusNotFound, notFound("twin", r.PathValue("twin_id"))
 	case errors.Is(err, twin.ErrDocumentNotFound):
 		return http.StatusNotFound, notFound("twin_document", r.PathValue("document_name"))
+	case errors.Is(err, errOvertaken):
+		return http.StatusConflict, plainBody{errOvertaken.Error()}
 	case errors.Is(err, twin.ErrTooManyDocuments):
 		return http.StatusForbidden, quotaBody{
 			[]quotaDetail{{twin.MaxDocuments, twin.MaxDocuments, "twin_documents"}}, "quota(s) exceeded", "quotas_exceeded"}

@@ -103,33 +103,42 @@ func (h *Hub) put(ctx context.Context, key docstore.Key, payload []byte) (twin.D
 // patch is get, merge, and put with the exact version. When another writer was
 // faster, a patch without a version starts again: its writer asked for no
 // more than that its own keys end up as he said. Somebody's write succeeds in
-// each round, and ctx bounds the number of rounds.
+// each round, and ctx bounds the number of rounds: beyond it the error is errOvertaken.
 func (h *Hub) patch(ctx context.Context, key docstore.Key, payload []byte) (twin.Document, error) {
 	update, err := twin.ParsePatch(payload)
 	if err != nil {
 		return twin.Document{}, err
 	}
-	for {
-		old, err := h.documents.Get(ctx, key)
-		if err != nil {
-			return twin.Document{}, err
-		}
-		if err := twin.CheckVersion(update.Version, old.Version); err != nil {
-			return twin.Document{}, err
-		}
-		merged, err := twin.Merge(old.Data, update.Data)
-		if err != nil {
-			return twin.Document{}, err
-		}
-		doc, err := h.write(ctx, key, docstore.If(old.Version), merged)
-		if _, stale := errors.AsType[*twin.VersionError](err); stale && update.Version == 0 {
-			if err := ctx.Err(); err != nil {
-				return twin.Document{}, fmt.Errorf("other writers were always faster: %w", err)
-			}
+	for overtaken := false; ; overtaken = true {
+		doc, err := h.patchOnce(ctx, key, update)
+		_, stale := errors.AsType[*twin.VersionError](err)
+		_, unknown := errors.AsType[*docstore.OutcomeError](err)
+		late := errors.Is(err, context.DeadlineExceeded) && !unknown
+		switch again := stale && update.Version == 0; {
+		case again && ctx.Err() == nil:
 			continue
+		case again, overtaken && late:
+			return twin.Document{}, fmt.Errorf("%w: %w", errOvertaken, context.DeadlineExceeded)
 		}
 		return doc, err
 	}
+}
+
+// patchOnce fails with a [*twin.VersionError] when the document has, or gets meanwhile,
+// another version than the patch is for.
+func (h *Hub) patchOnce(ctx context.Context, key docstore.Key, update twin.Update) (twin.Document, error) {
+	old, err := h.documents.Get(ctx, key)
+	if err != nil {
+		return twin.Document{}, err
+	}
+	if err := twin.CheckVersion(update.Version, old.Version); err != nil {
+		return twin.Document{}, err
+	}
+	merged, err := twin.Merge(old.Data, update.Data)
+	if err != nil {
+		return twin.Document{}, err
+	}
+	return h.write(ctx, key, docstore.If(old.Version), merged)
 }
 
 // write stores a document and returns it as it is now. Every accepted put and patch,

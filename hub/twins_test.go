@@ -109,15 +109,20 @@ func (s slowStore) Put(ctx context.Context, key docstore.Key, cond docstore.If, 
 
 func TestPatchGivesUpAtItsTimeLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
+		const text = "too many writers: nothing was written, try again"
 		store := slowStore{docstore.NewMemory()}
-		h := newHub(t, store)
 		put(t, store, "desired", "{}")
 		start := time.Now()
-		if _, err := h.Do(t.Context(), panelID, "desired", twin.Patch, []byte(`{"data":{"a":1}}`)); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("got %v, want %v", err, context.DeadlineExceeded)
-		}
+		answer := call(newHub(t, store).REST(), "PATCH", document, `{"data":{"a":1}}`)
+		checkAnswer(t, answer, 409, `{"message":"`+text+`"}`)
 		if got, want := time.Since(start), 10*time.Second; got != want {
 			t.Errorf("gave up after %v, want %v", got, want)
+		}
+
+		h := newHouse(t, func(c *hub.Config) { c.Documents = store })
+		h.MustPut(h.panel, "desired", "{}")
+		if _, err := (mqttTwin{h.Hub, h.panel}).Patch(t.Context(), "desired", twin.Update{}); err == nil || err.Error() != text {
+			t.Errorf("over MQTT: got %v, want %s", err, text)
 		}
 	})
 }
