@@ -4,8 +4,6 @@ import (
 	"errors"
 	"slices"
 	"time"
-
-	"github.com/twinpanel/twinpanel/twin"
 )
 
 // A device has one connection at a time. These limits calm two clients that
@@ -104,21 +102,4 @@ func (e *endpoint) leave(s *session) {
 		}
 	}
 	close(s.ended)
-}
-
-// kick ends all connections of a device and waits for their requests under way.
-// Remove the device from the registry first, or it comes back.
-func (e *endpoint) kick(id twin.ID) {
-	e.mu.Lock()
-	var kicked []*session
-	if d := e.devices[id]; d != nil {
-		kicked = slices.Clone(d.sessions)
-	}
-	for _, s := range kicked {
-		s.stop(errRemoved)
-	}
-	e.mu.Unlock()
-	for _, s := range kicked {
-		<-s.ended
-	}
 }

@@ -182,23 +182,6 @@ func TestRemovedDevice(t *testing.T) {
 	})
 }
 
-func TestKick(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newTestServer(t, func(c *Config) { c.Documents = slowStore{c.Documents} })
-		a, b, other := s.connect(multiID), s.connectAs("second", multiID), s.connect(panelID)
-		a.send(publishPacket("$SCW/twins/me/a/put", 7, `{"data":{}}`))
-		synctest.Wait()
-		s.endpoint.kick(multiID)
-		if _, err := s.documents.Get(t.Context(), docstore.Key{Twin: multiID, Name: "a"}); err != nil {
-			t.Errorf("kick came back before the request under way was done: %v", err)
-		}
-		a.want("40020007" + answer("$SCW/twins/me/a/put/response/success", `{"version":1,"data":{}}`) + " closed")
-		b.want("closed")
-		other.want("")
-		s.endpoint.kick(nobodyID)
-	})
-}
-
 // connectAs connects with a client id of its own.
 func (s *testServer) connectAs(clientID string, id twin.ID) *rawClient {
 	c := s.dial()
