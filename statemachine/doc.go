@@ -25,7 +25,8 @@
 // MaxRings and no longer than MaxRings × SirenLimit.
 //
 // The desired document is a level: it is applied whenever it is read. A command given at
-// the panel (LocalCommand) rules until desired has another version than the one seen last.
+// the panel (LocalCommand) rules until desired has another version than the one seen last; if none was seen yet, the first
+// is taken for an old wish.
 //
 // The tests walk through every state that can be reached with one and two contacts and
 // prove these sentences there; testdata has the stories as transcripts.

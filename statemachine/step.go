@@ -36,7 +36,8 @@ type machine struct {
 func (m *machine) note(w What, contact int) { m.notes = append(m.notes, Note{w, contact}) }
 
 func (m *machine) desired(version uint32, armed bool) {
-	if m.saved.Local && version == m.saved.Seen {
+	if m.saved.Local && (version == m.saved.Seen || m.saved.Seen == 0) {
+		m.saved.Seen = version
 		return
 	}
 	m.saved.Local = false

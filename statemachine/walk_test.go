@@ -172,7 +172,7 @@ func (w *walk) check(from node, e Event, to node, out Output) {
 	}
 
 	// Disarm silences in one step, whatever was due.
-	overridden := e.Kind == DesiredRead && a.saved.Local && e.Version == a.saved.Seen
+	overridden := e.Kind == DesiredRead && a.saved.Local && (a.saved.Seen == 0 || e.Version == a.saved.Seen)
 	command := (e.Kind == DesiredRead && !overridden) || e.Kind == LocalCommand
 	if command && !e.Armed && (out.Siren || b.Word() != "disarmed" || out.Due != 0) {
 		fail("disarm did not silence everything")
@@ -249,10 +249,13 @@ func (w *walk) check(from node, e Event, to node, out Output) {
 	}
 	// From everywhere, a new wish to disarm and to arm again leads to a guarded house.
 	s, _ := Step(b, Event{Kind: DesiredRead, Version: b.saved.Seen + 1})
+	if s.Armed() { // a command at the panel, given before any desired was seen, rules over the first
+		s, _ = Step(s, Event{Kind: DesiredRead, Version: b.saved.Seen + 2})
+	}
 	for i := range w.rules.Contacts {
 		s, _ = Step(s, Event{Kind: ContactRead, Contact: i, Reading: Closed})
 	}
-	s, o := Step(s, Event{Kind: DesiredRead, Version: b.saved.Seen + 2, Armed: true})
+	s, o := Step(s, Event{Kind: DesiredRead, Version: b.saved.Seen + 3, Armed: true})
 	if o.Due != 0 {
 		s, _ = Step(s, Event{At: o.Due})
 	}

@@ -20,10 +20,6 @@ const (
 	Current twin.Name = "current" // written by the panel
 )
 
-// patience is how long the current document may take. It waits for the journal, and a slow disk must
-// not keep the panel from hearing that it is to disarm; the next heartbeat tries again.
-const patience = time.Second
-
 // Config is what an agent needs.
 type Config struct {
 	Panel     panel.Config // Changed, Heartbeat and Logger are set from here
@@ -57,7 +53,7 @@ func New(c Config) (*Agent, error) {
 		Publish:   Current,
 		Poll:      c.Poll,
 		Heartbeat: c.Heartbeat,
-		Document:  a.document,
+		Document:  func(ctx context.Context) (json.RawMessage, error) { return a.Panel.Document(ctx) },
 		Watched:   func(doc twin.Document, err error) { a.Panel.Desired(doc, err) },
 		Connected: func(up bool, err error) { a.Panel.Link(up, err) },
 		Logger:    c.Logger,
@@ -73,12 +69,6 @@ func New(c Config) (*Agent, error) {
 	return a, err
 }
 
-func (a *Agent) document(ctx context.Context) (json.RawMessage, error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	return a.Panel.Document(ctx)
-}
-
 // Run guards, keeps in step with the hub and answers commands until ctx ends. The siren is off when it returns.
 func (a *Agent) Run(ctx context.Context) error {
 	var tasks sync.WaitGroup
@@ -87,11 +77,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	defer cancel()
 	tasks.Go(func() { a.sync.Run(ctx) })
 	if a.control {
-		tasks.Go(func() {
-			if err := a.Panel.ServeControl(ctx); err != nil {
-				a.log.Error("commands at the panel are not possible", "error", err)
-			}
-		})
+		tasks.Go(func() { a.Panel.ServeControl(ctx) })
 	}
 	return a.Panel.Run(ctx)
 }

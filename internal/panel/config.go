@@ -29,7 +29,7 @@ type Config struct {
 	Show func(word string)
 
 	Now    func() time.Time // the wall clock, which nothing but the fault "clock" depends on; default time.Now
-	Logger *slog.Logger     // nil = silent
+	Logger *slog.Logger     // nil = silent; it is called from the loop and must not block
 }
 
 // A Contact is one door or window.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
@@ -12,8 +13,7 @@ import (
 	"time"
 )
 
-// socketName is the control socket's file in the state folder: HTTP for whoever may enter the
-// folder. GET /status, POST /arm, POST /disarm; each answers a [Status].
+// socketName is the control socket's file in the state folder: HTTP for the panel's user and root. GET /status, POST /arm, POST /disarm; each answers a [Status].
 const socketName = "panel.sock"
 
 // MaxStateDir is how long the path of a state folder can be, in bytes, for its socket to be reached: 103 bytes are
@@ -47,27 +47,73 @@ func (p *Panel) status() Status {
 	}
 }
 
-// ServeControl answers on the control socket until ctx ends. Without the socket the panel guards all the same, so
-// whoever calls this logs the error and goes on.
-func (p *Panel) ServeControl(ctx context.Context) error {
+// controlRetry is how often the control socket is looked at, and tried again when it could not be made.
+const controlRetry = 5 * time.Second
+
+// ServeControl answers on the control socket until ctx ends. While the socket cannot be made, or when somebody has removed
+// it, it is made anew; the panel guards all the same.
+func (p *Panel) ServeControl(ctx context.Context) {
+	reason := ""
+	for ctx.Err() == nil {
+		err := p.serveControl(ctx)
+		if err != nil && err.Error() != reason {
+			reason = err.Error()
+			p.log.Error("commands at the panel are not possible now", "error", err)
+		} else if err == nil {
+			reason = ""
+		}
+		if errors.Is(err, fs.ErrNotExist) {
+			select {
+			case p.folderLost <- struct{}{}: // the journal makes it anew
+			default:
+			}
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(controlRetry):
+		}
+	}
+}
+
+// serveControl makes the socket and answers on it until ctx ends or the socket's file is gone, which is no error.
+func (p *Panel) serveControl(ctx context.Context) error {
 	path := filepath.Join(p.config.StateDir, socketName)
 	// The folder is locked, so a socket that is there belongs to nobody.
-	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("control socket: %w", err)
 	}
 	l, err := net.Listen("unix", path)
 	if err != nil {
+		if _, missing := os.Stat(p.config.StateDir); missing != nil {
+			err = missing
+		}
 		return fmt.Errorf("control socket: %w", err)
 	}
 	// The file stays: by the time it would be removed, the folder and the file in it may be the next panel's.
 	l.(*net.UnixListener).SetUnlinkOnClose(false)
-	server := &http.Server{Handler: p.control(), ReadTimeout: 5 * time.Second}
-	stop := context.AfterFunc(ctx, func() { server.Close() })
-	defer stop()
-	if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("control socket: %w", err)
+	if err := os.Chmod(path, 0o600); err != nil {
+		return fmt.Errorf("control socket: %w", errors.Join(err, l.Close()))
 	}
-	return nil
+
+	server := &http.Server{Handler: p.control(), ReadTimeout: 5 * time.Second}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(l) }()
+	look := time.NewTicker(controlRetry)
+	defer look.Stop()
+	for {
+		select {
+		case err := <-served:
+			return fmt.Errorf("control socket: %w", err)
+		case <-look.C:
+			if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+				continue
+			}
+		case <-ctx.Done():
+		}
+		server.Close()
+		<-served
+		return nil
+	}
 }
 
 func (p *Panel) control() http.Handler {

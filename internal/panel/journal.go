@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -138,13 +139,16 @@ func keepUnreadable(dir string) error {
 	return durable.Replace(path+".unreadable", b, 0o600)
 }
 
-// A journal writes records one after the other in a goroutine of its own. The latest wins: a record
-// that waits is replaced by the next.
+// A journal holds the state folder for this process and writes records there, one after the other in a goroutine of
+// its own. The latest wins: a record that waits is replaced by the next.
 type journal struct {
-	write   func(data []byte) error
+	dir     string
 	names   []string
-	pending chan entry // one slot
+	write   func(data []byte) error // replace, but for tests
+	pending chan entry              // one slot
 	results chan result
+
+	lock io.Closer // of the folder; nil = not held
 }
 
 // An entry is a record to write, with its number.
@@ -160,13 +164,46 @@ type result struct {
 }
 
 func newJournal(dir string, names []string) *journal {
-	path := filepath.Join(dir, journalName)
-	return &journal{
-		write:   func(b []byte) error { return durable.Replace(path, b, 0o600) },
-		names:   names,
-		pending: make(chan entry, 1),
-		results: make(chan result, 1),
+	j := &journal{dir: dir, names: names, pending: make(chan entry, 1), results: make(chan result, 1)}
+	j.write = j.replace
+	return j
+}
+
+// take makes the folder if need be and keeps other processes away from it.
+func (j *journal) take() error {
+	if err := os.MkdirAll(j.dir, 0o700); err != nil {
+		return err
 	}
+	lock, err := durable.Lock(j.dir)
+	if err != nil {
+		return err
+	}
+	j.release() // of a folder that is gone
+	j.lock = lock
+	return nil
+}
+
+// release gives the folder to whoever comes next.
+func (j *journal) release() error {
+	if j.lock == nil {
+		return nil
+	}
+	lock := j.lock
+	j.lock = nil
+	return lock.Close()
+}
+
+// replace writes the journal. If somebody has removed the folder, it makes it anew.
+func (j *journal) replace(data []byte) error {
+	path := filepath.Join(j.dir, journalName)
+	err := durable.Replace(path, data, 0o600)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := j.take(); err != nil {
+		return err
+	}
+	return durable.Replace(path, data, 0o600)
 }
 
 // save hands over a record and does not wait. Only the loop calls it.

@@ -12,7 +12,8 @@ import (
 )
 
 const (
-	// sirenWaits is how long the siren waits for the journal.
+	// sirenWaits is how long the siren waits for the journal. A ring that begins with a start of the panel waits for
+	// journalSlow: a supply that breaks down whenever the siren starts must not ring more often than was charged.
 	sirenWaits = 100 * time.Millisecond
 	// journalSlow is when a write that has no outcome counts as failed, so that telling goes on.
 	journalSlow = 5 * time.Second
@@ -32,13 +33,16 @@ type loop struct {
 
 	sounding   bool // the level that the siren was given
 	waiting    bool // the siren is to sound, and waits for the journal
+	fromStart  bool // this ring or entry delay began with what a start found, not with a door that was seen to open
 	sirenErr   error
 	handed     int // number of the last entry handed to the journal
 	settled    int // number of the last entry with an outcome
 	journalErr error
+	hangs      bool // the last write has had no outcome for journalSlow
 	untrusted  bool // the journal was unreadable, and nobody has said since what to be
 
 	told     json.RawMessage // the document when Changed was called last
+	owed     bool            // somebody asked for the document too early
 	shown    string          // the word when Show was called last
 	reason   string          // why desired is unreadable; logged when it changes
 	due      *time.Timer     // the state machine's
@@ -54,7 +58,7 @@ func (p *Panel) begin() {
 	p.patience = stopped()
 	p.retry = stopped()
 	p.check = stopped()
-	p.setSiren(false)
+	p.checkSiren()
 	if p.journalErr != nil && !p.untrusted {
 		p.retry.Reset(journalRetry)
 	}
@@ -69,35 +73,51 @@ func stopped() *time.Timer {
 
 // turn waits for one thing to happen and deals with it. It is false when ctx has ended.
 func (p *Panel) turn(ctx context.Context) bool {
-	questions := p.questions
-	if p.settled < p.handed {
-		questions = nil // nothing is told before the journal has had its say
+	statuses := p.statuses
+	if !p.quiet() {
+		statuses = nil
 	}
 	select {
 	case <-ctx.Done():
 		return false
 	case in := <-p.inputs:
-		p.input(in)
+		p.take(in)
 	case <-p.due.C:
-		p.step(statemachine.Event{Kind: statemachine.TimePassed})
+		e := statemachine.Event{Kind: statemachine.TimePassed}
+		p.logNotes(e, p.step(e))
 	case r := <-p.journal.results:
 		p.written(r)
+		if p.quiet() {
+			p.endWait()
+		}
 	case <-p.patience.C:
-		p.sound()
+		p.endWait()
 	case <-p.retry.C:
-		p.again()
+		p.retryJournal()
+	case <-p.folderLost:
+		p.save()
 	case <-p.check.C:
 		p.checkSiren()
-	case reply := <-questions:
-		reply <- answer{p.document(), p.status()}
+	case reply := <-p.documents:
+		reply <- p.answer()
+	case reply := <-statuses:
+		reply <- p.status()
 	}
-	p.tell()
+	p.announce()
 	return true
 }
 
-// input steps the state machine and logs what it doesn't tell by itself.
-func (p *Panel) input(in input) {
-	switch e := in.event; e.Kind {
+// quiet says that the journal has had its say on everything, so that it may be told.
+func (p *Panel) quiet() bool { return p.settled == p.handed }
+
+// take steps the state machine, and only then writes lines: first about the input, then about what came of it.
+func (p *Panel) take(in input) {
+	e := in.event
+	if e.Kind == statemachine.DesiredRead || e.Kind == statemachine.LocalCommand {
+		p.untrusted = false
+	}
+	notes := p.step(e)
+	switch e.Kind {
 	case statemachine.ContactRead:
 		log := p.log.Info
 		if e.Reading == statemachine.Fault {
@@ -115,34 +135,41 @@ func (p *Panel) input(in input) {
 		}
 	case statemachine.DesiredRead:
 		p.reason = ""
-		p.untrusted = false
-	case statemachine.LocalCommand:
-		p.untrusted = false
 	}
-	p.step(in.event)
+	p.logNotes(e, notes)
 }
 
 // step applies an event now and carries out what follows, in the order that matters.
-func (p *Panel) step(e statemachine.Event) {
+func (p *Panel) step(e statemachine.Event) []statemachine.Note {
 	e.At = time.Since(p.start)
+	before := p.state
 	var out statemachine.Output
-	p.state, out = statemachine.Step(p.state, e)
+	p.state, out = statemachine.Step(before, e)
 	if !out.Siren {
 		p.silence()
 	}
 	if out.Save {
 		p.save()
 	}
+	switch {
+	case !alarmed(p.state):
+		p.fromStart = false
+	case !alarmed(before):
+		p.fromStart = e.Kind == statemachine.ContactRead && before.Reading(e.Contact) == statemachine.Unknown
+	}
 	if out.Siren {
-		p.soundSoon()
+		p.ring()
 	}
 	if out.Due != 0 {
 		p.due.Reset(out.Due - time.Since(p.start))
 	} else {
 		p.due.Stop()
 	}
-	p.logNotes(e, out.Notes)
+	return out.Notes
 }
+
+// alarmed says that somebody has come in: the siren sounds, or is about to.
+func alarmed(s statemachine.State) bool { return s.Word() == "ringing" || s.Word() == "entry_delay" }
 
 // logNotes writes a line for each thing that happened, and who wanted it.
 func (p *Panel) logNotes(e statemachine.Event, notes []statemachine.Note) {
@@ -170,20 +197,24 @@ func (p *Panel) silence() {
 	}
 }
 
-// soundSoon turns the siren on when the journal has an outcome, or when patience ends.
-func (p *Panel) soundSoon() {
+// ring turns the siren on when the journal has had its say, or when patience ends.
+func (p *Panel) ring() {
 	switch {
 	case p.sounding || p.waiting:
-	case p.settled == p.handed:
+	case p.quiet():
 		p.setSiren(true)
 	default:
 		p.waiting = true
-		p.patience.Reset(sirenWaits)
+		patience := sirenWaits
+		if p.fromStart {
+			patience = journalSlow
+		}
+		p.patience.Reset(patience)
 	}
 }
 
-// sound ends the wait.
-func (p *Panel) sound() {
+// endWait turns the siren on, if it waits.
+func (p *Panel) endWait() {
 	if p.waiting {
 		p.waiting = false
 		p.patience.Stop()
@@ -217,14 +248,21 @@ func (p *Panel) sirenSays(err error) {
 
 // save hands the state to the journal.
 func (p *Panel) save() {
+	if p.quiet() {
+		p.retry.Reset(journalSlow)
+	}
 	p.handed++
 	p.journal.save(entry{p.handed, p.state.Saved()})
-	p.retry.Reset(journalSlow)
+	if p.hangs { // which is told; more of it keeps nobody waiting
+		p.settled = p.handed
+	}
 }
 
 // written takes the outcome of a write. Only that of the last entry says how the journal does.
 func (p *Panel) written(r result) {
+	p.hangs = false
 	if r.n < p.handed {
+		p.retry.Reset(journalSlow)
 		return
 	}
 	p.journalSays(r.err)
@@ -234,17 +272,18 @@ func (p *Panel) written(r result) {
 	} else {
 		p.retry.Stop()
 	}
-	p.sound()
 }
 
-// again is due when the last entry has had no outcome for long, or failed a while ago.
-func (p *Panel) again() {
-	if p.settled < p.handed {
-		p.journalSays(errJournalSlow)
-		p.settled = p.handed
+// retryJournal is due when the disk has had no answer for long, or failed a while ago.
+func (p *Panel) retryJournal() {
+	if p.quiet() {
+		p.save()
 		return
 	}
-	p.save()
+	p.hangs = true
+	p.settled = p.handed
+	p.journalSays(errJournalSlow)
+	p.endWait()
 }
 
 func (p *Panel) journalSays(err error) {
@@ -256,13 +295,26 @@ func (p *Panel) journalSays(err error) {
 	p.journalErr = err
 }
 
-// tell says that there is something new, once it may be told.
-func (p *Panel) tell() {
-	if p.settled < p.handed {
+// answer is the document to publish, or why there is none now.
+func (p *Panel) answer() answer {
+	doc := p.document()
+	switch {
+	case !p.quiet():
+		p.owed = true
+		return answer{err: ErrUnwritten}
+	case doc == nil:
+		return answer{err: ErrUnknown}
+	}
+	return answer{document: doc}
+}
+
+// announce says that there is something new, once it may be told.
+func (p *Panel) announce() {
+	if !p.quiet() {
 		return
 	}
-	if doc := p.document(); doc != nil && !bytes.Equal(doc, p.told) {
-		p.told = doc
+	if doc := p.document(); doc != nil && (p.owed || !bytes.Equal(doc, p.told)) {
+		p.told, p.owed = doc, false
 		p.config.Changed()
 	}
 	word := ""

@@ -31,10 +31,11 @@ func CommandOffline(stateDir string, armed bool) error {
 		}
 	}
 	r.Local = true
-	if err := durable.Replace(filepath.Join(stateDir, journalName), r.format(), 0o600); err != nil {
+	path := filepath.Join(stateDir, journalName)
+	if err := durable.Replace(path, r.format(), 0o600); err != nil {
 		return fmt.Errorf("writing the journal: %w", err)
 	}
-	return nil
+	return giveToOwner(stateDir, path)
 }
 
 // ArmedOffline says whether a panel started on this folder would be armed. It changes nothing.

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -21,10 +20,11 @@ import (
 	"github.com/twinpanel/twinpanel/twin"
 )
 
-// Errors of a panel's questions.
+// Errors of a panel's questions. Before the first two are over nothing may be told; Changed is called then.
 var (
-	ErrUnknown = errors.New("a contact has not been read yet") // nothing may be told before
-	ErrStopped = errors.New("the panel has stopped")
+	ErrUnknown   = errors.New("a contact has not been read yet")
+	ErrUnwritten = errors.New("the journal has not been written yet")
+	ErrStopped   = errors.New("the panel has stopped")
 )
 
 // A Panel is one alarm panel. Make it with [New], then call Run; the other methods are for
@@ -32,13 +32,14 @@ var (
 type Panel struct {
 	config  Config
 	log     *slog.Logger
-	lock    io.Closer
 	journal *journal
 
-	inputs    chan input
-	questions chan chan answer
-	ended     chan struct{}         // closed when Run returns
-	link      atomic.Pointer[error] // nil = never heard of; a nil error = up
+	inputs     chan input
+	documents  chan chan answer      // asked for at any time
+	statuses   chan chan Status      // asked for once the journal has had its say
+	folderLost chan struct{}         // the state folder has been removed
+	ended      chan struct{}         // closed when Run returns
+	link       atomic.Pointer[error] // nil = never heard of; a nil error = up
 
 	loop // owned by Run's goroutine
 }
@@ -49,29 +50,32 @@ type input struct {
 	problem error
 }
 
-// An answer is what the loop tells: the document to publish (nil if a contact is unknown) and the status.
+// An answer is the document to publish, or why there is none now.
 type answer struct {
 	document json.RawMessage
-	status   Status
+	err      error
 }
 
-// New checks the configuration, takes the state folder for this process and reads the journal.
+// New turns the siren off, checks the configuration, takes the state folder for this process and reads the journal.
 // A wrong setting is an error. A failing disk is not: it is a fault that is told, and the panel guards.
 func New(c Config) (*Panel, error) {
 	if err := c.complete(); err != nil {
 		return nil, err
 	}
+	c.Siren.Set(false) // before anything that a bad disk can hold up; Run looks whether it obeyed
 	p := &Panel{
-		config:    c,
-		log:       c.Logger,
-		inputs:    make(chan input),
-		questions: make(chan chan answer),
-		ended:     make(chan struct{}),
+		config:     c,
+		log:        c.Logger,
+		journal:    newJournal(c.StateDir, c.contactNames()),
+		inputs:     make(chan input),
+		documents:  make(chan chan answer),
+		statuses:   make(chan chan Status),
+		folderLost: make(chan struct{}, 1),
+		ended:      make(chan struct{}),
 	}
 	if err := p.takeFolder(); err != nil {
-		return nil, err
+		return nil, errors.Join(err, c.Siren.Close())
 	}
-	p.journal = newJournal(c.StateDir, c.contactNames())
 	r, err := readJournal(c.StateDir)
 	if err != nil {
 		p.log.Error("journal is unreadable", "error", err, "starting_as", c.OnCorrupt)
@@ -85,15 +89,12 @@ func New(c Config) (*Panel, error) {
 	return p, nil
 }
 
-// takeFolder makes the state folder, locks it, and finds out whether it can be written.
+// takeFolder takes the state folder and finds out whether it can be written.
 func (p *Panel) takeFolder() error {
 	dir := p.config.StateDir
-	err := os.MkdirAll(dir, 0o700)
-	if err == nil {
-		p.lock, err = durable.Lock(dir)
-		if errors.Is(err, durable.ErrLocked) {
-			return fmt.Errorf("state folder: %w", err)
-		}
+	err := p.journal.take()
+	if errors.Is(err, durable.ErrLocked) {
+		return fmt.Errorf("state folder: %w", err)
 	}
 	if err == nil {
 		probe := filepath.Join(dir, "probe")
@@ -105,8 +106,7 @@ func (p *Panel) takeFolder() error {
 	}
 	for _, setting := range []error{fs.ErrPermission, syscall.ENOTDIR, syscall.ELOOP, syscall.ENAMETOOLONG} {
 		if errors.Is(err, setting) {
-			p.Close()
-			return &folderError{dir, err}
+			return errors.Join(&folderError{dir, err}, p.journal.release())
 		}
 	}
 	p.log.Error("state folder cannot be written; guarding goes on, but a power cut may lose what is armed now", "error", err)
@@ -126,20 +126,12 @@ func (e *folderError) Hint() string {
 	return fmt.Sprintf("the panel keeps there whether it is armed: make %s writable for this user, or choose another with --state-dir", e.dir)
 }
 
-// Close gives the state folder back. Run does it too.
-func (p *Panel) Close() error {
-	if p.lock == nil {
-		return nil
-	}
-	lock := p.lock
-	p.lock = nil
-	return lock.Close()
-}
+// Close turns the siren off and gives the state folder back, for a panel that is not going to Run. Run does it too.
+func (p *Panel) Close() error { return errors.Join(p.config.Siren.Close(), p.journal.release()) }
 
-// Run guards until ctx ends, then turns the siren off, waits for the journal and the contacts, and
-// returns nil. It can be called once.
+// Run guards until ctx ends, then turns the siren off and waits for the contacts and, if the disk doesn't hang, for the
+// journal. It returns nil, or why the siren may not be off. It can be called once.
 func (p *Panel) Run(ctx context.Context) error {
-	defer p.Close()
 	defer close(p.ended)
 	var tasks sync.WaitGroup
 	defer tasks.Wait()
@@ -163,15 +155,27 @@ func (p *Panel) Run(ctx context.Context) error {
 	for p.turn(ctx) {
 	}
 
-	if err := p.config.Siren.Close(); err != nil {
-		p.log.Error("siren could not be turned off", "error", err)
+	p.silence()
+	err := p.config.Siren.Close()
+	if err != nil {
+		err = &sirenError{err}
 	}
 	p.finishJournal()
 	p.log.Info("stopped", "state", p.state.Word())
-	return nil
+	return err
 }
 
-// finishJournal waits for the last write, but not for ever for a disk that hangs.
+// A sirenError is a siren that could not be turned off at the end.
+type sirenError struct{ err error }
+
+func (e *sirenError) Error() string { return fmt.Sprintf("turning the siren off: %v", e.err) }
+func (e *sirenError) Unwrap() error { return e.err }
+func (e *sirenError) Hint() string {
+	return "if it sounds: panel siren-off, or cut the siren's supply; then look at its line"
+}
+
+// finishJournal waits for the last write and gives the folder back. When the disk hangs, it keeps the folder: a write
+// that ends later must not meet another panel there. The end of the process gives it back.
 func (p *Panel) finishJournal() {
 	close(p.journal.pending)
 	patience := time.NewTimer(journalSlow)
@@ -179,10 +183,14 @@ func (p *Panel) finishJournal() {
 	for {
 		select {
 		case r, more := <-p.journal.results:
-			if !more {
-				return
+			if more {
+				p.written(r)
+				continue
 			}
-			p.written(r)
+			if err := p.journal.release(); err != nil {
+				p.log.Warn("state folder could not be given back", "error", err)
+			}
+			return
 		case <-patience.C:
 			p.journalSays(errJournalSlow)
 			return
@@ -230,30 +238,25 @@ func (p *Panel) Link(up bool, err error) {
 	p.link.Store(&err)
 }
 
-// Document is the current document without last_update. It waits until all that it says is in the
-// journal or the journal has failed. Before every contact was read the error is [ErrUnknown].
+// Document is the current document without last_update. It does not wait: while there is something that the journal
+// should hold first the error is [ErrUnwritten], and before every contact was read [ErrUnknown]. Changed is called when
+// that is over.
 func (p *Panel) Document(ctx context.Context) (json.RawMessage, error) {
-	a, err := p.ask(ctx)
-	if err == nil && a.document == nil {
-		err = ErrUnknown
-	}
-	return a.document, err
+	a, err := ask(ctx, p, p.documents)
+	return a.document, errors.Join(err, a.err)
 }
 
-// Status is the state for somebody at the panel. It waits as Document does, but tells unknown contacts.
-func (p *Panel) Status(ctx context.Context) (Status, error) {
-	a, err := p.ask(ctx)
-	return a.status, err
-}
+// Status is the state for somebody at the panel. It waits until the journal holds it or has failed.
+func (p *Panel) Status(ctx context.Context) (Status, error) { return ask(ctx, p, p.statuses) }
 
-func (p *Panel) ask(ctx context.Context) (answer, error) {
-	reply := make(chan answer, 1)
+func ask[T any](ctx context.Context, p *Panel, questions chan chan T) (answer T, err error) {
+	reply := make(chan T, 1)
 	select {
-	case p.questions <- reply:
+	case questions <- reply:
 		return <-reply, nil
 	case <-ctx.Done():
-		return answer{}, ctx.Err()
+		return answer, ctx.Err()
 	case <-p.ended:
-		return answer{}, ErrStopped
+		return answer, ErrStopped
 	}
 }

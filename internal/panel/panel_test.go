@@ -23,7 +23,7 @@ import (
 func TestTheSirenIsOffBeforeAnythingElse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := start(t, t.TempDir(), []string{"door"}, nil, nil)
-		if want := []string{"0s off"}; !slices.Equal(h.siren.all(), want) {
+		if want := []string{"0s off", "0s check"}; !slices.Equal(h.siren.all(), want) {
 			t.Errorf("siren %q, want %q", h.siren.all(), want)
 		}
 		h.end()
@@ -183,10 +183,14 @@ func TestAFullDisk(t *testing.T) {
 func TestArmedIsOnDiskBeforeItIsTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		random := rand.New(rand.NewPCG(1, 2))
+		var calm atomic.Bool
 		dir := t.TempDir()
 		h := start(t, dir, []string{"door"}, nil, func(p *Panel) {
 			write, random := p.journal.write, rand.New(rand.NewPCG(3, 4))
 			p.journal.write = func(b []byte) error {
+				if calm.Load() {
+					return write(b)
+				}
 				time.Sleep(time.Duration(random.IntN(12000)) * time.Millisecond * time.Duration(random.IntN(2)))
 				if random.IntN(4) == 0 {
 					return syscall.EIO
@@ -194,7 +198,11 @@ func TestArmedIsOnDiskBeforeItIsTold(t *testing.T) {
 				return write(b)
 			}
 		})
-		defer h.end()
+		defer func() {
+			calm.Store(true)
+			h.sleep(time.Minute) // the last write ends
+			h.end()
+		}()
 		h.door(0, sensor.Closed)
 		told := 0
 		for v := range uint32(500) {
@@ -455,14 +463,17 @@ func TestStateFolderThatCannotBe(t *testing.T) {
 	}
 
 	c.StateDir = filepath.Join(t.TempDir(), "new", "folder")
+	c.Siren = &fakeSiren{}
 	first, err := New(c)
 	if err != nil {
 		t.Fatal(err)
 	}
+	c.Siren = &fakeSiren{}
 	if _, err := New(c); !errors.Is(err, durable.ErrLocked) {
 		t.Errorf("a second panel on the folder: %v, want ErrLocked", err)
 	}
 	first.Close()
+	c.Siren = &fakeSiren{}
 	second, err := New(c)
 	if err != nil {
 		t.Fatalf("after the first is closed: %v", err)
