@@ -40,6 +40,7 @@ type Hub struct {
 
 	t      testing.TB
 	config hub.Config
+	direct *hub.Hub // serves nothing: for Do
 	faults *faults
 	client *http.Client
 
@@ -81,6 +82,11 @@ func Start(t testing.TB, options ...func(*hub.Config)) *Hub {
 	h.client = &http.Client{Transport: &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return h.dial(ctx, restSide) },
 	}}
+	direct, err := hub.New(h.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.direct = direct
 	token, secret, err := registry.NewToken("hubtest")
 	if err == nil {
 		err = h.Registry.AddToken(context.Background(), token)
@@ -105,6 +111,9 @@ func (h *Hub) end() {
 	h.mu.Unlock()
 	h.accepting.Wait()
 	h.linked.Wait()
+	if err := h.direct.Close(); err != nil {
+		h.t.Errorf("closing the hub: %v", err)
+	}
 }
 
 // Stop ends the hub as if its process were killed: connections break and answers
@@ -184,12 +193,7 @@ func (h *Hub) AddDevice(name string) registry.Device {
 
 // Do is [hub.Hub.Do], past all faults, also of a stopped hub.
 func (h *Hub) Do(id twin.ID, name twin.Name, m twin.Method, payload string) (twin.Document, error) {
-	direct, err := hub.New(h.config)
-	if err != nil {
-		return twin.Document{}, err
-	}
-	defer direct.Close()
-	return direct.Do(context.Background(), id, name, m, []byte(payload))
+	return h.direct.Do(context.Background(), id, name, m, []byte(payload))
 }
 
 // MustGet reads a document; the test fails if it is not there.
