@@ -155,7 +155,6 @@ func (p *Panel) Run(ctx context.Context) error {
 	for p.turn(ctx) {
 	}
 
-	p.silence()
 	err := p.config.Siren.Close()
 	if err != nil {
 		err = &sirenError{err}
