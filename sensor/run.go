@@ -12,7 +12,7 @@ import (
 // report is called with each change, in order, starting from Unknown, which is not
 // reported. It is called by Run's goroutine and must not block: no level is read meanwhile.
 func (s *Sensor) Run(ctx context.Context, report func(Reading)) error {
-	w := watch{Config: s.config, report: report, settled: time.Now()}
+	w := watch{Config: s.config, report: report}
 	for ctx.Err() == nil {
 		w.read()
 		w.judge()
@@ -37,8 +37,9 @@ type watch struct {
 	level bool      // the last one read
 	since time.Time // when it was first read
 
-	settled time.Time // when a level was last seen settled; at first the start of Run
-	failed  time.Time // the first error since then; zero = none
+	// Since a level was last seen settled; zero = none.
+	unsettled time.Time // the first pass that found it unsettled
+	failed    time.Time // the first error
 }
 
 // read reads the line, opening it if need be and due.
@@ -81,20 +82,27 @@ func (w *watch) fail(err error) {
 // judge reports what the level and the time since the last good one amount to.
 func (w *watch) judge() {
 	now := time.Now()
-	switch {
-	case w.valid && now.Sub(w.since) >= w.Debounce:
+	if w.valid && now.Sub(w.since) >= w.Debounce {
 		if !w.failed.IsZero() {
 			w.Logger.Info("contact line back")
 		}
-		w.settled, w.failed = now, time.Time{}
+		w.unsettled, w.failed = time.Time{}, time.Time{}
 		if w.level == w.OpenLevelHigh {
 			w.change(Open)
 		} else {
 			w.change(Closed)
 		}
+		return
+	}
+	// Not from when it was last seen settled: that may be long ago if the whole process
+	// or the computer stood still, and the contact is not to blame for it.
+	if w.unsettled.IsZero() {
+		w.unsettled = now
+	}
+	switch {
 	case !w.failed.IsZero() && w.reading != Unknown && now.Sub(w.failed) >= mendWithin:
 		w.change(Fault)
-	case now.Sub(w.settled) >= settleWithin:
+	case now.Sub(w.unsettled) >= settleWithin:
 		if w.failed.IsZero() && w.reading != Fault {
 			w.Logger.Warn("contact does not settle", "for", settleWithin)
 		}

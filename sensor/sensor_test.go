@@ -314,6 +314,36 @@ func TestContactThatNeverSettlesIsAFault(t *testing.T) {
 	})
 }
 
+// The process or the computer stands still, and then the contact needs a moment to settle.
+func TestStandstillIsNoFault(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		err  error
+		high bool
+		want []Reading
+	}{
+		{"one error", errGone, false, []Reading{Closed}},
+		{"a change", nil, true, []Reading{Closed, Open}},
+		{"one error and a change", errGone, true, []Reading{Closed, Open}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			allEdges(t, func(t *testing.T, e edges) {
+				w := newWire(t, e)
+				x := run(t, w, Config{})
+				time.Sleep(20 * time.Second)
+				w.mu.Lock()
+				w.high, w.stall, w.once = tt.high, time.Minute, tt.err
+				w.mu.Unlock()
+				time.Sleep(2 * time.Minute)
+				x.stop()
+				if got := x.readings(); !slices.Equal(got, tt.want) {
+					t.Errorf("reported %v; want %v", got, tt.want)
+				}
+			})
+		})
+	}
+}
+
 func TestLostLineIsOpenedOnceASecondForEver(t *testing.T) {
 	allEdges(t, func(t *testing.T, e edges) {
 		w := newWire(t, e)

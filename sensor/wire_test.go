@@ -30,6 +30,8 @@ type wire struct {
 	high     bool
 	err      error         // of Read and Wait
 	openErr  error         // of Open
+	stall    time.Duration // the next Read takes so long, as when the whole process stands still,
+	once     error         // and ends with this
 	changed  chan struct{} // one slot
 	line     *wireLine
 	attempts []time.Time // to open it
@@ -85,6 +87,13 @@ func (l *wireLine) Read() (bool, error) {
 	l.wire.mu.Lock()
 	defer l.wire.mu.Unlock()
 	err := l.use("Read")
+	if stall := l.wire.stall; stall > 0 {
+		l.wire.stall = 0
+		l.wire.mu.Unlock()
+		time.Sleep(stall)
+		l.wire.mu.Lock()
+		err = l.wire.once
+	}
 	l.wire.reads++
 	return l.wire.high && err == nil, err // low on errors, like real ones
 }
