@@ -2,10 +2,13 @@ package hub
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net"
 	"sync"
 	"time"
+
+	"github.com/twinpanel/twinpanel/twin"
 )
 
 // Limits of the hub's log in one minute. A client that is refused and comes back
@@ -124,6 +127,10 @@ func (q *quietLog) allow(key logKey) (ok bool, omitted int) {
 	q.lines[key]++
 	return true, omitted
 }
+
+// shortID is a device's id as a log may show it: enough to find the device. The
+// whole of it opens an insecure device's twin to whoever reads the log.
+func shortID(id twin.ID) string { return fmt.Sprintf("%.8s…", id) }
 
 // hostOf is an address without its port, which is another one each time.
 func hostOf(a net.Addr) string {

@@ -39,7 +39,8 @@ type session struct {
 	conn     net.Conn
 	in       packetReader
 
-	device    twin.ID // empty until CONNECT is accepted
+	device    twin.ID // empty until CONNECT has shown it
+	name      string  // of the device
 	clientID  string
 	multiple  bool // the device may have several connections
 	keepAlive time.Duration
@@ -98,7 +99,7 @@ func (s *session) log(level slog.Level, msg string, attrs ...any) {
 		return
 	}
 	key := logKey{logBudget{level: level}, string(s.device)}
-	log.write(key, msg, append([]any{"device", s.device}, attrs...))
+	log.write(key, msg, append([]any{"device", s.name, "id", shortID(s.device)}, attrs...))
 }
 
 // loop does what the client asks, packet by packet, until something ends it.

@@ -54,8 +54,8 @@ func (e *endpoint) identify(c credentials) (registry.Device, error) {
 		d, err := e.registry.Device(ctx, id)
 		switch {
 		case errors.Is(err, registry.ErrNoDevice):
-			// A part of it is enough to find the mistake, and no use if it is a token.
-			unknown = fmt.Errorf("%w: %.8s… is none", errNoIdentity, id)
+			// The whole of it might be a token, or the id of a device of another hub.
+			unknown = fmt.Errorf("%w: %s is none", errNoIdentity, shortID(id))
 			continue
 		case err != nil:
 			return registry.Device{}, fmt.Errorf("%w: %w", errUnavailable, err)
@@ -81,7 +81,8 @@ func (s *session) connect() error {
 	if err != nil {
 		return s.refuse(err)
 	}
-	s.device, s.clientID, s.multiple = d.ID, c.clientID, d.AllowMultipleConnections
+	s.device, s.name = d.ID, d.Name
+	s.clientID, s.multiple = c.clientID, d.AllowMultipleConnections
 	s.keepAlive = c.keepAlive
 	if tcp := tcpOf(s.conn); tcp != nil {
 		// Every probe costs a device on a mobile network: none where MQTT has its own.

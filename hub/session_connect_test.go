@@ -18,6 +18,7 @@ import (
 // log line that says why.
 func TestConnect(t *testing.T) {
 	panel, upper := string(panelID), strings.ToUpper(string(panelID))
+	const shown = "device=panel id=11111111… remote="
 	tests := []struct {
 		name   string
 		packet []byte
@@ -42,16 +43,16 @@ func TestConnect(t *testing.T) {
 		{"device needs a certificate", packet(0x10, "MQTT", 4, 2, uint16(0), string(secureID)), "20020005 closed", "--allow-insecure"},
 		{"client id decides", packet(0x10, "MQTT", 4, 0x82, uint16(0), string(secureID), panel), "20020005 closed", "--allow-insecure"},
 
-		{"client id", packet(0x10, "MQTT", 4, 2, uint16(60), panel), "20020000", "device=" + panel},
-		{"upper case", packet(0x10, "MQTT", 4, 2, uint16(60), upper), "20020000", "device=" + panel},
-		{"MQTT 3.1", packet(0x10, "MQIsdp", 3, 2, uint16(60), panel), "20020000", "device=" + panel},
-		{"no session is kept", packet(0x10, "MQTT", 4, 0, uint16(60), panel), "20020000", "device=" + panel},
-		{"user name, no client id", packet(0x10, "MQTT", 4, 0x82, uint16(60), "", panel), "20020000", "device=" + panel},
-		{"user name, any client id", packet(0x10, "MQTT", 4, 0x82, uint16(60), "mqttjs_1", panel), "20020000", "device=" + panel},
-		{"user name, random client id", packet(0x10, "MQTT", 4, 0x82, uint16(60), string(nobodyID), panel), "20020000", "device=" + panel},
-		{"client id before user name", packet(0x10, "MQTT", 4, 0x82, uint16(60), panel, string(otherID)), "20020000", "device=" + panel},
-		{"password is ignored", packet(0x10, "MQTT", 4, 0xc2, uint16(60), "x", panel, "secret"), "20020000", "device=" + panel},
-		{"will", packet(0x10, "MQTT", 4, 0x36, uint16(60), panel, "$SCW/twins/me/a/get/response/success", "forged"), "20020000", "device=" + panel},
+		{"client id", packet(0x10, "MQTT", 4, 2, uint16(60), panel), "20020000", shown},
+		{"upper case", packet(0x10, "MQTT", 4, 2, uint16(60), upper), "20020000", shown},
+		{"MQTT 3.1", packet(0x10, "MQIsdp", 3, 2, uint16(60), panel), "20020000", shown},
+		{"no session is kept", packet(0x10, "MQTT", 4, 0, uint16(60), panel), "20020000", shown},
+		{"user name, no client id", packet(0x10, "MQTT", 4, 0x82, uint16(60), "", panel), "20020000", shown},
+		{"user name, any client id", packet(0x10, "MQTT", 4, 0x82, uint16(60), "mqttjs_1", panel), "20020000", shown},
+		{"user name, random client id", packet(0x10, "MQTT", 4, 0x82, uint16(60), string(nobodyID), panel), "20020000", shown},
+		{"client id before user name", packet(0x10, "MQTT", 4, 0x82, uint16(60), panel, string(otherID)), "20020000", shown},
+		{"password is ignored", packet(0x10, "MQTT", 4, 0xc2, uint16(60), "x", panel, "secret"), "20020000", shown},
+		{"will", packet(0x10, "MQTT", 4, 0x36, uint16(60), panel, "$SCW/twins/me/a/get/response/success", "forged"), "20020000", shown},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -64,7 +65,7 @@ func TestConnect(t *testing.T) {
 				if strings.Count(log, "\n") != 1 || !strings.Contains(log, tt.log) {
 					t.Errorf("log is %q, want one line with %q", log, tt.log)
 				}
-				for _, secret := range []string{string(nobodyID), "secret", "forged"} {
+				for _, secret := range []string{panel, string(secureID), string(nobodyID), "secret", "forged"} {
 					if strings.Contains(log, secret) {
 						t.Errorf("log says %q: %s", secret, log)
 					}

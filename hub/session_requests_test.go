@@ -236,6 +236,9 @@ func TestFailedWrites(t *testing.T) {
 				c.send(publishPacket(topic, uint16(9*tt.qos), `{"data":{}}`))
 				c.want(tt.want)
 				log := s.log.take()
+				if strings.Contains(log, string(panelID)) {
+					t.Errorf("log shows the id that opens the twin: %s", log)
+				}
 				if tt.log == nil && log != "" {
 					t.Errorf("log is %q, want nothing", log)
 				}

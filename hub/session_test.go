@@ -75,7 +75,7 @@ func TestPingAndDisconnect(t *testing.T) {
 		c.want("d000d000")
 		c.send(packet(0xe0))
 		c.want("closed")
-		if log := s.log.take(); !strings.Contains(log, `level=INFO msg="device disconnected"`) || !strings.Contains(log, errBye.Error()) {
+		if log := s.log.take(); !strings.Contains(log, `level=INFO msg="device disconnected" device=panel id=11111111… `) || !strings.Contains(log, errBye.Error()) {
 			t.Errorf("log is %q", log)
 		}
 	})
