@@ -8,7 +8,6 @@ import (
 	"net"
 	"runtime/debug"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/twinpanel/twinpanel/hub/registry"
@@ -69,8 +68,9 @@ func newEndpoint(c Config, do doFunc, log *quietLog) *endpoint {
 	}
 }
 
-// serve accepts connections until the listener fails or the endpoint is closed,
-// which is no error. It closes the listener in any case.
+// serve accepts connections until the listener is closed, or the endpoint, which is
+// no error. It closes the listener in any case. Whatever else goes wrong may pass:
+// the system is out of something, a client has left already, a filter said no.
 func (e *endpoint) serve(l net.Listener) error {
 	defer l.Close()
 	if !e.addListener(l) {
@@ -86,27 +86,16 @@ func (e *endpoint) serve(l net.Listener) error {
 			}
 		case e.isClosed():
 			return nil
-		case passes(err):
+		case errors.Is(err, net.ErrClosed):
+			return fmt.Errorf("accepting MQTT connections: %w", err)
+		default:
 			e.log.warn("", "connection not accepted", "error", err)
 			select {
 			case <-time.After(acceptPause):
 			case <-e.closing:
 			}
-		default:
-			return fmt.Errorf("accepting MQTT connections: %w", err)
 		}
 	}
-}
-
-// passes tells whether accepting may work again later: the process or the
-// system is out of something for now, or the client has left already.
-func passes(err error) bool {
-	for _, e := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ECONNABORTED} {
-		if errors.Is(err, e) {
-			return true
-		}
-	}
-	return false
 }
 
 // serveConn serves one connection and returns when it has ended.

@@ -239,13 +239,20 @@ func (l *scriptedListener) Close() error {
 func TestServeOutlastsAcceptErrors(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newTestServer(t, nil)
-		full := &net.OpError{Op: "accept", Err: syscall.EMFILE}
-		l := &scriptedListener{errs: []error{full, full}, closed: make(chan struct{})}
+		var errs []error
+		for range 20 {
+			errs = append(errs, &net.OpError{Op: "accept", Err: syscall.EMFILE}, errors.New("an error nobody has heard of"))
+		}
+		l := &scriptedListener{errs: errs, closed: make(chan struct{})}
 		served := make(chan error, 1)
 		go func() { served <- s.ServeMQTT(l) }()
 		time.Sleep(acceptPause + time.Millisecond)
-		if log := s.log.take(); strings.Count(log, "connection not accepted") != 2 {
-			t.Errorf("log is %q", log)
+		if log := s.log.take(); strings.Count(log, `level=WARN msg="connection not accepted"`) != 2 {
+			t.Errorf("log is %q, want the first two errors", log)
+		}
+		time.Sleep(30 * acceptPause)
+		if log := s.log.take(); strings.Count(log, "\n") != linesPerSubject-2 {
+			t.Errorf("log is %q, want %d lines", log, linesPerSubject-2)
 		}
 		start := time.Now()
 		s.Close()
@@ -255,13 +262,17 @@ func TestServeOutlastsAcceptErrors(t *testing.T) {
 		if took := time.Since(start); took != 0 {
 			t.Errorf("Close took %v, want no pause to be waited for", took)
 		}
-
-		broken := errors.New("listener is broken")
-		s = newTestServer(t, nil)
-		l = &scriptedListener{errs: []error{broken}, closed: make(chan struct{})}
-		if err := s.ServeMQTT(l); !errors.Is(err, broken) {
-			t.Errorf("got %v, want %v", err, broken)
-		}
 		<-l.closed
+	})
+}
+
+func TestServeEndsWithItsListener(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newTestServer(t, nil)
+		l := &scriptedListener{closed: make(chan struct{})}
+		l.Close()
+		if err := s.ServeMQTT(l); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("got %v, want %v", err, net.ErrClosed)
+		}
 	})
 }
