@@ -142,10 +142,13 @@ func get(t *testing.T, url string) string {
 	return body
 }
 
-// send sends a request and returns the answer, be it a good one or not.
+// send sends a request and returns the answer, be it a good one or not. Like curl, it follows no redirect.
 func send(t *testing.T, r *http.Request) (status int, body string) {
 	t.Helper()
-	client := http.Client{Timeout: patience}
+	client := http.Client{
+		Timeout:       patience,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
 	answer, err := client.Do(r)
 	if err != nil {
 		t.Fatal(err)
@@ -166,6 +169,9 @@ func TestWhatIsPrintedWorks(t *testing.T) {
 	for _, set := range strings.Fields(v.commands[0])[1:] {
 		name, value, _ := strings.Cut(set, "=")
 		variables[name] = value
+	}
+	if v.says(t, "panel") == v.says(t, "spare") {
+		t.Error("the spare device is the panel")
 	}
 	for name, want := range map[string]string{
 		"IOT_API":         v.says(t, "REST"),
@@ -302,8 +308,8 @@ func TestWhatIsPrintedCanBePasted(t *testing.T) {
 	})
 }
 
-// TestForgottenVariableIsToldByTheHub sends what curl makes of a device id that isn't set. A redirect
-// would make it read where it was told to write.
+// TestForgottenVariableIsToldByTheHub sends what curl makes of a device id that isn't set. With a redirect
+// in place of the hub's error, curl would print HTML and do nothing.
 func TestForgottenVariableIsToldByTheHub(t *testing.T) {
 	t.Parallel()
 	v := visitDemo(t)
