@@ -20,6 +20,7 @@ const (
 	maxConnectPacket = 64 << 10         // bytes of a CONNECT after its header
 	maxPacket        = 512 << 10        // bytes of any later packet after its header
 	writeTime        = 10 * time.Second // for a peer to take what it is sent
+	recheckTime      = 5 * time.Minute  // between two looks whether the device of a silent connection still exists
 	stopTime         = time.Second      // for the last answer, where the hub ends the connection
 	acceptPause      = time.Second      // after a connection that could not be accepted
 )

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -171,6 +172,26 @@ func TestRemovedDevice(t *testing.T) {
 			c.want("closed")
 		})
 	})
+	for _, keepAlive := range []uint16{0, 65535} {
+		t.Run(fmt.Sprintf("silent, keep-alive %d", keepAlive), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newTestServer(t, nil)
+				c := s.dial()
+				c.send(connectPacket(string(panelID), keepAlive))
+				c.want("20020000")
+				time.Sleep(10*recheckTime + time.Second)
+				c.want("")
+				remove(t, s)
+				time.Sleep(recheckTime - 2*time.Second)
+				c.want("")
+				time.Sleep(time.Second)
+				c.want("closed")
+				if log := s.log.take(); !strings.Contains(log, errRemoved.Error()) {
+					t.Errorf("log is %q", log)
+				}
+			})
+		})
+	}
 	t.Run("connect", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			s := newTestServer(t, nil)

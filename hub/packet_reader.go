@@ -45,6 +45,29 @@ func (r *packetReader) header(by time.Time) (first byte, length int, err error) 
 	return 0, 0, errLength
 }
 
+// wait returns when something of a packet is here, and takes nothing of it.
+func (r *packetReader) wait(by time.Time) error {
+	if r.start < r.end {
+		return nil
+	}
+	r.waiting = true
+	return r.more(by)
+}
+
+// more reads once into what room the small buffer has, which must be some.
+func (r *packetReader) more(by time.Time) error {
+	if r.end == len(r.small) {
+		r.end = copy(r.small[:], r.small[r.start:r.end])
+		r.start = 0
+	}
+	if r.start == r.end {
+		r.start, r.end = 0, 0
+	}
+	n, err := r.source.readBy(r.small[r.end:], by)
+	r.end += n
+	return err
+}
+
 // body returns the rest of a packet, of the length its header gave. The bytes
 // are good until the next header.
 func (r *packetReader) body(length int) ([]byte, error) {

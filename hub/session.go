@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/twinpanel/twinpanel/hub/registry"
 	"github.com/twinpanel/twinpanel/twin"
 )
 
@@ -109,6 +111,9 @@ func (s *session) loop() error {
 		if s.keepAlive > 0 {
 			by = time.Now().Add(s.keepAlive + s.keepAlive/2) // [MQTT-3.1.2-24]
 		}
+		if err := s.await(by); err != nil {
+			return err
+		}
 		first, length, err := s.in.header(by)
 		if err != nil {
 			return s.readError(err)
@@ -125,6 +130,39 @@ func (s *session) loop() error {
 		}
 	}
 	return s.reason
+}
+
+// await waits for the next packet to begin, at the latest until by (zero = without
+// limit). Meanwhile it looks now and then whether the device still exists: a
+// client with a long keep-alive, or with none, may say nothing for days.
+func (s *session) await(by time.Time) error {
+	for {
+		check := time.Now().Add(recheckTime)
+		if !by.IsZero() && by.Before(check) {
+			check = by
+		}
+		err := s.in.wait(check)
+		switch {
+		case err == nil:
+			return nil
+		case s.isStopped(), check.Equal(by), !errors.Is(err, os.ErrDeadlineExceeded):
+			return s.readError(err)
+		}
+		if err := s.registered(); err != nil {
+			return err
+		}
+	}
+}
+
+// registered returns errRemoved if the session's device is no longer registered.
+// A registry that can't be read for a while is no reason to end connections.
+func (s *session) registered() error {
+	ctx, cancel := context.WithTimeout(context.Background(), registryTime)
+	defer cancel()
+	if _, err := s.endpoint.registry.Device(ctx, s.device); errors.Is(err, registry.ErrNoDevice) {
+		return errRemoved
+	}
+	return nil
 }
 
 // handle does what one packet asks. Every error ends the connection.

@@ -129,10 +129,8 @@ func (s *session) unsubscribe(p filterPacket) error {
 // ping answers a PINGREQ. It is the moment at which an idle connection learns
 // that its device is no longer registered.
 func (s *session) ping() error {
-	ctx, cancel := context.WithTimeout(context.Background(), registryTime)
-	defer cancel()
-	if _, err := s.endpoint.registry.Device(ctx, s.device); errors.Is(err, registry.ErrNoDevice) {
-		return errRemoved
+	if err := s.registered(); err != nil {
+		return err
 	}
 	return s.write(pingresp)
 }

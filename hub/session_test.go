@@ -1,11 +1,17 @@
 package hub
 
 import (
+	"context"
+	"errors"
 	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/twinpanel/twinpanel/hub/registry"
+	"github.com/twinpanel/twinpanel/twin"
 )
 
 // Every rule of the standard that a connected client can break ends its
@@ -119,6 +125,52 @@ func TestKeepAliveOff(t *testing.T) {
 		if log := s.log.take(); !strings.Contains(log, errSlowPacket.Error()) {
 			t.Errorf("log is %q", log)
 		}
+	})
+}
+
+// Looking after a silent client's device takes nothing from its next packet: that
+// has its whole time, also when it begins just before a look is due.
+func TestPacketBegunBeforeALook(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newTestServer(t, nil)
+		c := s.dial()
+		c.send(connectPacket(string(panelID), 0))
+		c.want("20020000")
+		time.Sleep(recheckTime - time.Second)
+		request := publishPacket("$SCW/twins/me/a/get", 3, "")
+		c.send(request[:1])
+		time.Sleep(packetTime - time.Millisecond)
+		c.want("")
+		c.send(request[1:])
+		c.want("40020003")
+	})
+}
+
+// flakyRegistry fails as long as broken is set.
+type flakyRegistry struct {
+	registry.Registry
+	broken atomic.Bool
+}
+
+func (r *flakyRegistry) Device(ctx context.Context, id twin.ID) (registry.Device, error) {
+	if r.broken.Load() {
+		return registry.Device{}, errors.New("disk on fire")
+	}
+	return r.Registry.Device(ctx, id)
+}
+
+func TestSilentConnectionOutlastsTheRegistrysTrouble(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var devices flakyRegistry
+		s := newTestServer(t, func(c *Config) { devices.Registry = c.Registry; c.Registry = &devices })
+		c := s.dial()
+		c.send(connectPacket(string(panelID), 0))
+		c.want("20020000")
+		devices.broken.Store(true)
+		time.Sleep(3 * recheckTime)
+		devices.broken.Store(false)
+		c.send(packet(0xc0))
+		c.want("d000")
 	})
 }
 
