@@ -18,6 +18,7 @@ import (
 // than that nothing was written.
 
 var (
+	errEnding    = errors.New("the hub is ending: nothing was written, try again")
 	errInternal  = errors.New("internal error: nothing was written")
 	errOvertaken = errors.New("too many writers: nothing was written, try again")
 )
@@ -142,6 +143,8 @@ func restError(r *http.Request, err error) (status int, body any) {
 		return http.StatusServiceUnavailable, plainBody{"outcome unknown: the write may have happened or not, get the document to see"}
 	}
 	switch {
+	case errors.Is(err, errEnding):
+		return http.StatusServiceUnavailable, plainBody{errEnding.Error()}
 	case errors.Is(err, registry.ErrNoDevice):
 		return http.StatusNotFound, notFound("twin", r.PathValue("twin_id"))
 	case errors.Is(err, twin.ErrDocumentNotFound):

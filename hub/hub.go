@@ -6,13 +6,11 @@ package hub
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
-	"net/http"
-	"time"
+	"sync"
 
 	"github.com/twinpanel/twinpanel/hub/docstore"
 	"github.com/twinpanel/twinpanel/hub/registry"
@@ -20,9 +18,6 @@ import (
 
 // DefaultRegion is the vendor's only region for devices.
 const DefaultRegion = "fr-par"
-
-// closeTimeout bounds how long Close waits for REST requests under way.
-const closeTimeout = 5 * time.Second
 
 // OtherTopics says what happens to a PUBLISH outside $SCW/twins/.
 type OtherTopics string
@@ -64,7 +59,7 @@ type Hub struct {
 	region    string
 	log       *quietLog
 	endpoint  *endpoint
-	rest      *http.Server
+	rest      *restServer
 }
 
 // New checks the configuration and returns a hub that serves nothing yet.
@@ -79,7 +74,8 @@ func New(c Config) (*Hub, error) {
 	c.OtherTopics = cmp.Or(c.OtherTopics, RefuseOtherTopics)
 	h := &Hub{documents: c.Documents, registry: c.Registry, region: c.Region, log: newQuietLog(c.Logger)}
 	h.endpoint = newEndpoint(c, h.Do, h.log)
-	h.rest = newRESTServer(h.REST(), c.Logger)
+	h.rest = newRESTServer(c.Logger)
+	h.rest.http.Handler = h.REST()
 	return h, nil
 }
 
@@ -93,23 +89,16 @@ func (h *Hub) ServeConn(conn net.Conn) { h.endpoint.serveConn(conn) }
 // ServeREST answers REST requests, with every limit on time and size that a
 // public server needs, until the listener or the hub is closed; a closed hub is
 // a clean end (nil).
-func (h *Hub) ServeREST(l net.Listener) error {
-	if err := h.rest.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-		return err
-	}
-	return nil
-}
+func (h *Hub) ServeREST(l net.Listener) error { return h.rest.serve(l) }
 
-// Close stops listening, ends all connections and waits for requests under way. It
+// Close stops listening, ends all connections and waits for requests that the store is
+// working on, but not for clients that stall: they are cut off, which is no error. It
 // leaves store and registry open: they belong to the caller. Whoever serves
 // [Hub.REST] with a server of his own has to shut that down himself.
 func (h *Hub) Close() error {
 	defer h.log.flush()
-	h.endpoint.close()
-	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
-	defer cancel()
-	if err := h.rest.Shutdown(ctx); err != nil {
-		return errors.Join(fmt.Errorf("REST requests still under way after %v: %w", closeTimeout, err), h.rest.Close())
-	}
-	return nil
+	var mqtt sync.WaitGroup
+	mqtt.Go(h.endpoint.close)
+	defer mqtt.Wait()
+	return h.rest.shutdown()
 }

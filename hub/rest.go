@@ -1,12 +1,12 @@
 package hub
 
 import (
+	"context"
 	"crypto/subtle"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
 	"path"
 	"strings"
@@ -18,15 +18,9 @@ import (
 	"github.com/twinpanel/twinpanel/twin"
 )
 
-// Limits of the REST API.
-const (
-	restMaxBody       = 512 << 10 // bytes; a document's limit is for compact JSON, and people indent theirs
-	restMaxHeader     = 16 << 10  // bytes
-	restHeaderTimeout = 5 * time.Second
-	restReadTimeout   = 30 * time.Second                                  // a whole request: 512 KiB at 140 kbit/s
-	restWriteTimeout  = restReadTimeout + requestTimeout + 20*time.Second // from the end of the header to the end of the answer
-	restIdleTimeout   = 2 * time.Minute
-)
+// restMaxBody is the longest body, in bytes: a document's limit is for compact JSON,
+// and people indent theirs.
+const restMaxBody = 512 << 10
 
 // Paths of the REST API.
 const (
@@ -34,24 +28,11 @@ const (
 	restDocument = restTwin + "/documents/{document_name}"
 )
 
-// newRESTServer is a server with every limit set.
-func newRESTServer(h http.Handler, log *slog.Logger) *http.Server {
-	return &http.Server{
-		Handler:           h,
-		ReadHeaderTimeout: restHeaderTimeout,
-		ReadTimeout:       restReadTimeout,
-		WriteTimeout:      restWriteTimeout,
-		IdleTimeout:       restIdleTimeout,
-		MaxHeaderBytes:    restMaxHeader,
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
-	}
-}
-
 // REST is the handler of /iot/v1/regions/{region}/twins/…: list, get, put, patch,
 // delete and delete all, as the vendor's SDKs call them.
 //
 // Every answer is application/json, also one without a body, since those SDKs
-// refuse others. Requests need no content type: the specification's own curl
+// refuse others. Whoever shows no valid token gets it as the last one on his connection. Requests need no content type: the specification's own curl
 // commands send their JSON as a form.
 func (h *Hub) REST() http.Handler {
 	mux := http.NewServeMux()
@@ -71,6 +52,7 @@ func (h *Hub) REST() http.Handler {
 		header.Set("X-Content-Type-Options", "nosniff")
 		header.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 		header.Set("Cache-Control", "no-store")
+		header.Set("Connection", "close") // a stranger must not keep one of few
 		// ServeMux would redirect a path such as a//b, and clients turn a
 		// redirected PUT into a GET.
 		if p := r.URL.EscapedPath(); path.Clean(p) != p {
@@ -98,15 +80,16 @@ func otherMethods(allow string) http.Handler {
 }
 
 // A restCall answers one kind of request; an answer of nil is 204.
-type restCall func(r *http.Request, id twin.ID) (answer any, err error)
+type restCall func(w http.ResponseWriter, r *http.Request, id twin.ID) (answer any, err error)
 
 // route does what all calls have in common. Whoever has no token learns nothing
 // but that.
 func (h *Hub) route(call restCall) http.Handler {
-	serve := func(r *http.Request) (any, error) {
+	serve := func(w http.ResponseWriter, r *http.Request) (any, error) {
 		if err := h.authenticate(r); err != nil {
 			return nil, err
 		}
+		w.Header().Del("Connection")
 		if region := r.PathValue("region"); region != h.region {
 			return nil, &twin.InvalidError{Argument: "region", Reason: "unknown", Help: "this hub serves region " + h.region}
 		}
@@ -114,15 +97,15 @@ func (h *Hub) route(call restCall) http.Handler {
 		if err != nil {
 			return nil, err
 		}
-		return call(r, id)
+		return call(w, r, id)
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r.Body = http.MaxBytesReader(w, r.Body, restMaxBody)
-		answer, err := serve(r)
+		answer, err := serve(w, r)
 		if err != nil {
 			status, body := restError(r, err)
 			// A client that has gone away makes the store give up, which is no trouble.
-			if status >= http.StatusInternalServerError && r.Context().Err() == nil {
+			if status >= http.StatusInternalServerError && r.Context().Err() == nil && !errors.Is(err, errEnding) {
 				device := r.PathValue("twin_id")
 				h.log.error(device, "request failed", "method", r.Method, "device", device, "document", r.PathValue("document_name"),
 					"request_id", w.Header().Get("X-Request-Id"), "error", err)
@@ -177,7 +160,7 @@ type restListAnswer struct {
 	Documents []restName `json:"documents"`
 }
 
-func (h *Hub) restList(r *http.Request, id twin.ID) (any, error) {
+func (h *Hub) restList(_ http.ResponseWriter, r *http.Request, id twin.ID) (any, error) {
 	names, err := h.list(r.Context(), id)
 	if err != nil {
 		return nil, err
@@ -190,15 +173,15 @@ func (h *Hub) restList(r *http.Request, id twin.ID) (any, error) {
 }
 
 func (h *Hub) restDo(m twin.Method) restCall {
-	return func(r *http.Request, id twin.ID) (any, error) {
+	return func(w http.ResponseWriter, r *http.Request, id twin.ID) (any, error) {
 		name, err := twin.ParseName(r.PathValue("document_name"))
 		if err != nil {
 			return nil, err
 		}
 		var payload []byte
 		if m != twin.Get {
-			if payload, err = io.ReadAll(r.Body); err != nil {
-				return nil, &bodyError{err}
+			if payload, err = h.restBody(w, r); err != nil {
+				return nil, err
 			}
 		}
 		doc, err := h.Do(r.Context(), id, name, m, payload)
@@ -209,7 +192,23 @@ func (h *Hub) restDo(m twin.Method) restCall {
 	}
 }
 
-func (h *Hub) restDelete(r *http.Request, id twin.ID) (any, error) {
+// restBody reads a body, but waits for none when the hub is closed.
+func (h *Hub) restBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	stay := context.AfterFunc(h.rest.closing, func() {
+		// Where this cannot be done, the body has its ordinary time.
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now())
+	})
+	body, err := io.ReadAll(r.Body)
+	switch {
+	case !stay():
+		return nil, errEnding
+	case err != nil:
+		return nil, &bodyError{err}
+	}
+	return body, nil
+}
+
+func (h *Hub) restDelete(_ http.ResponseWriter, r *http.Request, id twin.ID) (any, error) {
 	name, err := twin.ParseName(r.PathValue("document_name"))
 	if err != nil {
 		return nil, err
@@ -217,6 +216,6 @@ func (h *Hub) restDelete(r *http.Request, id twin.ID) (any, error) {
 	return nil, h.delete(r.Context(), id, name)
 }
 
-func (h *Hub) restDeleteAll(r *http.Request, id twin.ID) (any, error) {
+func (h *Hub) restDeleteAll(_ http.ResponseWriter, r *http.Request, id twin.ID) (any, error) {
 	return nil, h.deleteAll(r.Context(), id)
 }

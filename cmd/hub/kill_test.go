@@ -1,8 +1,11 @@
 package main
 
 import (
+	"bufio"
 	"encoding/json"
 	"fmt"
+	"io"
+	"net"
 	"os"
 	"os/exec"
 	"strings"
@@ -82,6 +85,34 @@ func TestKilledMidRequestKeepsEveryAnsweredWrite(t *testing.T) {
 		}
 	}
 	if _, err := p.Stop(os.Interrupt); err != nil {
+		t.Errorf("hub ended with %v\n%s", err, &p.Log)
+	}
+}
+
+// TestStallingClientsDontHoldUpTheEnd ends a hub while one client says nothing and another
+// one stops in the middle of a body.
+func TestStallingClientsDontHoldUpTheEnd(t *testing.T) {
+	dir := t.TempDir()
+	token := strings.TrimSpace(output(t, dir, "token", "add", "app"))
+	p := start(t, dir)
+	address, _, _ := strings.Cut(strings.TrimPrefix(p.rest, "http://"), "/")
+	for _, sends := range []string{"", "PUT /iot/v1/regions/fr-par/twins/01234567-89ab-cdef-0123-456789abcdef/documents/desired HTTP/1.1\r\n" +
+		"Host: hub\r\nExpect: 100-continue\r\nX-Auth-Token: " + token + "\r\nContent-Length: 100\r\n\r\n"} {
+		conn, err := net.Dial("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if _, err := io.WriteString(conn, sends); err != nil {
+			t.Fatal(err)
+		}
+		if sends != "" { // the hub asks for the body: the request is under way
+			if line, err := bufio.NewReader(conn).ReadString('\n'); err != nil || !strings.Contains(line, "100 Continue") {
+				t.Fatalf("got %q, %v; want to be asked for the body", line, err)
+			}
+		}
+	}
+	if _, err := p.Stop(os.Interrupt); err != nil || strings.Contains(p.Log.String(), "level=WARN") {
 		t.Errorf("hub ended with %v\n%s", err, &p.Log)
 	}
 }
