@@ -29,18 +29,20 @@ type device struct {
 // admit makes s, whose device is known by now, a connection of its device. It ends
 // the connections that s replaces and waits for their last requests, so that
 // nothing an older connection asked for happens after the CONNACK of a newer one.
-// It reports false if s itself was stopped meanwhile.
-func (e *endpoint) admit(s *session) bool {
+// An error says why s itself comes to nothing; then nothing is replaced.
+func (e *endpoint) admit(s *session) error {
 	if e.mustPause(s) {
-		select {
-		case <-time.After(takeOverPause):
-		case <-s.stopped:
+		if err := s.pause(time.Now().Add(takeOverPause)); err != nil {
+			return err
 		}
 	}
 	for _, old := range e.replace(s) {
 		<-old.ended
 	}
-	return !s.isStopped()
+	if s.isStopped() {
+		return s.reason
+	}
+	return nil
 }
 
 // mustPause enters s among its device's sessions and tells whether it has to wait

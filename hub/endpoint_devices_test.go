@@ -108,6 +108,76 @@ func TestSixthTakeOverInAMinuteWaits(t *testing.T) {
 	})
 }
 
+// takenOverOften connects a device as often as it may without a pause.
+func takenOverOften(s *testServer) *rawClient {
+	last := s.connect(panelID)
+	for range freeTakeOvers {
+		last = s.connect(panelID)
+	}
+	return last
+}
+
+// sessions counts the connections that the hub still has.
+func (s *testServer) sessions() int {
+	s.endpoint.mu.Lock()
+	defer s.endpoint.mu.Unlock()
+	return len(s.endpoint.sessions)
+}
+
+func TestClientThatLeavesWhileItWaitsTakesNothingOver(t *testing.T) {
+	half := publishPacket("$SCW/twins/me/a/get", 3, "")
+	for name, sent := range map[string][]byte{"silent": nil, "in the middle of a packet": half[:7], "after a packet": half} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newTestServer(t, nil)
+				live := takenOverOften(s)
+				waiting := s.dial()
+				waiting.send(append(connectPacket(string(panelID), 60), sent...))
+				time.Sleep(takeOverPause - time.Millisecond)
+				waiting.conn.Close()
+				synctest.Wait()
+				if n := s.sessions(); n != 1 {
+					t.Errorf("%d sessions, want the live one", n)
+				}
+				time.Sleep(takeOverPause)
+				live.send(packet(0xc0))
+				live.want("d000")
+
+				again := s.dial() // it has left no trace
+				again.send(connectPacket(string(panelID), 60))
+				time.Sleep(takeOverPause)
+				again.want("20020000")
+				live.want("closed")
+			})
+		})
+	}
+}
+
+// What a client sends before its CONNACK is done after it, in order, however long
+// it is and in whatever pieces it comes.
+func TestRequestsSentWhileWaiting(t *testing.T) {
+	for _, size := range []int{10, smallPacket, 3 * smallPacket} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newTestServer(t, nil)
+			takenOverOften(s)
+			topic, padding := "$SCW/twins/me/a/put", strings.Repeat(" ", size)
+			c := s.dial()
+			go func() { // a pipe takes no more than is read
+				c.send(append(connectPacket(string(panelID), 60), subscribePacket(1, "$SCW/twins/me/#")...))
+				time.Sleep(time.Second)
+				c.send(publishPacket(topic, 2, padding+`{"data":{}}`))
+				c.send(publishPacket(topic, 3, padding+`{"data":{}}`), packet(0xc0))
+			}()
+			time.Sleep(takeOverPause - time.Millisecond)
+			c.want("")
+			time.Sleep(time.Millisecond)
+			c.want("20020000" + "9003000100" +
+				"40020002" + answer(topic+"/response/success", `{"version":1,"data":{}}`) +
+				"40020003" + answer(topic+"/response/success", `{"version":2,"data":{}}`) + "d000")
+		})
+	}
+}
+
 func TestOnlyTheNewestWaitsForATakeOver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newTestServer(t, nil)

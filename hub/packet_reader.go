@@ -54,7 +54,10 @@ func (r *packetReader) wait(by time.Time) error {
 	return r.more(by)
 }
 
-// more reads once into what room the small buffer has, which must be some.
+// room tells whether the small buffer can take more.
+func (r *packetReader) room() bool { return r.end-r.start < len(r.small) }
+
+// more reads once into what room the small buffer has, see room.
 func (r *packetReader) more(by time.Time) error {
 	if r.end == len(r.small) {
 		r.end = copy(r.small[:], r.small[r.start:r.end])

@@ -92,14 +92,36 @@ func (s *session) connect() error {
 		}
 		tcp.SetKeepAliveConfig(probes)
 	}
-	if !s.endpoint.admit(s) {
-		return s.reason
+	if err := s.endpoint.admit(s); err != nil {
+		return err
 	}
 	if err := s.write(appendConnack(nil, accepted)); err != nil {
 		return err
 	}
 	s.log(slog.LevelInfo, "device connected", "remote", s.conn.RemoteAddr())
 	return nil
+}
+
+// pause waits until then, and returns early if the client leaves: a connection
+// that works must not be ended for one that is dead. What the client sends
+// meanwhile stays in the buffer. A client that fills the buffer, which none does
+// before its CONNACK, can't be seen to leave any more.
+func (s *session) pause(until time.Time) error {
+	for s.in.room() {
+		switch err := s.in.more(until); {
+		case err == nil:
+		case !s.isStopped() && errors.Is(err, os.ErrDeadlineExceeded):
+			return nil
+		default:
+			return s.readError(err)
+		}
+	}
+	select {
+	case <-time.After(time.Until(until)):
+		return nil
+	case <-s.stopped:
+		return s.reason
+	}
 }
 
 // readConnect reads the first packet. Anything but a CONNECT is not even waited for.
