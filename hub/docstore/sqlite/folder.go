@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
+	"time"
 )
 
 // An Error is a reason why a data folder cannot be opened, with what a person can do.
@@ -80,6 +82,25 @@ func lockFolder(dir string) (*os.File, error) {
 		return nil, errors.Join(err, f.Close())
 	}
 	return f, nil
+}
+
+// removeLeftovers removes databases that were never finished, since their process was
+// killed. Younger ones than a minute may be another process's work.
+func removeLeftovers(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return fmt.Errorf("reading data folder: %w", err)
+	}
+	for _, e := range entries {
+		info, err := e.Info()
+		if !strings.HasPrefix(e.Name(), databaseFile+newInfix) || err != nil || time.Since(info.ModTime()) < time.Minute {
+			continue
+		}
+		if err := os.Remove(filepath.Join(dir, e.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("removing what an earlier start left behind: %w", err)
+		}
+	}
+	return nil
 }
 
 // syncFolder makes new names in a folder durable.

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/twinpanel/twinpanel/hub/docstore"
 	"github.com/twinpanel/twinpanel/hub/docstore/storetest"
@@ -299,4 +300,37 @@ func atLeast(version string, want ...int) bool {
 	got := make([]int, 3)
 	n, err := fmt.Sscanf(version, "%d.%d.%d", &got[0], &got[1], &got[2])
 	return err == nil && n == 3 && slices.Compare(got, want) >= 0
+}
+
+func TestOpenRemovesLeftovers(t *testing.T) {
+	dir := t.TempDir()
+	for name, age := range map[string]time.Duration{"hub.db.new-1": 2 * time.Minute, "hub.db.new-2": 0, "hub.db.backup": time.Hour} {
+		path, then := filepath.Join(dir, name), time.Now().Add(-age)
+		if err := errors.Join(os.WriteFile(path, nil, 0o600), os.Chtimes(path, then, then)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	command, err := OpenRegistry(dir, Options{}) // has no lock
+	if err != nil {
+		t.Fatal(err)
+	}
+	command.Close()
+	if files := content(t, dir); len(files) != 4 {
+		t.Errorf("after a command the folder has %q, want nothing removed", slices.Collect(maps.Keys(files)))
+	}
+	fill(t, dir)
+	var got []string
+	for _, path := range slices.Sorted(maps.Keys(content(t, dir))) {
+		got = append(got, filepath.Base(path))
+	}
+	if want := []string{"hub.db", "hub.db.backup", "hub.db.new-2"}; !slices.Equal(got, want) {
+		t.Errorf("the folder has %q, want %q", got, want)
+	}
+}
+
+func TestOpenHasAllReaders(t *testing.T) {
+	db := mustOpen(t, t.TempDir())
+	if s := db.reads.Stats(); s.OpenConnections != readConnections || s.Idle != readConnections {
+		t.Errorf("%d readers are open and %d of them idle, want %d", s.OpenConnections, s.Idle, readConnections)
+	}
 }

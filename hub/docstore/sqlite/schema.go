@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 
-	driver "modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
@@ -76,7 +75,7 @@ func prepareDatabase(path string, o Options) (err error) {
 	case o.MustExist:
 		return noData(filepath.Dir(path))
 	}
-	tmp, err := os.CreateTemp(filepath.Dir(path), databaseFile+".new-*") // mode 0600, which -wal and -shm take over
+	tmp, err := os.CreateTemp(filepath.Dir(path), databaseFile+newInfix+"*") // mode 0600, which -wal and -shm take over
 	if err != nil {
 		return notWritable(filepath.Dir(path), err)
 	}
@@ -88,7 +87,10 @@ func prepareDatabase(path string, o Options) (err error) {
 		return fmt.Errorf("creating %s: %w", path, err)
 	}
 	if err := os.Link(tmp.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("creating %s: %w", path, err)
+		return &Error{
+			Err:  fmt.Errorf("creating %s: %w", path, err),
+			hint: "the file system must have hard links, as ext4, APFS and NTFS do, but FAT and some shares do not: choose another folder with --data",
+		}
 	}
 	return syncFolder(filepath.Dir(path))
 }
@@ -154,15 +156,13 @@ func checkPages(t *tx) error {
 
 // explain says which file could not be opened and, where it is known, what to do.
 func explain(path string, err error) error {
-	if e, ok := errors.AsType[*driver.Error](err); ok {
-		switch e.Code() & 0xff {
-		case sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT:
-			err = corrupt(err)
-		case sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM:
-			err = notWritable(filepath.Dir(path), err)
-		case sqlite3.SQLITE_BUSY:
-			err = &Error{Err: err, hint: "another program has locked the database: end it and try again"}
-		}
+	switch resultCode(err) {
+	case sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT:
+		err = corrupt(err)
+	case sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM:
+		err = notWritable(filepath.Dir(path), err)
+	case sqlite3.SQLITE_BUSY:
+		err = &Error{Err: err, hint: "another program has locked the database: end it and try again"}
 	}
 	return fmt.Errorf("opening %s: %w", path, err)
 }

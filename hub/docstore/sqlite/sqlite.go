@@ -14,6 +14,7 @@
 package sqlite
 
 import (
+	"context"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -31,13 +32,18 @@ import (
 // Names and limits of a data folder.
 const (
 	databaseFile = "hub.db" // beside it hub.db-wal and hub.db-shm while it is open
+	newInfix     = ".new-"  // between hub.db and a number: a database that is not complete
 	lockFile     = "lock"
 
 	readConnections = 4        // reads at the same time
-	busyTimeout     = 10_000   // ms that a write waits for the write of another process
+	busyTimeout     = 4_000    // ms that a write waits for the write of another process; see below
 	checkpointPages = 8000     // of 4 KiB in the WAL before they are copied into the database
 	walSizeLimit    = 64 << 20 // bytes that the WAL's file keeps after that
 )
+
+// busyTimeout is well below the time that the hub gives a request (10 s). A write that could
+// not begin then ends as just that, with nothing written, and so does the one behind it; if
+// the request ended first, nobody could tell its outcome.
 
 // Options of [Open] and [OpenRegistry]. The zero value suits a hub.
 type Options struct {
@@ -72,7 +78,11 @@ func Open(dir string, o Options) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	r, err := open(dir, o, checkPages)
+	err = removeLeftovers(dir)
+	var r *Registry
+	if err == nil {
+		r, err = open(dir, o, checkPages)
+	}
 	if err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
@@ -148,6 +158,9 @@ func (r *Registry) open(path string, checks []func(*tx) error) error {
 	if r.reads, err = connect(path, readConnections, "query_only(1)"); err != nil {
 		return err
 	}
+	if err := openAll(r.reads); err != nil {
+		return err
+	}
 	for _, s := range []struct {
 		stmt  **sql.Stmt
 		query string
@@ -161,6 +174,19 @@ func (r *Registry) open(path string, checks []func(*tx) error) error {
 		}
 	}
 	r.writer = groupcommit.New(r.tx.commitBatch)
+	return nil
+}
+
+// openAll opens all connections of a pool now: when a flood of clients has taken every
+// file that the process may open, requests have to wait for a reader, and not to fail.
+func openAll(db *sql.DB) error {
+	for range db.Stats().MaxOpenConnections {
+		conn, err := db.Conn(context.Background())
+		if err != nil {
+			return err
+		}
+		defer conn.Close() // back into the pool
+	}
 	return nil
 }
 

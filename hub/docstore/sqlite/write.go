@@ -6,6 +6,9 @@ import (
 	"errors"
 	"fmt"
 
+	driver "modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+
 	"github.com/twinpanel/twinpanel/hub/docstore"
 )
 
@@ -61,19 +64,43 @@ func (t *tx) commitBatch(batch []*write) error {
 	if t.err != nil {
 		err := t.err
 		t.rollback()
-		return fmt.Errorf("writing to the database: %w", err)
+		return explainWrite(err)
 	}
 	t.exec("COMMIT")
-	if t.err != nil {
-		err := t.err
-		t.rollback()
-		return &docstore.OutcomeError{Err: fmt.Errorf("committing: %w", err)}
+	if t.err == nil {
+		return nil
 	}
-	return nil
+	err := t.err
+	// A full disk cuts off the WAL before the frame that would make the transaction count
+	// (sqlite3WalFrames; a full disk found by fsync is an I/O error instead).
+	if t.rollback(); t.err == nil && resultCode(err) == sqlite3.SQLITE_FULL {
+		return explainWrite(err)
+	}
+	return &docstore.OutcomeError{Err: fmt.Errorf("committing: %w; nothing more is written until the hub is restarted", err)}
+}
+
+// explainWrite says of a write that did not happen, where it is known, what to do.
+func explainWrite(err error) error {
+	err = fmt.Errorf("writing to the database: %w", err)
+	switch resultCode(err) {
+	case sqlite3.SQLITE_BUSY:
+		return &Error{Err: err, hint: "another program keeps the database locked: try again, and look which one it is"}
+	case sqlite3.SQLITE_FULL:
+		return &Error{Err: err, hint: "make room on the disk that has the data folder"}
+	}
+	return err
+}
+
+// resultCode is SQLite's primary result code, 0 for errors that are not SQLite's.
+func resultCode(err error) int {
+	if e, ok := errors.AsType[*driver.Error](err); ok {
+		return e.Code() & 0xff
+	}
+	return 0
 }
 
 // rollback ends a transaction that failed. SQLite may have ended it by itself,
-// which makes ROLLBACK fail; if it is still open, the next BEGIN says so.
+// which makes ROLLBACK fail, too; if it is still open, the next BEGIN says so.
 func (t *tx) rollback() {
 	t.err = nil
 	t.exec("ROLLBACK")

@@ -2,8 +2,10 @@ package sqlite
 
 import (
 	"errors"
+	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/twinpanel/twinpanel/hub/docstore"
 	"github.com/twinpanel/twinpanel/hub/docstore/storetest"
@@ -129,4 +131,47 @@ func TestTwoWriters(t *testing.T) {
 	if doc := get(t, hub, "desired"); doc.Version != writes {
 		t.Errorf("version %d after %d writes", doc.Version, writes)
 	}
+}
+
+// A program that sits on the database keeps a write from beginning. The hub says that
+// nothing was written while its request still has time, and writes again afterwards.
+func TestWriteBesideALock(t *testing.T) {
+	const requestTimeout = 10 * time.Second // of package hub
+	if limit := busyTimeout * time.Millisecond; 2*limit >= requestTimeout {
+		t.Errorf("a write waits for %v, and one behind it as long again; a request ends after %v", limit, requestTimeout)
+	}
+	dir := t.TempDir()
+	db := mustOpen(t, dir)
+	other, err := OpenRegistry(dir, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	if other.tx.exec("BEGIN IMMEDIATE"); other.tx.err != nil {
+		t.Fatal(other.tx.err)
+	}
+	if db.tx.exec("PRAGMA busy_timeout = 10"); db.tx.err != nil { // the test need not wait for real
+		t.Fatal(db.tx.err)
+	}
+	_, err = db.Put(t.Context(), desired, docstore.Any, []byte("{}"))
+	if _, unknown := errors.AsType[*docstore.OutcomeError](err); err == nil || unknown {
+		t.Errorf("beside a lock: %v, want an error that says that nothing was written", err)
+	}
+	if hint := hintOf(err); !strings.Contains(hint, "try again") {
+		t.Errorf("beside a lock: hint %q, want one to try again", hint)
+	}
+	other.tx.rollback()
+	if version, err := db.Put(t.Context(), desired, docstore.Absent, []byte("{}")); version != 1 || err != nil {
+		t.Errorf("afterwards: version %d, %v; want 1", version, err)
+	}
+}
+
+func hintOf(err error) string {
+	if e, ok := errors.AsType[interface {
+		error
+		Hint() string
+	}](err); ok {
+		return e.Hint()
+	}
+	return ""
 }
