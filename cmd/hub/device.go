@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/twinpanel/twinpanel/hub/docstore"
 	"github.com/twinpanel/twinpanel/hub/docstore/sqlite"
 	"github.com/twinpanel/twinpanel/hub/registry"
 	"github.com/twinpanel/twinpanel/internal/cli"
@@ -148,5 +149,9 @@ func withRegistry(dir string, o sqlite.Options, do func(*sqlite.Registry) error)
 	if err != nil {
 		return err
 	}
-	return errors.Join(do(r), r.Close())
+	err = errors.Join(do(r), r.Close())
+	if _, unknown := errors.AsType[*docstore.OutcomeError](err); unknown {
+		return cli.Hint(err, "hub device list and hub token list show whether it was done")
+	}
+	return err
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"strconv"
 
@@ -59,7 +58,10 @@ func (c *Config) run(ctx context.Context, _ []string, stdout, stderr io.Writer) 
 	if err := c.Validate(); err != nil {
 		return err
 	}
-	log := slog.New(slog.NewTextHandler(stderr, nil))
+	log, stop := cli.NewLogger(stderr)
+	defer stop()
+	stdout, flush := cli.NoWait(stdout)
+	defer flush()
 
 	db, err := sqlite.Open(c.Data, sqlite.Options{})
 	if err != nil {
@@ -117,7 +119,8 @@ func (c *Config) run(ctx context.Context, _ []string, stdout, stderr io.Writer) 
 func (c *Config) listen(flag, address string) (net.Listener, error) {
 	resolved, err := net.ResolveTCPAddr("tcp", address)
 	if err != nil {
-		return nil, fmt.Errorf("finding the address of %s %s: %w", flag, address, err)
+		return nil, cli.Hint(fmt.Errorf("finding the address of %s %s: %w", flag, address, err),
+			"write an address of this computer, as in 127.0.0.1:1883, or a name that leads to one")
 	}
 	if !c.Insecure && !resolved.IP.IsLoopback() {
 		return nil, cli.Hint(cli.Usagef("%s %s can be reached from outside this computer, in plain text", flag, address),
