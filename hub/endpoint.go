@@ -25,6 +25,26 @@ const (
 	acceptPause      = time.Second      // after a connection that could not be accepted
 )
 
+// Limits of the number of connections. Fewer are accepted where the process may not
+// have so many files, see mqttConns.
+//
+// Before its CONNECT is accepted, a connection is anybody's, so there are few of
+// these. Memory for a CONNECT grows with the bytes that arrive, from piece to piece
+// twice as large, and the client id and user name are copied out of it. So the
+// worst that strangers can make the hub hold is 2 × maxConnectPacket each, 64 MiB in
+// all, and they have to send half as much for it.
+const (
+	maxMQTTConns = 20000 // open at the same time; more are closed at once
+	maxNewcomers = 512   // of them before CONNECT is accepted, the take-over pause included
+)
+
+// mqttConns is how many MQTT connections there may be in a process that may have
+// so many files open: what the reserve and REST leave.
+func mqttConns(files int) int {
+	free := files - fileReserve
+	return min(maxMQTTConns, max(1, free-min(restMaxConns, free/2)))
+}
+
 // errClosed ends every connection of a hub that is closed.
 var errClosed = errors.New("hub is closed")
 
@@ -43,12 +63,16 @@ type endpoint struct {
 	log         *quietLog
 	closing     chan struct{}
 
+	maxConns     int // sessions
+	maxNewcomers int
+
 	conns sync.WaitGroup // connections being served
 
 	mu        sync.Mutex
 	closed    bool
 	listeners map[net.Listener]struct{}
 	sessions  map[*session]struct{} // all of them, also before CONNECT
+	newcomers int                   // sessions before CONNECT is accepted
 	devices   map[twin.ID]*device
 }
 
@@ -58,14 +82,16 @@ type doFunc func(context.Context, twin.ID, twin.Name, twin.Method, []byte) (twin
 // newEndpoint takes a complete Config and the hub's log.
 func newEndpoint(c Config, do doFunc, log *quietLog) *endpoint {
 	return &endpoint{
-		registry:    c.Registry,
-		otherTopics: c.OtherTopics,
-		do:          do,
-		log:         log,
-		closing:     make(chan struct{}),
-		listeners:   make(map[net.Listener]struct{}),
-		sessions:    make(map[*session]struct{}),
-		devices:     make(map[twin.ID]*device),
+		registry:     c.Registry,
+		otherTopics:  c.OtherTopics,
+		do:           do,
+		log:          log,
+		closing:      make(chan struct{}),
+		maxConns:     mqttConns(fileLimit()),
+		maxNewcomers: maxNewcomers,
+		listeners:    make(map[net.Listener]struct{}),
+		sessions:     make(map[*session]struct{}),
+		devices:      make(map[twin.ID]*device),
 	}
 }
 
@@ -146,18 +172,25 @@ func (e *endpoint) removeListener(l net.Listener) {
 }
 
 // begin makes a session of a connection, or closes it and returns nil where the
-// endpoint is closed. A session that has begun must be run.
+// endpoint is closed or full. A session that has begun must be run.
 func (e *endpoint) begin(conn net.Conn) *session {
 	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.closed {
-		conn.Close()
-		return nil
+	all, newcomers := len(e.sessions), e.newcomers
+	full := all >= e.maxConns || newcomers >= e.maxNewcomers
+	if !full && !e.closed {
+		defer e.mu.Unlock()
+		s := newSession(e, conn)
+		e.sessions[s] = struct{}{}
+		e.newcomers++
+		e.conns.Add(1)
+		return s
 	}
-	s := newSession(e, conn)
-	e.sessions[s] = struct{}{}
-	e.conns.Add(1)
-	return s
+	e.mu.Unlock()
+	conn.Close()
+	if full {
+		e.log.warn("connections", "connection closed: there are too many", "remote", conn.RemoteAddr(), "connections", all, "before_connect", newcomers)
+	}
+	return nil
 }
 
 // run serves a session to its end. A panic ends this connection only: what one

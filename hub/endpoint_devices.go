@@ -42,6 +42,10 @@ func (e *endpoint) admit(s *session) error {
 	if s.isStopped() {
 		return s.reason
 	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.newcomers--
+	s.admitted = true
 	return nil
 }
 
@@ -97,6 +101,9 @@ func (e *endpoint) leave(s *session) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	delete(e.sessions, s)
+	if !s.admitted {
+		e.newcomers--
+	}
 	if d := e.devices[s.device]; d != nil {
 		d.sessions = slices.DeleteFunc(d.sessions, func(o *session) bool { return o == s })
 		if len(d.sessions) == 0 {

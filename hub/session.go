@@ -50,7 +50,9 @@ type session struct {
 	requests  int // answered or not
 	dropped   int // publishes without any effect
 
-	pausing bool // before its CONNACK, see takeOverPause; guarded by endpoint.mu
+	// Guarded by endpoint.mu.
+	pausing  bool // before its CONNACK, see takeOverPause
+	admitted bool // CONNECT is accepted: no newcomer any more
 
 	stopping sync.Once
 	reason   error         // to end, good once stopped is closed
