@@ -55,7 +55,7 @@ type Options struct {
 // DB is a hub's data folder, opened by the hub: a [docstore.Store] and a
 // [registry.Registry] on one database.
 //
-// After a commit that failed, nobody can know what the disk holds. All writes
+// After a commit that failed for anything but want of space, nobody can know what the disk holds. All writes
 // are then refused until the folder has been closed and opened again; reads go on.
 type DB struct {
 	*Registry

@@ -71,9 +71,10 @@ func (t *tx) commitBatch(batch []*write) error {
 		return nil
 	}
 	err := t.err
-	// A full disk cuts off the WAL before the frame that would make the transaction count
-	// (sqlite3WalFrames; a full disk found by fsync is an I/O error instead).
-	if t.rollback(); t.err == nil && resultCode(err) == sqlite3.SQLITE_FULL {
+	t.rollback()
+	// A full disk cuts off the WAL before the end of the frame that would make the
+	// transaction count, and SQLite rolls it back; one that fsync finds is an I/O error.
+	if resultCode(err) == sqlite3.SQLITE_FULL {
 		return explainWrite(err)
 	}
 	return &docstore.OutcomeError{Err: fmt.Errorf("committing: %w; nothing more is written until the hub is restarted", err)}

@@ -1,0 +1,84 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"github.com/twinpanel/twinpanel/hub/docstore"
+)
+
+func init() { children["enospc"] = writeToFullDisk }
+
+// TestDiskWithoutSpace fills a real file system, which a process of its own mounts for itself.
+func TestDiskWithoutSpace(t *testing.T) {
+	cmd := child(t, "enospc", t.TempDir())
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS,
+		UidMappings: []syscall.SysProcIDMap{{HostID: os.Getuid(), Size: 1}},
+		GidMappings: []syscall.SysProcIDMap{{HostID: os.Getgid(), Size: 1}},
+	}
+	out, err := cmd.Output()
+	if errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.ENOSPC) || string(out) == "no mount\n" {
+		t.Skip("this system lets nobody mount a file system of his own; a full disk is then not tried")
+	}
+	if err != nil {
+		t.Errorf("%v: %s", err, out)
+	}
+}
+
+// writeToFullDisk: a commit that the full disk refuses has written nothing, neither now nor after a
+// restart, and writes go on when there is space.
+func writeToFullDisk(dir string) error {
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=1m"); err != nil {
+		fmt.Println("no mount")
+		os.Exit(1)
+	}
+	ctx := context.Background()
+	db, err := Open(dir, Options{})
+	if err != nil {
+		return err
+	}
+	ballast := filepath.Join(dir, "ballast")
+	put := func() (uint32, error) { return db.Put(ctx, desired, docstore.Any, make([]byte, 50_000)) }
+	acknowledged, err := put()
+	if err != nil {
+		return err
+	}
+	_ = os.WriteFile(ballast, make([]byte, 600<<10), 0o600)
+	for err == nil {
+		var version uint32
+		if version, err = put(); err == nil {
+			acknowledged = version
+		}
+	}
+	if _, unknown := errors.AsType[*docstore.OutcomeError](err); unknown || hintOf(err) == "" {
+		return fmt.Errorf("the write that met the full disk: %w, want nothing written and a hint", err)
+	}
+	if doc, err := db.Get(ctx, desired); err != nil || doc.Version != acknowledged {
+		return fmt.Errorf("on the full disk: version %d, %w; acknowledged was %d", doc.Version, err, acknowledged)
+	}
+	// What is in the files now is what a killed hub would leave.
+	killed := filepath.Join(filepath.Dir(dir), "killed")
+	if err := os.CopyFS(killed, os.DirFS(dir)); err != nil {
+		return err
+	}
+	again, err := Open(killed, Options{})
+	if err != nil {
+		return err
+	}
+	if doc, err := again.Get(ctx, desired); err != nil || doc.Version != acknowledged {
+		return fmt.Errorf("after a kill: version %d, %w; acknowledged was %d", doc.Version, err, acknowledged)
+	}
+	if err := errors.Join(again.Close(), os.Remove(ballast)); err != nil {
+		return err
+	}
+	if version, err := put(); err != nil || version != acknowledged+1 {
+		return fmt.Errorf("with space again: version %d, %w; want %d", version, err, acknowledged+1)
+	}
+	return db.Close()
+}
