@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -56,7 +58,7 @@ its twin. The name is for people; it must be unique and stays for life.`,
 				return &cli.UsageError{Err: err}
 			}
 			d.AllowInsecure = allowInsecure
-			err = withRegistry(dir, sqlite.Options{}, func(r *sqlite.Registry) error { return r.AddDevice(ctx, d) })
+			err = withRegistry(dir, stderr, func(r *sqlite.Registry) error { return r.AddDevice(ctx, d) })
 			if errors.Is(err, registry.ErrNameTaken) {
 				return cli.Hint(fmt.Errorf("there is a device %q already", d.Name), "choose another name; hub device list shows them all")
 			}
@@ -82,7 +84,7 @@ func deviceList() *cli.Command {
 		Long:  "Print all devices by name, one JSON object a line.",
 		Flags: func(fs *pflag.FlagSet) { dataFlag(fs, &dir) },
 		Run: func(ctx context.Context, _ []string, stdout, _ io.Writer) error {
-			return withRegistry(dir, sqlite.Options{MustExist: true}, func(r *sqlite.Registry) error {
+			return withRegistry(dir, nil, func(r *sqlite.Registry) error {
 				devices, err := r.Devices(ctx)
 				if err != nil {
 					return err
@@ -108,7 +110,7 @@ func deviceRemove() *cli.Command {
 connected it loses its connection at its next request.`,
 		Flags: func(fs *pflag.FlagSet) { dataFlag(fs, &dir) },
 		Run: func(ctx context.Context, args []string, _, _ io.Writer) error {
-			return withRegistry(dir, sqlite.Options{MustExist: true}, func(r *sqlite.Registry) error {
+			return withRegistry(dir, nil, func(r *sqlite.Registry) error {
 				id, err := findDevice(ctx, r, args[0])
 				if err == nil {
 					err = r.RemoveDevice(ctx, id)
@@ -140,14 +142,19 @@ func findDevice(ctx context.Context, r registry.Registry, idOrName string) (twin
 }
 
 // withRegistry opens the devices and tokens of a data folder, on which a hub may be
-// running, and closes them after do.
-func withRegistry(dir string, o sqlite.Options, do func(*sqlite.Registry) error) error {
+// running, and closes them after do. Only with stderr, where it says so, does it create
+// a folder that is missing.
+func withRegistry(dir string, stderr io.Writer, do func(*sqlite.Registry) error) error {
 	if err := checkData(dir); err != nil {
 		return err
 	}
-	r, err := sqlite.OpenRegistry(dir, o)
+	_, missing := os.Stat(dir)
+	r, err := sqlite.OpenRegistry(dir, sqlite.Options{MustExist: stderr == nil})
 	if err != nil {
 		return err
+	}
+	if errors.Is(missing, fs.ErrNotExist) {
+		fmt.Fprintf(stderr, "created data folder %s\n", dir)
 	}
 	err = errors.Join(do(r), r.Close())
 	if _, unknown := errors.AsType[*docstore.OutcomeError](err); unknown {

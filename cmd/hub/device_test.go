@@ -3,9 +3,11 @@ package main
 import (
 	"errors"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/twinpanel/twinpanel/hub/registry"
+	"github.com/twinpanel/twinpanel/internal/cli"
 	"github.com/twinpanel/twinpanel/twin"
 )
 
@@ -31,5 +33,17 @@ func TestFindDevice(t *testing.T) {
 		if got != want || errors.Is(err, registry.ErrNoDevice) != (want == "") {
 			t.Errorf("findDevice(%q) = %q, %v; want %q", arg, got, err, want)
 		}
+	}
+}
+
+type brokenPipe struct{}
+
+func (brokenPipe) Write([]byte) (int, error) { return 0, syscall.EPIPE }
+
+func TestTokenThatCannotBePrinted(t *testing.T) {
+	var stderr strings.Builder
+	code := cli.Run(t.Context(), command(), []string{"token", "add", "app", "--data", t.TempDir()}, brokenPipe{}, &stderr)
+	if code != cli.ExitFailed || !strings.Contains(stderr.String(), "hint: nobody knows it now: revoke it with hub token revoke") {
+		t.Errorf("got code %d and %q, want a hint to revoke the token", code, &stderr)
 	}
 }

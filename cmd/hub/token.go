@@ -39,20 +39,22 @@ func tokenAdd() *cli.Command {
 X-Auth-Token and opens all documents of all devices. It is shown only now: the
 hub keeps a hash.`,
 		Flags: func(fs *pflag.FlagSet) { dataFlag(fs, &dir) },
-		Run: func(ctx context.Context, args []string, stdout, _ io.Writer) error {
+		Run: func(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 			t, secret, err := registry.NewToken(args[0])
 			if err != nil {
 				return &cli.UsageError{Err: err}
 			}
-			err = withRegistry(dir, sqlite.Options{}, func(r *sqlite.Registry) error { return r.AddToken(ctx, t) })
+			err = withRegistry(dir, stderr, func(r *sqlite.Registry) error { return r.AddToken(ctx, t) })
 			if errors.Is(err, registry.ErrNameTaken) {
 				return cli.Hint(fmt.Errorf("there is a token %q already", t.Name), "choose another name, or revoke that one with hub token revoke")
 			}
 			if err != nil {
 				return err
 			}
-			_, err = fmt.Fprintln(stdout, secret)
-			return err
+			if _, err := fmt.Fprintln(stdout, secret); err != nil {
+				return cli.Hint(fmt.Errorf("printing the token: %w", err), "nobody knows it now: revoke it with hub token revoke, and add it again")
+			}
+			return nil
 		},
 	}
 }
@@ -65,7 +67,7 @@ func tokenList() *cli.Command {
 		Long:  "Print all tokens by name, one JSON object a line, without their secrets.",
 		Flags: func(fs *pflag.FlagSet) { dataFlag(fs, &dir) },
 		Run: func(ctx context.Context, _ []string, stdout, _ io.Writer) error {
-			return withRegistry(dir, sqlite.Options{MustExist: true}, func(r *sqlite.Registry) error {
+			return withRegistry(dir, nil, func(r *sqlite.Registry) error {
 				tokens, err := r.Tokens(ctx)
 				if err != nil {
 					return err
@@ -90,7 +92,7 @@ func tokenRevoke() *cli.Command {
 		Long:  "Revoke the token with this name. It opens nothing from the next request on.",
 		Flags: func(fs *pflag.FlagSet) { dataFlag(fs, &dir) },
 		Run: func(ctx context.Context, args []string, _, _ io.Writer) error {
-			err := withRegistry(dir, sqlite.Options{MustExist: true}, func(r *sqlite.Registry) error { return r.RemoveToken(ctx, args[0]) })
+			err := withRegistry(dir, nil, func(r *sqlite.Registry) error { return r.RemoveToken(ctx, args[0]) })
 			if errors.Is(err, registry.ErrNoToken) {
 				return cli.Hint(fmt.Errorf("there is no token %q", args[0]), "hub token list shows them all")
 			}
