@@ -173,6 +173,9 @@ func (r *Registry) open(path string, checks []func(*tx) error) error {
 			return err
 		}
 	}
+	if r.tx.exec("PRAGMA busy_timeout = 0"); r.tx.err != nil { // from here on tx.begin waits
+		return r.tx.err
+	}
 	r.writer = groupcommit.New(r.tx.commitBatch)
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"time"
 
 	driver "modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
@@ -34,6 +35,7 @@ func (r *Registry) write(ctx context.Context, apply func(*tx) error) error {
 type tx struct {
 	conn     *sql.Conn
 	prepared map[string]*sql.Stmt
+	patience time.Duration // for the write of another process
 	err      error
 }
 
@@ -42,7 +44,7 @@ func newTx(db *sql.DB) (*tx, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &tx{conn: conn, prepared: make(map[string]*sql.Stmt)}, nil
+	return &tx{conn: conn, prepared: make(map[string]*sql.Stmt), patience: busyTimeout * time.Millisecond}, nil
 }
 
 // close finalizes the statements first: a connection with a statement left stays open inside SQLite.
@@ -57,7 +59,7 @@ func (t *tx) close() error {
 // commitBatch applies the operations in one transaction, for a [groupcommit.Writer].
 func (t *tx) commitBatch(batch []*write) error {
 	t.err = nil
-	t.exec("BEGIN IMMEDIATE") // takes the lock first: what is read then cannot change before it is written
+	t.begin()
 	for _, w := range batch {
 		w.refused = w.apply(t)
 	}
@@ -98,6 +100,21 @@ func resultCode(err error) int {
 		return e.Code() & 0xff
 	}
 	return 0
+}
+
+// begin takes the lock first: what is read then cannot change before it is written.
+//
+// SQLite's own way to wait for another process looks less and less often, at last every
+// 100 ms, and under a storm of writes finds the lock taken each time. So this looks
+// every millisecond, and SQLite is told not to wait.
+func (t *tx) begin() {
+	for end := time.Now().Add(t.patience); ; time.Sleep(time.Millisecond) {
+		t.err = nil
+		t.exec("BEGIN IMMEDIATE")
+		if resultCode(t.err) != sqlite3.SQLITE_BUSY || time.Now().After(end) {
+			return
+		}
+	}
 }
 
 // rollback ends a transaction that failed. SQLite may have ended it by itself,

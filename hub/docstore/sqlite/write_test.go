@@ -150,9 +150,7 @@ func TestWriteBesideALock(t *testing.T) {
 	if other.tx.exec("BEGIN IMMEDIATE"); other.tx.err != nil {
 		t.Fatal(other.tx.err)
 	}
-	if db.tx.exec("PRAGMA busy_timeout = 10"); db.tx.err != nil { // the test need not wait for real
-		t.Fatal(db.tx.err)
-	}
+	db.tx.patience = 10 * time.Millisecond // the test need not wait for real
 	_, err = db.Put(t.Context(), desired, docstore.Any, []byte("{}"))
 	if _, unknown := errors.AsType[*docstore.OutcomeError](err); err == nil || unknown {
 		t.Errorf("beside a lock: %v, want an error that says that nothing was written", err)
