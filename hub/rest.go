@@ -107,7 +107,7 @@ func (h *Hub) route(call restCall) http.Handler {
 			// A client that has gone away makes the store give up, which is no trouble.
 			if status >= http.StatusInternalServerError && r.Context().Err() == nil && !errors.Is(err, errEnding) {
 				device := r.PathValue("twin_id")
-				h.log.error(device, "request failed", "method", r.Method, "device", device, "document", r.PathValue("document_name"),
+				h.log.error(device, "request failed", "method", r.Method, "device", shortID(twin.ID(device)), "document", r.PathValue("document_name"),
 					"request_id", w.Header().Get("X-Request-Id"), "error", err)
 			}
 			writeJSON(w, status, body)
