@@ -86,7 +86,9 @@ func (c *Config) run(ctx context.Context, _ []string, stdout, stderr io.Writer) 
 		return cli.Hint(fmt.Errorf("making a folder for the panel's journal: %w", err), "name a folder that can be written in the environment variable TMPDIR")
 	}
 	defer os.RemoveAll(dir)
-	d, err := c.open(dir, slog.New(slog.NewTextHandler(stderr, nil)))
+	log, stop := cli.NewLogger(stderr)
+	defer stop()
+	d, err := c.open(dir, log)
 	if err != nil {
 		return err
 	}

@@ -33,7 +33,10 @@ func (c *Config) run(ctx context.Context, _ []string, stdout, stderr io.Writer) 
 	if err := c.Validate(); err != nil {
 		return err
 	}
-	log := slog.New(slog.NewTextHandler(stderr, nil))
+	log, stop := cli.NewLogger(stderr)
+	defer stop()
+	stdout, flush := cli.NoWait(stdout)
+	defer flush()
 	if c.Simulate != "" {
 		return c.runSimulated(ctx, stdout, log)
 	}
@@ -115,7 +118,7 @@ func (c *Config) real() lines {
 func (c *Config) open(l lines, log *slog.Logger) (*agent.Agent, error) {
 	config := agent.Config{
 		Panel: panel.Config{
-			Rules: c.Rules,
+			Rules:     c.Rules,
 			Siren:     siren.New(siren.Config{Open: l.siren, ActiveHigh: l.soundsHigh}),
 			StateDir:  c.StateDir,
 			OnCorrupt: panel.OnCorrupt(c.OnCorrupt),

@@ -7,7 +7,7 @@
 //	func main() { cli.Main(hub()) }
 //
 // SIGINT and SIGTERM end the context that Run gets; returning nil after that is
-// a clean end. A second signal kills the process the ordinary way.
+// a clean end. A second signal kills the process the ordinary way. SIGPIPE is ignored.
 package cli
 
 import (
@@ -33,6 +33,9 @@ func Main(root *Command) {
 	// The first signal asks for a clean end; from then on signals act as if
 	// nobody listened, so that a program that hangs can still be ended.
 	context.AfterFunc(ctx, stop)
+	// A log that nobody reads any more is an error of a write and not the end: without
+	// this, writing to a closed pipe on stdout or stderr kills a Go program.
+	signal.Ignore(syscall.SIGPIPE)
 	os.Exit(Run(ctx, root, os.Args[1:], os.Stdout, os.Stderr))
 }
 
@@ -44,6 +47,8 @@ func Run(ctx context.Context, root *Command, args []string, stdout, stderr io.Wr
 	if err == nil {
 		return ExitOK
 	}
+	stderr, flush := NoWait(stderr) // what restarts a program waits for its end
+	defer flush()
 	fmt.Fprintf(stderr, "%s: %v\n", root.Name, err)
 	if h, ok := errors.AsType[hinter](err); ok {
 		fmt.Fprintf(stderr, "hint: %s\n", h.Hint())

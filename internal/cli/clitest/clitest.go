@@ -29,7 +29,7 @@ var Signals = map[string]os.Signal{"TERM": syscall.SIGTERM, "INT": os.Interrupt,
 type Program struct {
 	*exec.Cmd
 	Head string // what it has printed on stdout until it was ready
-	Log  Log    // its stderr so far
+	Log  Log    // its stderr so far, unless the command was given another
 
 	out *bufio.Reader
 }
@@ -57,7 +57,9 @@ func (l *Log) String() string {
 // has all that it printed.
 func Start(command *exec.Cmd, ready string) (*Program, error) {
 	p := &Program{Cmd: command}
-	p.Stderr = &p.Log
+	if p.Stderr == nil {
+		p.Stderr = &p.Log
+	}
 	out, err := p.StdoutPipe()
 	if err != nil {
 		return nil, err
