@@ -12,7 +12,9 @@ import (
 
 	"github.com/twinpanel/twinpanel/internal/panel"
 	"github.com/twinpanel/twinpanel/internal/simulator"
+	"github.com/twinpanel/twinpanel/sensor"
 	"github.com/twinpanel/twinpanel/siren"
+	"github.com/twinpanel/twinpanel/statemachine"
 )
 
 // A relay is a siren's line that notes what is done to it.
@@ -97,6 +99,25 @@ func TestACleanEndTurnsTheSirenOff(t *testing.T) {
 		}
 		if got := relay.all(); !strings.HasSuffix(got, wiring.afterwards) {
 			t.Errorf("sounds high %t: got %s; want %s at the end", wiring.soundsHigh, got, wiring.afterwards)
+		}
+	}
+}
+
+// TestSensorAndRulesMeanTheSame pins two lists that cannot import each other: a sensor's reading is handed to the rules as a
+// number.
+func TestSensorAndRulesMeanTheSame(t *testing.T) {
+	for _, same := range []struct {
+		sensor sensor.Reading
+		rules  statemachine.Reading
+	}{
+		{sensor.Unknown, statemachine.Unknown},
+		{sensor.Closed, statemachine.Closed},
+		{sensor.Open, statemachine.Open},
+		{sensor.Fault, statemachine.Fault},
+		{sensor.Fault + 1, statemachine.Fault + 1}, // none that only one of them knows
+	} {
+		if statemachine.Reading(same.sensor) != same.rules || same.sensor.String() != same.rules.String() {
+			t.Errorf("the sensor has %d, %s; the rules have %d, %s", same.sensor, same.sensor, same.rules, same.rules)
 		}
 	}
 }
