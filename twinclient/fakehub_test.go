@@ -307,7 +307,11 @@ func (c *hubConn) publish(p *packets.PublishPacket) bool {
 	}
 	latency := h.latency
 	var answer *packets.PublishPacket
-	if what != loseRequest {
+	switch what {
+	case loseRequest:
+	case refuse:
+		answer = message(topic.Response(twin.Error), `{"error":"internal"}`)
+	default:
 		answer = c.handle(topic, p.Payload)
 	}
 	h.mu.Unlock()

@@ -14,6 +14,7 @@ type fault string
 
 const (
 	none        fault = ""
+	refuse      fault = "answer with an error" // which is no fault of the connection
 	lose        fault = "lose the answer"
 	loseRequest fault = "lose the request"
 	late        fault = "answer after the timeout"
@@ -31,13 +32,14 @@ const (
 	qos1        fault = "answer at QoS 1"
 )
 
+// allFaults are those of the connection.
 var allFaults = []fault{lose, loseRequest, late, twice, echoLater, wrongTopic, idTopic, rogueFirst,
 	cut, cutMid, cutAfter, freeze, huge, garbage, qos1}
 
 // misbehave answers, or does what the fault says.
 func (c *hubConn) misbehave(what fault, topic twin.Topic, answer *packets.PublishPacket) bool {
 	switch what {
-	case none:
+	case none, refuse:
 		c.send(answer)
 	case lose, loseRequest:
 		c.unanswered = topic.String()

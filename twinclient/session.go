@@ -35,6 +35,7 @@ func (x *session) run(ctx context.Context) error {
 		if pause != nil || x.refused {
 			changed = nil
 		}
+		var tried bool
 		var err error
 		select {
 		case <-ctx.Done():
@@ -44,6 +45,9 @@ func (x *session) run(ctx context.Context) error {
 		case <-poll.C:
 			err = x.read(ctx)
 			poll.Reset(x.config.Poll)
+			if err == nil && x.refused {
+				tried, err = x.update(ctx)
+			}
 		case <-beat.C:
 			x.beats++
 			if x.beats%putEvery == 0 {
@@ -52,17 +56,16 @@ func (x *session) run(ctx context.Context) error {
 			err = x.publish(ctx, x.document(ctx))
 			beat.Reset(x.config.Heartbeat)
 		case <-changed:
-			// A bouncing contact may well be back where it was.
-			if doc := x.document(ctx); doc != nil && !bytes.Equal(doc, x.published) {
-				err = x.publish(ctx, doc)
-				beat.Reset(x.config.Heartbeat)
-				pause = time.After(minInterval)
-			}
+			tried, err = x.update(ctx)
 		case <-pause:
 			pause = nil
 		}
 		if err != nil {
 			return err
+		}
+		if tried {
+			beat.Reset(x.config.Heartbeat)
+			pause = time.After(minInterval)
 		}
 	}
 }
@@ -99,6 +102,16 @@ func (x *session) document(ctx context.Context) json.RawMessage {
 		return nil
 	}
 	return doc
+}
+
+// update publishes the document if it is another than the hub has, which tried tells: a
+// bouncing contact may well be back where it was.
+func (x *session) update(ctx context.Context) (tried bool, err error) {
+	doc := x.document(ctx)
+	if doc == nil || bytes.Equal(doc, x.published) {
+		return false, nil
+	}
+	return true, x.publish(ctx, doc)
 }
 
 // publish sends a document: the keys that differ from what the hub has, if that
@@ -154,12 +167,12 @@ func (x *session) accepted(doc json.RawMessage) {
 	}
 }
 
-// rejected notes that the hub doesn't want the document. It is offered again at
-// each heartbeat, as a whole, and no sooner.
+// rejected notes that the hub doesn't want the document. It is offered again, as a
+// whole: after each poll if it is another than the hub has, else at each heartbeat.
 func (x *session) rejected(err error) {
 	if !x.refused {
 		x.refused = true
-		x.config.Logger.Error("publication refused: trying again at each heartbeat", "document", x.config.Publish, "error", err)
+		x.config.Logger.Error("publication refused: trying again", "document", x.config.Publish, "error", err)
 	}
 }
 

@@ -143,7 +143,7 @@ func TestSyncEnds(t *testing.T) {
 // For each fault: an hour in which it strikes every tenth request, then peace.
 // What the device has then is what the hub has, within a heartbeat.
 func TestSyncSurvivesEachFault(t *testing.T) {
-	for _, what := range allFaults {
+	for _, what := range append(allFaults, refuse) {
 		t.Run(string(what), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				h := newFakeHub(t)

@@ -273,7 +273,7 @@ func TestSyncPatchCannotSayIt(t *testing.T) {
 	})
 }
 
-// A document that is refused is tried at the pace of heartbeats and logged once.
+// A document that can't be published is tried at the pace of polls and logged once.
 func TestSyncRefusedDocument(t *testing.T) {
 	large := `{"n":"` + strings.Repeat("x", twin.MaxDataSize) + `"}`
 	for _, bad := range []string{large, `[1]`, `{`, `{"last_update":"mine"}`, ``} {
@@ -293,8 +293,8 @@ func TestSyncRefusedDocument(t *testing.T) {
 				d.set(bad)
 				time.Sleep(time.Second)
 			}
-			if calls := calls.Load(); calls < 20 || calls > 22 {
-				t.Errorf("%.20s: tried %d times in 10 minutes, want 20 or 21", bad, calls)
+			if calls := calls.Load(); calls < 299 || calls > 301 {
+				t.Errorf("%.20s: tried %d times in 10 minutes, want once every 2 s", bad, calls)
 			}
 			if got := strings.Count(d.logged(), "publication refused"); got != 1 {
 				t.Errorf("%.20s: logged %d times:\n%s", bad, got, d.logged())
@@ -303,7 +303,7 @@ func TestSyncRefusedDocument(t *testing.T) {
 				t.Errorf("%.20s: link: got %q, want it to stay up", bad, d.links)
 			}
 			d.set(`{"n":1}`)
-			time.Sleep(DefaultHeartbeat + time.Second)
+			time.Sleep(DefaultPoll)
 			if got, want := published(t, h), `{"n":1}`; got != want {
 				t.Errorf("published %s, want %s", got, want)
 			}
@@ -312,6 +312,65 @@ func TestSyncRefusedDocument(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A hub that refuses for a moment hides a change no longer than that and a poll. One that
+// goes on refusing is asked once a poll, and once a heartbeat when nothing has changed.
+func TestSyncHubRefuses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newFakeHub(t)
+		d := start(t, h, `{"n":0}`)
+		synctest.Wait()
+		refusing := func(on bool) {
+			h.do(func() {
+				h.fault = func(request string) fault {
+					if on && !strings.HasPrefix(request, "get") {
+						return refuse
+					}
+					return none
+				}
+			})
+		}
+		// tried returns how often the hub was asked to write since the last time.
+		tried := func() int {
+			synctest.Wait()
+			return len(slices.DeleteFunc(h.seen(), func(r string) bool { return strings.HasPrefix(r, "get") }))
+		}
+		tried()
+		refusing(true)
+		d.set(`{"n":1}`)
+		if got := tried(); got != 2 {
+			t.Errorf("a change was tried %d times at once, want 2: as a patch and as a whole", got)
+		}
+		time.Sleep(10 * time.Minute)
+		if got := tried(); got < 299 || got > 301 {
+			t.Errorf("a change was tried %d times in 10 minutes, want once every 2 s", got)
+		}
+		for range 6000 {
+			d.sync.Changed() // whatever the reason
+			time.Sleep(100 * time.Millisecond)
+		}
+		if got := tried(); got < 299 || got > 301 {
+			t.Errorf("told all the time, it tried %d times in 10 minutes, want once every 2 s", got)
+		}
+		refusing(false)
+		time.Sleep(DefaultPoll)
+		synctest.Wait()
+		if got, want := published(t, h), `{"n":1}`; got != want {
+			t.Errorf("published %s a poll after the hub accepts again, want %s", got, want)
+		}
+		tried()
+		refusing(true)
+		time.Sleep(10*time.Minute + time.Second)
+		if got := tried(); got != 21 {
+			t.Errorf("nothing new was tried %d times in 10 minutes, want 21: at each heartbeat, at first as a patch, too", got)
+		}
+		for msg, want := range map[string]int{"publication refused": 2, "publication accepted again": 1} {
+			if got := strings.Count(d.logged(), msg); got != want {
+				t.Errorf("%q is logged %d times, want %d:\n%s", msg, got, want, d.logged())
+			}
+		}
+	})
 }
 
 // While there is nothing to publish, watching goes on.
