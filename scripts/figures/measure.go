@@ -68,7 +68,7 @@ func (s *stage) measureRounds(ctx context.Context, n int) (table, error) {
 		r.doorToSiren.row("door to siren", debounce+" and a write of the journal"),
 		r.doorToCurrent.row("door to current", debounce+"; seen over REST"),
 		r.tapToPanel.row("tap on the phone to current", fmt.Sprintf("with up to %v until the panel looks; seen over REST", twinclient.DefaultPoll)),
-		r.looks.row("between two looks over REST", "resolution of what is seen there"),
+		r.looks.row("between two looks over REST", "resolution of what is seen there; long when this computer was busy"),
 		r.disarmToSilence.row("panel disarm to silence", "from exec of the command"),
 	}, nil
 }

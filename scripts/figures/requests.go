@@ -48,8 +48,9 @@ func (s *stage) awaitCurrent(ctx context.Context, what string, want func(current
 	defer cancel()
 	last := time.Now()
 	for {
-		body, err := s.request(ctx, http.MethodGet, s.twin+"/documents/current", "")
-		seen := time.Now()
+		var body []byte
+		body, err = s.request(ctx, http.MethodGet, s.twin+"/documents/current", "")
+		seen = time.Now()
 		if err != nil && !errors.Is(err, errNotFound) {
 			return seen, 0, err
 		}
