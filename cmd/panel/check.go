@@ -32,7 +32,8 @@ is bad.
 
 While a panel runs on this state folder it is asked. Otherwise contacts are
 read and the hub is visited as this device, which a panel on another computer
-would notice as a lost connection. The siren's line is never touched.`,
+would notice as a lost connection. The siren's line is looked up, but never
+touched.`,
 		Flags: c.flags,
 		Run:   c.check,
 	}
@@ -138,7 +139,7 @@ func (c *Config) checkPanel(ctx context.Context, f *findings) {
 		f.wrong("panel", durable.ErrLocked, nextStep(durable.ErrLocked))
 	default:
 		f.ok("panel", "none is running on this state folder")
-		c.checkContacts(f)
+		c.checkWires(f)
 		c.checkHub(ctx, f)
 	}
 }
@@ -160,14 +161,14 @@ func (c *Config) checkRunning(f *findings, s panel.Status) {
 		f.wrong("fault", errors.New(word), todo)
 	}
 	if s.Hub != "connected" {
-		f.wrong("hub", errors.New(s.Hub), "check --hub, the network, and that the hub runs; the panel guards without it")
+		f.wrong("hub", errors.New(s.Hub), "check --hub, the network, that the hub runs, and that no other program uses this device id; the panel guards without it")
 		return
 	}
 	f.ok("hub", "connected")
 }
 
-// checkContacts reads each contact's line once.
-func (c *Config) checkContacts(f *findings) {
+// checkWires looks up the siren's line and reads each contact's once.
+func (c *Config) checkWires(f *findings) {
 	if c.Simulate != "" {
 		f.ok("doors", "simulated")
 		return
@@ -175,6 +176,11 @@ func (c *Config) checkContacts(f *findings) {
 	if err := board.Init(); err != nil {
 		f.wrong("gpio", err, "run this on a board with GPIO lines, or use --simulate")
 		return
+	}
+	if err := board.Lookup(c.Siren); err != nil {
+		f.wrong("siren", err, "look at --siren, and whether this user is in the group gpio")
+	} else {
+		f.ok("siren", "%s is there", c.Siren)
 	}
 	l := c.real()
 	for _, d := range c.doors {

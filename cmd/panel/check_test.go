@@ -19,7 +19,7 @@ const (
 	hubAdvice = "                   -> check --hub, the network, the files with certificates, and that the hub runs and knows this device; the panel guards without it\n"
 	badHub    = "BAD  hub           connecting to mqtt://127.0.0.1:1: dial tcp 127.0.0.1:1: connect: connection refused\n" + hubAdvice
 	badLink   = "BAD  hub           connecting to mqtt://127.0.0.1:1: dial tcp 127.0.0.1:1: connect: connection refused\n" +
-		"                   -> check --hub, the network, and that the hub runs; the panel guards without it\n"
+		"                   -> check --hub, the network, that the hub runs, and that no other program uses this device id; the panel guards without it\n"
 )
 
 var clock = regexp.MustCompile(`(?m)^(ok   clock         )\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$`)
@@ -129,14 +129,14 @@ func TestCheckVisitsTheHub(t *testing.T) {
 		head+"BAD  hub           connecting to "+h.MQTT()+": hub refused the device: check the device id, that the device is enabled, and whether it needs a certificate\n"+hubAdvice)
 }
 
-// TestCheckReadsTheContacts has lines that no computer has.
-func TestCheckReadsTheContacts(t *testing.T) {
+// TestCheckLooksAtTheLines has lines that no computer has.
+func TestCheckLooksAtTheLines(t *testing.T) {
 	folder(t, nil)
-	f := good().with(flags{"door": "front=NOWHERE:4095,back=NOWHERE:4096"})
+	f := good().with(flags{"door": "front=NOWHERE:4095,back=NOWHERE:4096", "siren": "NOWHERE:4097"})
 	code, stdout, _ := run(t.Context(), append([]string{"check"}, f.args()...)...)
-	for _, door := range []string{"front    line NOWHERE:4095: ", "back     line NOWHERE:4096: "} {
-		if !strings.Contains(stdout, "\nBAD  door "+door) {
-			t.Errorf("got\n%swant a line about door %s", stdout, door)
+	for _, line := range []string{"door front    line NOWHERE:4095: ", "door back     line NOWHERE:4096: ", "siren         line NOWHERE:4097: "} {
+		if !strings.Contains(stdout, "\nBAD  "+line) {
+			t.Errorf("got\n%swant a line with %s", stdout, line)
 		}
 	}
 	if next := "\n                   -> look at --door, the wires, and whether this user is in the group gpio\n"; code != cli.ExitFailed || strings.Count(stdout, next) != 2 {
@@ -158,5 +158,5 @@ func TestCheckAsksTheRunningPanel(t *testing.T) {
 	p.logged(t, "reading=fault", `msg="connection lost"`)
 	check(t, f, head+"ok   panel         running: disarmed; door fault; faults: door\n"+
 		"BAD  fault         door\n                   -> look at the wires and the line of this contact; the panel's log has the error\n"+
-		"BAD  hub           hub closed the connection (EOF)\n                   -> check --hub, the network, and that the hub runs; the panel guards without it\n")
+		"BAD  hub           hub closed the connection (EOF)\n                   -> check --hub, the network, that the hub runs, and that no other program uses this device id; the panel guards without it\n")
 }

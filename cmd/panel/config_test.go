@@ -147,6 +147,19 @@ func TestFlagsThatDoNotFit(t *testing.T) {
 	}
 }
 
+// TestLinesThatAreNotThere has names that no computer has: somebody who mistypes one learns it at once.
+func TestLinesThatAreNotThere(t *testing.T) {
+	t.Chdir(newFolder(t))
+	f := good().with(flags{"siren": "NOWHERE:4095", "door": "front=NOWHERE:4096"})
+	code, stdout, stderr := runBriefly(f.args()...)
+	if want := "panel: --siren: line NOWHERE:4095: "; code != cli.ExitFailed || stdout != "" || !strings.HasPrefix(stderr, want) || strings.Count(stderr, "\n") != 1 {
+		t.Errorf("got code %d, stdout %q, stderr:\n%swant code 1 and %q at the start", code, stdout, stderr, want)
+	}
+	if _, err := os.Stat("state"); err == nil {
+		t.Error("the state folder was made")
+	}
+}
+
 // TestFlagsThatAreNoValues has values that cannot even be read.
 func TestFlagsThatAreNoValues(t *testing.T) {
 	t.Chdir(newFolder(t))

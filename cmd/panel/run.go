@@ -40,7 +40,7 @@ func (c *Config) run(ctx context.Context, _ []string, stdout, stderr io.Writer) 
 	if c.Simulate != "" {
 		return c.runSimulated(ctx, stdout, log)
 	}
-	if err := board.Init(); err != nil {
+	if err := c.findLines(); err != nil {
 		return err
 	}
 	a, err := c.open(c.real(), log)
@@ -49,6 +49,23 @@ func (c *Config) run(ctx context.Context, _ []string, stdout, stderr io.Writer) 
 	}
 	fmt.Fprintf(stdout, "guarding as device %s\n", c.DeviceID)
 	return a.Run(ctx)
+}
+
+// findLines finds names that are no lines of this computer: somebody is there to mend that at the start. What becomes of a
+// line later is a fault.
+func (c *Config) findLines() error {
+	if err := board.Init(); err != nil {
+		return err
+	}
+	if err := board.Lookup(c.Siren); err != nil {
+		return fmt.Errorf("--siren: %w", err)
+	}
+	for _, d := range c.doors {
+		if err := board.Lookup(d.line); err != nil {
+			return fmt.Errorf("--door %s: %w", d.name, err)
+		}
+	}
+	return nil
 }
 
 // runSimulated is run beside the page of a simulated house.

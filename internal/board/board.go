@@ -147,6 +147,14 @@ func closedToUs(nodes map[string]fs.FileInfo) []string {
 	return paths
 }
 
+// Lookup says what is wrong with the name of a line: this computer has no such line, or
+// this process may not open its chip. It opens no line; one that is found may still be in
+// use by another program.
+func Lookup(name string) error {
+	_, _, err := find(name)
+	return err
+}
+
 // find returns the chip that has the line called name, and the line.
 func find(name string) (*gpioioctl.GPIOChip, *gpioioctl.GPIOLine, error) {
 	n, err := parseName(name)

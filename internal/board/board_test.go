@@ -20,6 +20,9 @@ func TestOpenUnknownLine(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), name) || in != nil {
 			t.Errorf("OpenInput(%q) = %v, %v; want an error with the name", name, in, err)
 		}
+		if err := Lookup(name); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("Lookup(%q) = %v; want an error with the name", name, err)
+		}
 		out, err := OpenOutput(name)
 		if err == nil || !strings.Contains(err.Error(), name) || out != nil {
 			t.Errorf("OpenOutput(%q) = %v, %v; want an error with the name", name, out, err)
