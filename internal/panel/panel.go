@@ -94,7 +94,7 @@ func (p *Panel) takeFolder() error {
 	dir := p.config.StateDir
 	err := p.journal.take()
 	if errors.Is(err, durable.ErrLocked) {
-		return fmt.Errorf("state folder: %w", err)
+		return &folderError{err, "a panel runs there already: panel arm, panel disarm and panel check talk to it"}
 	}
 	if err == nil {
 		probe := filepath.Join(dir, "probe")
@@ -106,7 +106,9 @@ func (p *Panel) takeFolder() error {
 	}
 	for _, setting := range []error{fs.ErrPermission, syscall.ENOTDIR, syscall.ELOOP, syscall.ENAMETOOLONG} {
 		if errors.Is(err, setting) {
-			return errors.Join(&folderError{dir, err}, p.journal.release())
+			return errors.Join(&folderError{err,
+				fmt.Sprintf("the panel keeps there whether it is armed: make %s writable for this user, or choose another with --state-dir", dir)},
+				p.journal.release())
 		}
 	}
 	p.log.Error("state folder cannot be written; guarding goes on, but a power cut may lose what is armed now", "error", err)
@@ -114,17 +116,15 @@ func (p *Panel) takeFolder() error {
 	return nil
 }
 
-// A folderError is a state folder that this user or path can never use.
+// A folderError is a state folder that cannot be this panel's.
 type folderError struct {
-	dir string
-	err error
+	err  error
+	hint string
 }
 
 func (e *folderError) Error() string { return fmt.Sprintf("state folder: %v", e.err) }
 func (e *folderError) Unwrap() error { return e.err }
-func (e *folderError) Hint() string {
-	return fmt.Sprintf("the panel keeps there whether it is armed: make %s writable for this user, or choose another with --state-dir", e.dir)
-}
+func (e *folderError) Hint() string  { return e.hint }
 
 // Close turns the siren off and gives the state folder back, for a panel that is not going to Run. Run does it too.
 func (p *Panel) Close() error { return errors.Join(p.config.Siren.Close(), p.journal.release()) }
