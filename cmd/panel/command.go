@@ -86,7 +86,7 @@ func nextStep(err error) string {
 	case errors.Is(err, errNoAnswer):
 		return "see the panel's log; if it comes to life again it may still do what it was told"
 	case errors.Is(err, durable.ErrLocked):
-		return "a panel runs on this folder but doesn't answer on its socket: see its log"
+		return "a panel runs on this folder but doesn't answer on its socket: see its log; stopping it silences the siren"
 	case errors.Is(err, fs.ErrNotExist):
 		return "no panel was ever started with this --state-dir"
 	case errors.Is(err, syscall.ENOTDIR):

@@ -49,7 +49,7 @@ func lock(t *testing.T) {
 
 const (
 	unreadableHint = "start the panel, which begins as its --on-corrupt says and keeps a copy of the journal; then run this again"
-	silentHint     = "a panel runs on this folder but doesn't answer on its socket: see its log"
+	silentHint     = "a panel runs on this folder but doesn't answer on its socket: see its log; stopping it silences the siren"
 )
 
 func TestCommandsThatCannotBe(t *testing.T) {
