@@ -21,6 +21,9 @@ import (
 	"github.com/twinpanel/twinpanel/twinclient"
 )
 
+// patience bounds each wait. What works takes a few seconds at most, or more on a computer with much else to do.
+const patience = time.Minute
+
 // A visit is a demo as its explanation describes it.
 type visit struct {
 	text     string
@@ -54,7 +57,12 @@ func visitDemo(t *testing.T) visit {
 	r := bufio.NewReader(stdout)
 	v := visit{}
 	var err error
-	if v.text, err = readExplanation(r); err != nil {
+	for err == nil && !strings.Contains(v.text, lastCommand) {
+		var line string
+		line, err = r.ReadString('\n')
+		v.text += line
+	}
+	if err != nil {
 		t.Fatalf("reading the explanation: %v, after %q", err, v.text)
 	}
 	go io.Copy(io.Discard, r) // until w is closed

@@ -99,7 +99,7 @@ func (c *Config) run(ctx context.Context, _ []string, stdout, stderr io.Writer) 
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(stdout, "%s on %s/%s with %d processors; %d rounds\n\n", runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), c.Rounds)
+	fmt.Fprintf(stdout, "%s on %s/%s with %d processors; rounds: %d\n\n", runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), c.Rounds)
 	return slices.Concat(times, sizes).print(stdout)
 }
 
