@@ -51,11 +51,14 @@ func (c *Config) run(ctx context.Context, _ []string, stdout, stderr io.Writer) 
 	return a.Run(ctx)
 }
 
-// findLines finds names that are no lines of this computer: somebody is there to mend that at the start. What becomes of a
-// line later is a fault.
+// findLines finds names that are no lines of this computer, in a new installation: then somebody is there to mend a slip of the
+// pen. Later, a line that is missing at a start is a fault, and the others guard.
 func (c *Config) findLines() error {
 	if err := board.Init(); err != nil {
 		return err
+	}
+	if panel.Installed(c.StateDir) {
+		return nil
 	}
 	if err := board.Lookup(c.Siren); err != nil {
 		return fmt.Errorf("--siren: %w", err)

@@ -3,6 +3,8 @@ package panel
 import (
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 
 	"github.com/twinpanel/twinpanel/internal/durable"
@@ -42,6 +44,12 @@ func CommandOffline(stateDir string, armed bool) error {
 func ArmedOffline(stateDir string) (bool, error) {
 	r, err := readJournal(stateDir)
 	return r.Armed, err
+}
+
+// Installed says whether a panel has ever been told on this folder to arm or disarm. When nobody can say, it says yes.
+func Installed(stateDir string) bool {
+	_, err := os.Stat(filepath.Join(stateDir, journalName))
+	return !errors.Is(err, fs.ErrNotExist)
 }
 
 // InUse says whether a process holds the state folder, be it a panel that answers on no socket.
