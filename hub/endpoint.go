@@ -76,8 +76,8 @@ type endpoint struct {
 	devices   map[twin.ID]*device
 }
 
-// A doFunc is [Hub.Do]. It bounds its own time, and doesn't keep the payload.
-type doFunc func(context.Context, twin.ID, twin.Name, twin.Method, []byte) (twin.Document, error)
+// A doFunc is [Hub.do]. It bounds its own time, and doesn't keep the payload.
+type doFunc func(context.Context, *session, twin.ID, twin.Name, twin.Method, []byte) (twin.Document, error)
 
 // newEndpoint takes a complete Config and the hub's log.
 func newEndpoint(c Config, do doFunc, log *quietLog) *endpoint {

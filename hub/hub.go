@@ -34,6 +34,8 @@ type Config struct {
 	Registry    registry.Registry // required
 	Region      string            // of the REST path; default DefaultRegion
 	OtherTopics OtherTopics       // default RefuseOtherTopics
+	Graphite    string            // URI that time series are pushed to, see [graphite.Config]; empty = none
+	Origins     []string          // of web pages that may open a WebSocket, beside the hub's own: host patterns as in *.example.com
 	Logger      *slog.Logger      // nil = silent
 }
 
@@ -59,6 +61,7 @@ type Hub struct {
 	region    string
 	log       *quietLog
 	endpoint  *endpoint
+	series    *series
 	rest      *restServer
 }
 
@@ -73,7 +76,11 @@ func New(c Config) (*Hub, error) {
 	c.Region = cmp.Or(c.Region, DefaultRegion)
 	c.OtherTopics = cmp.Or(c.OtherTopics, RefuseOtherTopics)
 	h := &Hub{documents: c.Documents, registry: c.Registry, region: c.Region, log: newQuietLog(c.Logger)}
-	h.endpoint = newEndpoint(c, h.Do, h.log)
+	var err error
+	if h.series, err = newSeries(c, h.log); err != nil {
+		return nil, err
+	}
+	h.endpoint = newEndpoint(c, h.do, h.log)
 	h.rest = newRESTServer(c.Logger)
 	h.rest.http.Handler = h.REST()
 	return h, nil
@@ -99,6 +106,8 @@ func (h *Hub) Close() error {
 	defer h.log.flush()
 	var mqtt sync.WaitGroup
 	mqtt.Go(h.endpoint.close)
-	defer mqtt.Wait()
-	return h.rest.shutdown()
+	err := h.rest.shutdown()
+	mqtt.Wait()
+	h.series.close()
+	return err
 }

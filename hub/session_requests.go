@@ -101,7 +101,7 @@ func (s *session) do(t twin.Topic, payload []byte) (twin.Document, error) {
 	if err != nil {
 		return twin.Document{}, err
 	}
-	return s.endpoint.do(context.Background(), s.device, name, t.Method, payload)
+	return s.endpoint.do(context.Background(), s, s.device, name, t.Method, payload)
 }
 
 // subscribe answers a SUBSCRIBE: QoS 0 for each filter that can be of use here,

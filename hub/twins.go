@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/twinpanel/twinpanel/hub/docstore"
+	"github.com/twinpanel/twinpanel/hub/twinconfig"
 	"github.com/twinpanel/twinpanel/twin"
 )
 
@@ -22,6 +23,11 @@ const requestTimeout = 10 * time.Second
 // device is not or no longer registered; [*docstore.OutcomeError] when the hub
 // cannot know whether it wrote. After any other error nothing was written.
 func (h *Hub) Do(ctx context.Context, id twin.ID, name twin.Name, m twin.Method, payload []byte) (twin.Document, error) {
+	return h.do(ctx, nil, id, name, m, payload)
+}
+
+// do is [Hub.Do] for a request that came on the MQTT connection from; nil = any other way.
+func (h *Hub) do(ctx context.Context, from *session, id twin.ID, name twin.Name, m twin.Method, payload []byte) (twin.Document, error) {
 	ctx, cancel, err := h.begin(ctx, id)
 	if err != nil {
 		return twin.Document{}, err
@@ -32,9 +38,9 @@ func (h *Hub) Do(ctx context.Context, id twin.ID, name twin.Name, m twin.Method,
 	case twin.Get:
 		return h.get(ctx, key)
 	case twin.Put:
-		return h.put(ctx, key, payload)
+		return h.put(ctx, from, key, payload)
 	case twin.Patch:
-		return h.patch(ctx, key, payload)
+		return h.patch(ctx, from, key, payload)
 	}
 	return twin.Document{}, fmt.Errorf("unknown method %q", m)
 }
@@ -56,7 +62,12 @@ func (h *Hub) delete(ctx context.Context, id twin.ID, name twin.Name) error {
 		return err
 	}
 	defer cancel()
-	return h.documents.Delete(ctx, docstore.Key{Twin: id, Name: name}, docstore.Any)
+	key := docstore.Key{Twin: id, Name: name}
+	if err := h.documents.Delete(ctx, key, docstore.Any); err != nil {
+		return err
+	}
+	h.endpoint.changed(key, 0, nil)
+	return nil
 }
 
 // deleteAll removes all documents of a twin.
@@ -66,7 +77,17 @@ func (h *Hub) deleteAll(ctx context.Context, id twin.ID) error {
 		return err
 	}
 	defer cancel()
-	return h.documents.DeleteAll(ctx, id)
+	names, err := h.documents.List(ctx, id)
+	if err != nil {
+		return err
+	}
+	if err := h.documents.DeleteAll(ctx, id); err != nil {
+		return err
+	}
+	for _, name := range names {
+		h.endpoint.changed(docstore.Key{Twin: id, Name: name}, 0, nil)
+	}
+	return nil
 }
 
 // begin starts every request: there is a twin as long as its device is registered,
@@ -88,7 +109,7 @@ func (h *Hub) get(ctx context.Context, key docstore.Key) (twin.Document, error) 
 	return twin.Document{Version: doc.Version, Data: doc.Data}, nil
 }
 
-func (h *Hub) put(ctx context.Context, key docstore.Key, payload []byte) (twin.Document, error) {
+func (h *Hub) put(ctx context.Context, from *session, key docstore.Key, payload []byte) (twin.Document, error) {
 	update, err := twin.ParsePut(payload)
 	if err != nil {
 		return twin.Document{}, err
@@ -97,20 +118,20 @@ func (h *Hub) put(ctx context.Context, key docstore.Key, payload []byte) (twin.D
 	if update.Version != 0 {
 		cond = docstore.If(update.Version)
 	}
-	return h.write(ctx, key, cond, update.Data)
+	return h.write(ctx, write{key: key, cond: cond, data: update.Data, sent: update.Data, from: from})
 }
 
 // patch is get, merge, and put with the exact version. When another writer was
 // faster, a patch without a version starts again: its writer asked for no
 // more than that its own keys end up as he said. Somebody's write succeeds in
 // each round, and ctx bounds the number of rounds: beyond it the error is errOvertaken.
-func (h *Hub) patch(ctx context.Context, key docstore.Key, payload []byte) (twin.Document, error) {
+func (h *Hub) patch(ctx context.Context, from *session, key docstore.Key, payload []byte) (twin.Document, error) {
 	update, err := twin.ParsePatch(payload)
 	if err != nil {
 		return twin.Document{}, err
 	}
 	for overtaken := false; ; overtaken = true {
-		doc, err := h.patchOnce(ctx, key, update)
+		doc, err := h.patchOnce(ctx, from, key, update)
 		_, stale := errors.AsType[*twin.VersionError](err)
 		_, unknown := errors.AsType[*docstore.OutcomeError](err)
 		late := errors.Is(err, context.DeadlineExceeded) && !unknown
@@ -126,7 +147,7 @@ func (h *Hub) patch(ctx context.Context, key docstore.Key, payload []byte) (twin
 
 // patchOnce fails with a [*twin.VersionError] when the document has, or gets meanwhile,
 // another version than the patch is for.
-func (h *Hub) patchOnce(ctx context.Context, key docstore.Key, update twin.Update) (twin.Document, error) {
+func (h *Hub) patchOnce(ctx context.Context, from *session, key docstore.Key, update twin.Update) (twin.Document, error) {
 	old, err := h.documents.Get(ctx, key)
 	if err != nil {
 		return twin.Document{}, err
@@ -138,15 +159,33 @@ func (h *Hub) patchOnce(ctx context.Context, key docstore.Key, update twin.Updat
 	if err != nil {
 		return twin.Document{}, err
 	}
-	return h.write(ctx, key, docstore.If(old.Version), merged)
+	return h.write(ctx, write{key: key, cond: docstore.If(old.Version), data: merged, sent: update.Data, old: &old, from: from})
+}
+
+// A write is one accepted put or patch on its way into the store.
+type write struct {
+	key  docstore.Key
+	cond docstore.If
+	data json.RawMessage    // the whole document's
+	sent json.RawMessage    // the request's: the same for a put, the changes for a patch
+	old  *docstore.Document // what it replaces; nil where the request had no need to read that
+	from *session           // the MQTT connection that asked; nil = any other way
 }
 
 // write stores a document and returns it as it is now. Every accepted put and patch,
 // over REST and over MQTT, ends here.
-func (h *Hub) write(ctx context.Context, key docstore.Key, cond docstore.If, data json.RawMessage) (twin.Document, error) {
-	version, err := h.documents.Put(ctx, key, cond, data)
+func (h *Hub) write(ctx context.Context, w write) (twin.Document, error) {
+	if w.key.Name == twin.ConfigName {
+		if _, err := twinconfig.Parse(w.data); err != nil {
+			return twin.Document{}, err
+		}
+	}
+	series := h.series.begin(ctx, h.documents, w)
+	version, err := h.documents.Put(ctx, w.key, w.cond, w.data)
 	if err != nil {
 		return twin.Document{}, err
 	}
-	return twin.Document{Version: version, Data: data}, nil
+	series.push(version)
+	h.endpoint.changed(w.key, version, w.from)
+	return twin.Document{Version: version, Data: w.data}, nil
 }
