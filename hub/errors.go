@@ -60,6 +60,14 @@ type authError struct {
 
 func (e *authError) Error() string { return "authentication is denied" }
 
+// A permissionError says what a request's token may not do, in the vendor's words.
+type permissionError struct {
+	action   string // "read" or "write"
+	resource string // "twin" or "twin_document"
+}
+
+func (e *permissionError) Error() string { return "insufficient permissions" }
+
 // A bodyError says that a request's body did not arrive.
 type bodyError struct{ err error }
 
@@ -93,6 +101,15 @@ type (
 		Method  string `json:"method"`
 		Reason  string `json:"reason"`
 		Type    string `json:"type"`
+	}
+	permissionBody struct {
+		Details []permissionDetail `json:"details"`
+		Message string             `json:"message"`
+		Type    string             `json:"type"`
+	}
+	permissionDetail struct {
+		Action   string `json:"action"`
+		Resource string `json:"resource"`
 	}
 	quotaBody struct {
 		Details []quotaDetail `json:"details"`
@@ -129,6 +146,9 @@ func restError(r *http.Request, err error) (status int, body any) {
 	}
 	if e, ok := errors.AsType[*authError](err); ok {
 		return http.StatusUnauthorized, authBody{e.Error(), e.method, e.reason, "denied_authentication"}
+	}
+	if e, ok := errors.AsType[*permissionError](err); ok {
+		return http.StatusForbidden, permissionBody{[]permissionDetail{{e.action, e.resource}}, e.Error(), "permissions_denied"}
 	}
 	if e, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return http.StatusRequestEntityTooLarge, invalid("body", "constraint", fmt.Sprintf("longer than %d bytes", e.Limit))

@@ -86,7 +86,8 @@ type restCall func(w http.ResponseWriter, r *http.Request, id twin.ID) (answer a
 // but that.
 func (h *Hub) route(call restCall) http.Handler {
 	serve := func(w http.ResponseWriter, r *http.Request) (any, error) {
-		if err := h.authenticate(r); err != nil {
+		token, err := h.authenticate(r)
+		if err != nil {
 			return nil, err
 		}
 		w.Header().Del("Connection")
@@ -95,6 +96,9 @@ func (h *Hub) route(call restCall) http.Handler {
 		}
 		id, err := twin.ParseID(r.PathValue("twin_id"))
 		if err != nil {
+			return nil, err
+		}
+		if err := permit(token, r, id); err != nil {
 			return nil, err
 		}
 		return call(w, r, id)
@@ -121,25 +125,41 @@ func (h *Hub) route(call restCall) http.Handler {
 	})
 }
 
-// authenticate checks the token in X-Auth-Token. X-Session-Token is where the
+// authenticate finds the token in X-Auth-Token. X-Session-Token is where the
 // vendor's SDKs put a JWT; this hub issues none, and its refusal says so.
-func (h *Hub) authenticate(r *http.Request) error {
+func (h *Hub) authenticate(r *http.Request) (registry.Token, error) {
 	secret := r.Header.Get("X-Auth-Token")
 	if secret == "" && r.Header.Get("X-Session-Token") != "" {
-		return &authError{"jwt", "invalid_argument"}
+		return registry.Token{}, &authError{"jwt", "invalid_argument"}
 	}
 	if _, err := uuid.Parse(secret); err != nil || len(secret) != len(uuid.Nil.String()) {
-		return &authError{"api_key", "invalid_argument"}
+		return registry.Token{}, &authError{"api_key", "invalid_argument"}
 	}
 	hash := registry.HashSecret(strings.ToLower(secret))
 	token, err := h.registry.TokenByHash(r.Context(), hash)
 	switch {
 	case errors.Is(err, registry.ErrNoToken):
-		return &authError{"api_key", "not_found"}
+		return registry.Token{}, &authError{"api_key", "not_found"}
 	case err != nil:
-		return fmt.Errorf("reading token: %w", err)
+		return registry.Token{}, fmt.Errorf("reading token: %w", err)
 	case subtle.ConstantTimeCompare(hash[:], token.Hash[:]) != 1:
-		return &authError{"api_key", "not_found"}
+		return registry.Token{}, &authError{"api_key", "not_found"}
+	}
+	return token, nil
+}
+
+// permit holds a token's scope against a request. A token for one twin gets the same
+// refusal for every other, whether there is such a twin or not.
+func permit(token registry.Token, r *http.Request, id twin.ID) error {
+	denied := &permissionError{action: "write", resource: "twin_document"}
+	if r.Method == http.MethodGet || r.Method == http.MethodHead {
+		denied.action = "read"
+	}
+	if r.PathValue("document_name") == "" {
+		denied.resource = "twin"
+	}
+	if token.ReadOnly && denied.action == "write" || token.Device != "" && token.Device != id {
+		return denied
 	}
 	return nil
 }

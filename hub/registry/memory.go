@@ -3,6 +3,7 @@ package registry
 import (
 	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"sync"
 
@@ -73,6 +74,7 @@ func (m *Memory) RemoveDevice(ctx context.Context, id twin.ID) error {
 		return err
 	}
 	delete(m.devices, id)
+	maps.DeleteFunc(m.tokens, func(_ string, t Token) bool { return t.Device == id })
 	return nil
 }
 
@@ -121,6 +123,9 @@ func (m *Memory) AddToken(ctx context.Context, t Token) error {
 		if other.Hash == t.Hash {
 			return ErrSecretTaken
 		}
+	}
+	if _, ok := m.devices[t.Device]; !ok && t.Device != "" {
+		return ErrNoDevice
 	}
 	m.tokens[t.Name] = t
 	return nil

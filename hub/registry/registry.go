@@ -22,12 +22,14 @@ type Device struct {
 	Created                  time.Time // to the microsecond
 }
 
-// A Token opens the REST API. Its secret is a UUID, shown once and stored as a
-// SHA-256 hash only.
+// A Token opens the REST API, or the part of it that its scope leaves. Its secret is a
+// UUID, shown once and stored as a SHA-256 hash only.
 type Token struct {
-	Name    string // unique in the hub
-	Hash    [32]byte
-	Created time.Time // to the microsecond
+	Name     string // unique in the hub
+	Hash     [32]byte
+	ReadOnly bool      // changes nothing
+	Device   twin.ID   // the one twin that it opens; empty = all, also those to come
+	Created  time.Time // to the microsecond
 }
 
 // Errors of a registry.
@@ -41,17 +43,17 @@ var (
 
 // A Registry keeps devices and tokens. It is safe for concurrent use; changes
 // are durable when a call returns. Adding checks the name ([CheckName]).
-// Removing a device removes its twin's documents with it, and a new device
-// starts with an empty twin, even if a request under way left a document
-// behind when an earlier device with that id was removed.
+// Removing a device removes its twin's documents with it, and the tokens that
+// open nothing else. A new device starts with an empty twin, even if a request under
+// way left a document behind when an earlier device with that id was removed.
 type Registry interface {
 	Device(ctx context.Context, id twin.ID) (Device, error) // ErrNoDevice
 	AddDevice(ctx context.Context, d Device) error          // ErrNameTaken, ErrIDTaken
-	RemoveDevice(ctx context.Context, id twin.ID) error     // ErrNoDevice; its twin's documents go with it
+	RemoveDevice(ctx context.Context, id twin.ID) error     // ErrNoDevice; its twin's documents and its tokens go with it
 	Devices(ctx context.Context) ([]Device, error)          // by name
 
 	TokenByHash(ctx context.Context, hash [32]byte) (Token, error) // ErrNoToken
-	AddToken(ctx context.Context, t Token) error                   // ErrNameTaken, ErrSecretTaken
+	AddToken(ctx context.Context, t Token) error                   // ErrNameTaken, ErrSecretTaken; ErrNoDevice when it is for one that isn't there
 	RemoveToken(ctx context.Context, name string) error            // ErrNoToken
 	Tokens(ctx context.Context) ([]Token, error)                   // by name
 }
