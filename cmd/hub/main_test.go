@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -25,7 +26,8 @@ func TestMain(m *testing.M) {
 //
 //	fails CODE hub [arg...]     run a program that has to end with this exit code
 //	start [flag...]             start a hub in the background; sets $MQTT and $REST
-//	end SIGNAL                  send TERM, INT or KILL to it and wait; prints what it printed
+//	dev [flag...]               start hub dev instead; sets what its line has: $MQTT, $REST, $API_URL, $TOKEN, $READ_ONLY_TOKEN, $ID
+//	end SIGNAL|EOF              send TERM, INT or KILL to it, or end its stdin, and wait; prints what it printed
 //	rest METHOD PATH [BODY]     call $REST/PATH with $TOKEN; prints status and body
 //	connect ID                  CONNECT to $MQTT; prints the CONNACK's code
 //	occupy                      listen on a port; sets $TAKEN to its address
@@ -40,6 +42,7 @@ func TestCommands(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"fails":   clitest.Fails,
 			"start":   cmdStart,
+			"dev":     cmdDev,
 			"end":     cmdEnd,
 			"rest":    cmdREST,
 			"connect": cmdConnect,
@@ -53,6 +56,7 @@ func TestCommands(t *testing.T) {
 type process struct {
 	*clitest.Program
 	mqtt, rest string
+	stdin      io.Closer // of hub dev
 }
 
 // startHub starts the program on free ports and waits until it says where it listens.
@@ -97,6 +101,11 @@ func cmdStart(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || err != nil {
 		ts.Fatalf("start: got error %v, negation %t", err, neg)
 	}
+	started(ts, p)
+}
+
+// started sets the variables that every hub has, and sees to its end.
+func started(ts *testscript.TestScript, p *process) {
 	stateOf(ts).hub = p
 	ts.Defer(func() {
 		if stateOf(ts).hub == p { // the script failed before it stopped the hub
@@ -107,12 +116,44 @@ func cmdStart(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv("REST", p.rest)
 }
 
-func cmdEnd(ts *testscript.TestScript, neg bool, args []string) {
-	if len(args) != 1 || clitest.Signals[args[0]] == nil || stateOf(ts).hub == nil {
-		ts.Fatalf("usage: end TERM|INT|KILL, after start")
+func cmdDev(ts *testscript.TestScript, neg bool, args []string) {
+	command := exec.Command("hub", append([]string{"dev"}, args...)...)
+	stdin, err := command.StdinPipe()
+	ts.Check(err)
+	program, err := clitest.Start(command, "\n")
+	if neg || err != nil {
+		ts.Fatalf("dev: got error %v, negation %t", err, neg)
 	}
+	var line devLine
+	decoder := json.NewDecoder(strings.NewReader(program.Head))
+	decoder.DisallowUnknownFields()
+	p := &process{Program: program, stdin: stdin}
+	if err := decoder.Decode(&line); err != nil || line.MQTT == "" || line.REST != line.APIURL+"/iot/v1/regions/fr-par" {
+		_, _ = p.Stop(os.Kill)
+		ts.Fatalf("dev: reading %q: %v", program.Head, err)
+	}
+	p.mqtt, p.rest = strings.TrimPrefix(line.MQTT, "mqtt://"), line.REST
+	started(ts, p)
+	ts.Setenv("API_URL", line.APIURL)
+	ts.Setenv("TOKEN", line.Token)
+	ts.Setenv("READ_ONLY_TOKEN", line.ReadOnlyToken)
+	ts.Setenv("ID", string(line.Device.ID))
+}
+
+func cmdEnd(ts *testscript.TestScript, neg bool, args []string) {
 	hub := stateOf(ts).hub
-	stdout, err := hub.Stop(clitest.Signals[args[0]])
+	eof := len(args) == 1 && args[0] == "EOF" && hub != nil && hub.stdin != nil
+	if len(args) != 1 || hub == nil || !eof && clitest.Signals[args[0]] == nil {
+		ts.Fatalf("usage: end TERM|INT|KILL, after start, or end EOF, after dev")
+	}
+	var stdout string
+	var err error
+	if eof {
+		ts.Check(hub.stdin.Close())
+		stdout, err = hub.End()
+	} else {
+		stdout, err = hub.Stop(clitest.Signals[args[0]])
+	}
 	stateOf(ts).hub = nil
 	if (err != nil) != neg {
 		ts.Fatalf("hub ended with %v\n%s%s", err, stdout, &hub.Log)

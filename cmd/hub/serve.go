@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"strconv"
 
@@ -92,13 +93,19 @@ func (c *Config) run(ctx context.Context, _ []string, stdout, stderr io.Writer) 
 		return err
 	}
 
-	ended := make(chan error, 2)
-	go func() { ended <- h.ServeMQTT(mqtt) }()
-	go func() { ended <- h.ServeREST(rest) }()
 	fmt.Fprintf(stdout, "MQTT at mqtt://%s\n", mqtt.Addr())
 	fmt.Fprintf(stdout, "REST at http://%s/iot/v1/regions/%s\n", rest.Addr(), hub.DefaultRegion)
+	return serve(ctx, h, log, func() error { return h.ServeMQTT(mqtt) }, func() error { return h.ServeREST(rest) })
+}
 
-	serving := 2
+// serve runs a hub's servers until ctx ends, which is a clean end, or one of them does,
+// and closes the hub.
+func serve(ctx context.Context, h *hub.Hub, log *slog.Logger, servers ...func() error) (err error) {
+	ended := make(chan error, len(servers))
+	for _, run := range servers {
+		go func() { ended <- run() }()
+	}
+	serving := len(servers)
 	select {
 	case <-ctx.Done():
 		log.Info("ending", "reason", context.Cause(ctx))

@@ -81,12 +81,16 @@ func Start(command *exec.Cmd, ready string) (*Program, error) {
 	}
 }
 
-// Stop sends a signal and waits for the end: all of stdout, and how it ended. A process that doesn't end is killed,
-// which is an error.
+// Stop sends a signal and waits for the end as [Program.End] does.
 func (p *Program) Stop(signal os.Signal) (stdout string, err error) {
 	if err := p.Process.Signal(signal); err != nil {
 		return "", err
 	}
+	return p.End()
+}
+
+// End waits for the end: all of stdout, and how it ended. A process that doesn't end is killed, which is an error.
+func (p *Program) End() (stdout string, err error) {
 	defer time.AfterFunc(patience, func() { p.Process.Kill() }).Stop()
 	rest, err := io.ReadAll(p.out)
 	err = errors.Join(err, p.Wait())
