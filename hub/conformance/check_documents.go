@@ -124,8 +124,8 @@ var documentChecks = []check{
 	{name: "delete all leaves nothing", needs: manages, alone: true, run: func(c *client) {
 		names := []twin.Name{c.name("a"), c.name("b"), c.own(twin.ConfigName)}
 		for _, name := range names {
-			c.put(name, 0, `{"a":1}`)
-			c.put(name, 0, `{"a":1}`)
+			c.put(name, 0, `{"documents":{}}`) // which _config may be as well
+			c.put(name, 0, `{"documents":{}}`)
 		}
 		if err := c.manager().DeleteAll(c.ctx); err != nil {
 			c.Fatalf("delete all: %v", err)

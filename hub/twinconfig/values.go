@@ -2,6 +2,7 @@ package twinconfig
 
 import (
 	"encoding/json"
+	"maps"
 	"slices"
 	"strconv"
 
@@ -47,10 +48,7 @@ type selection struct {
 func (s *selection) object(l *level, old, sent json.RawMessage) {
 	var before map[string]json.RawMessage
 	if l.onChange && isObject(old) {
-		before = make(map[string]json.RawMessage)
-		for key, value := range twin.Members(old) {
-			before[key] = value
-		}
+		before = maps.Collect(twin.Members(old))
 	}
 	for key, value := range twin.Members(sent) {
 		below, ok := l.keys[key]
