@@ -59,6 +59,7 @@ func (r *Registry) RemoveDevice(ctx context.Context, id twin.ID) error {
 			return registry.ErrNoDevice
 		}
 		tx.deleteAll(id)
+		tx.exec("DELETE FROM tokens WHERE device = ?", string(id))
 		tx.exec("DELETE FROM devices WHERE id = ?", string(id))
 		return nil
 	})

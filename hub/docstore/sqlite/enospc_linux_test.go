@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -12,35 +13,49 @@ import (
 	"github.com/twinpanel/twinpanel/hub/docstore"
 )
 
-func init() { children["enospc"] = writeToFullDisk }
+func init() {
+	children["write to a full disk"] = withSmallDisk(writeToFullDisk)
+	children["upgrade on a full disk"] = withSmallDisk(upgradeOnFullDisk)
+}
 
-// TestDiskWithoutSpace fills a real file system, which a process of its own mounts for itself.
+// TestDiskWithoutSpace fills real file systems, which processes of their own mount for themselves.
 func TestDiskWithoutSpace(t *testing.T) {
-	cmd := child(t, "enospc", t.TempDir())
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS,
-		UidMappings: []syscall.SysProcIDMap{{HostID: os.Getuid(), Size: 1}},
-		GidMappings: []syscall.SysProcIDMap{{HostID: os.Getgid(), Size: 1}},
+	for _, name := range []string{"write to a full disk", "upgrade on a full disk"} {
+		t.Run(name, func(t *testing.T) {
+			cmd := child(t, name, t.TempDir())
+			cmd.SysProcAttr = &syscall.SysProcAttr{
+				Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS,
+				UidMappings: []syscall.SysProcIDMap{{HostID: os.Getuid(), Size: 1}},
+				GidMappings: []syscall.SysProcIDMap{{HostID: os.Getgid(), Size: 1}},
+			}
+			out, err := cmd.Output()
+			if errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.ENOSPC) || string(out) == "no mount\n" {
+				if os.Getenv("CI") != "" {
+					t.Fatal("CI has to allow user namespaces: a full disk is not tried")
+				}
+				t.Skip("this system lets nobody mount a file system of his own; a full disk is then not tried")
+			}
+			if err != nil {
+				t.Errorf("%v: %s", err, out)
+			}
+		})
 	}
-	out, err := cmd.Output()
-	if errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.ENOSPC) || string(out) == "no mount\n" {
-		if os.Getenv("CI") != "" {
-			t.Fatal("CI has to allow user namespaces: a full disk is not tried")
+}
+
+// withSmallDisk mounts a file system of 1 MiB.
+func withSmallDisk(do func(dir string) error) func(dir string) error {
+	return func(dir string) error {
+		if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=1m"); err != nil {
+			fmt.Println("no mount")
+			os.Exit(1)
 		}
-		t.Skip("this system lets nobody mount a file system of his own; a full disk is then not tried")
-	}
-	if err != nil {
-		t.Errorf("%v: %s", err, out)
+		return do(dir)
 	}
 }
 
 // writeToFullDisk: a commit that the full disk refuses has written nothing, neither now nor after a
 // restart, and writes go on when there is space.
 func writeToFullDisk(dir string) error {
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=1m"); err != nil {
-		fmt.Println("no mount")
-		os.Exit(1)
-	}
 	ctx := context.Background()
 	db, err := Open(dir, Options{})
 	if err != nil {
@@ -84,4 +99,31 @@ func writeToFullDisk(dir string) error {
 		return fmt.Errorf("with space again: version %d, %w; want %d", version, err, acknowledged+1)
 	}
 	return db.Close()
+}
+
+// upgradeOnFullDisk: without room for the copy, the folder stays as it is, and the next
+// step is to make room.
+func upgradeOnFullDisk(dir string) error {
+	if err := create1(dir); err != nil {
+		return err
+	}
+	ballast := filepath.Join(dir, "ballast")
+	_ = os.WriteFile(ballast, make([]byte, 700<<10), 0o600)
+	for name, open := range openers {
+		if _, _, err := open(dir); err == nil || hintOf(err) != "make room on the disk that has the data folder; nothing was changed in it" {
+			return fmt.Errorf("%s on a full disk: %w, hint %q", name, err, hintOf(err))
+		}
+	}
+	left, err := fs.Glob(os.DirFS(dir), databaseFile+".*")
+	if err != nil || len(left) > 0 {
+		return fmt.Errorf("left behind: %q, %w", left, err)
+	}
+	if err := os.Remove(ballast); err != nil {
+		return err
+	}
+	r, closed, err := openers["command"](dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(check1(r), closed())
 }

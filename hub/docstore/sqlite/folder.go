@@ -64,22 +64,32 @@ func prepareFolder(dir string, o Options) error {
 // errLocked is what tryLock finds when another process has the lock.
 var errLocked = errors.New("locked")
 
-// lockFolder keeps other hubs out until the file is closed or the process ends, however it ends.
+// lockFolder keeps other hubs out until the file is closed or the process ends, however it
+// ends. It waits a moment for a hub that is ending, or a command that upgrades the folder.
 func lockFolder(dir string) (*os.File, error) {
+	for end := time.Now().Add(lockPatience); ; time.Sleep(10 * time.Millisecond) {
+		lock, err := openLock(dir)
+		if errors.Is(err, errLocked) {
+			if time.Now().Before(end) {
+				continue
+			}
+			err = &Error{
+				Err:  fmt.Errorf("data folder %s is in use by another hub", dir),
+				hint: "stop that hub, or give this one a folder of its own with --data",
+			}
+		}
+		return lock, err
+	}
+}
+
+// openLock takes the lock of a folder. The error has errLocked when somebody else has it.
+func openLock(dir string) (*os.File, error) {
 	f, err := os.OpenFile(filepath.Join(dir, lockFile), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, notWritable(dir, err)
 	}
 	if err := tryLock(f); err != nil {
-		if errors.Is(err, errLocked) {
-			err = &Error{
-				Err:  fmt.Errorf("data folder %s is in use by another hub", dir),
-				hint: "stop that hub, or give this one a folder of its own with --data",
-			}
-		} else {
-			err = fmt.Errorf("locking data folder %s: %w", dir, err)
-		}
-		return nil, errors.Join(err, f.Close())
+		return nil, errors.Join(fmt.Errorf("locking data folder %s: %w", dir, err), f.Close())
 	}
 	return f, nil
 }

@@ -13,10 +13,10 @@ import (
 // The header of the database file says whose it is and which format it has.
 const (
 	applicationID = 0x54776e50 // "TwnP"; PRAGMA application_id
-	format        = 1          // PRAGMA user_version
+	format        = 2          // PRAGMA user_version
 )
 
-// schema is format 1 of hub.db, a SQLite database in WAL mode.
+// schema is format 2 of hub.db, a SQLite database in WAL mode.
 //
 //	documents  one row per document of a twin
 //	  twin     the twin's id: a UUID in lower case with dashes
@@ -29,9 +29,13 @@ const (
 //	tokens     one row per token of the REST API
 //	  hash     SHA-256 of the secret, which itself is nowhere
 //	  created  microseconds since 1970, UTC
+//	  device   id of the one device whose twin it opens; empty = every twin
 //
 // Everything here is to be kept and trusted; nothing can be computed again.
 // Text is compared byte by byte (BINARY, SQLite's default).
+//
+// Format 1 had no read_only and device of tokens; what it has is all open to all. A
+// database of an older format is upgraded when it is opened.
 const schema = `
 CREATE TABLE documents (
 	twin    TEXT    NOT NULL,
@@ -48,9 +52,11 @@ CREATE TABLE devices (
 	created                    INTEGER NOT NULL
 ) STRICT;
 CREATE TABLE tokens (
-	name    TEXT    NOT NULL PRIMARY KEY,
-	hash    BLOB    NOT NULL UNIQUE CHECK (length(hash) = 32),
-	created INTEGER NOT NULL
+	name      TEXT    NOT NULL PRIMARY KEY,
+	hash      BLOB    NOT NULL UNIQUE CHECK (length(hash) = 32),
+	created   INTEGER NOT NULL,
+	read_only INTEGER NOT NULL DEFAULT 0 CHECK (read_only IN (0, 1)),
+	device    TEXT    NOT NULL DEFAULT ''
 ) STRICT;
 `
 
@@ -113,29 +119,29 @@ func create(path string) (err error) {
 	return nil
 }
 
-// checkFormat refuses what is not a database of this format.
-func checkFormat(t *tx) error {
-	var id, version int64
+// checkFormat refuses what is not a database of this format or an older one, and returns its format.
+func checkFormat(t *tx) (found int64, err error) {
+	var id int64
 	t.row("PRAGMA application_id", nil, &id)
-	t.row("PRAGMA user_version", nil, &version)
+	found = readFormat(t)
 	switch {
 	case t.err != nil:
-		return t.err
+		return 0, t.err
 	case id != applicationID:
-		return &Error{
+		return 0, &Error{
 			Err:  errors.New("it is a SQLite database, but not a hub's"),
 			hint: "choose another folder with --data; nothing was changed in this one",
 		}
-	case version > format:
-		return &Error{
-			Err:  fmt.Errorf("it was written by a newer hub (format %d, this hub knows %d)", version, format),
+	case found > format:
+		return 0, &Error{
+			Err:  fmt.Errorf("it was written by a newer hub (format %d, this hub knows %d)", found, format),
 			hint: "run the newer hub again, or put a backup that this version made in its place",
 		}
-	case version != format:
-		return fmt.Errorf("it has format %d, which no hub ever wrote", version)
+	case found < 1:
+		return 0, fmt.Errorf("it has format %d, which no hub ever wrote", found)
 	}
 	t.exec("PRAGMA journal_mode = WAL") // a restored backup may have another
-	return t.err
+	return found, t.err
 }
 
 // checkPages looks for broken pages in a database of up to maxChecked bytes.
@@ -161,6 +167,8 @@ func explain(path string, err error) error {
 		err = corrupt(err)
 	case sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM:
 		err = notWritable(filepath.Dir(path), err)
+	case sqlite3.SQLITE_FULL:
+		err = &Error{Err: err, hint: "make room on the disk that has the data folder; nothing was changed in it"}
 	case sqlite3.SQLITE_BUSY:
 		err = &Error{Err: err, hint: "another program has locked the database: end it and try again"}
 	}

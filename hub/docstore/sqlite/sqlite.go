@@ -23,6 +23,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/twinpanel/twinpanel/hub/docstore"
 	"github.com/twinpanel/twinpanel/hub/docstore/internal/groupcommit"
@@ -31,7 +32,7 @@ import (
 
 // Names and limits of a data folder.
 const (
-	databaseFile = "hub.db" // beside it hub.db-wal and hub.db-shm while it is open
+	databaseFile = "hub.db" // beside it hub.db-wal and hub.db-shm while it is open, and copies of older formats
 	newInfix     = ".new-"  // between hub.db and a number: a database that is not complete
 	lockFile     = "lock"
 
@@ -39,6 +40,8 @@ const (
 	busyTimeout     = 4_000    // ms that a write waits for the write of another process; see below
 	checkpointPages = 8000     // of 4 KiB in the WAL before they are copied into the database
 	walSizeLimit    = 64 << 20 // bytes that the WAL's file keeps after that
+
+	lockPatience = time.Second // that a hub waits for the folder's lock
 )
 
 // busyTimeout is well below the time that the hub gives a request (10 s). A write that could
@@ -68,7 +71,7 @@ var (
 )
 
 // Open opens the data folder for a hub and creates it if need be. Only one hub
-// at a time can have it. Errors that a person can do something about have a
+// at a time can have it. A folder of an older hub is upgraded; see [Registry]. Errors that a person can do something about have a
 // method Hint() string.
 func Open(dir string, o Options) (*DB, error) {
 	if err := prepareFolder(dir, o); err != nil {
@@ -81,7 +84,7 @@ func Open(dir string, o Options) (*DB, error) {
 	err = removeLeftovers(dir)
 	var r *Registry
 	if err == nil {
-		r, err = open(dir, o, checkPages)
+		r, err = open(dir, o, true)
 	}
 	if err != nil {
 		return nil, errors.Join(err, lock.Close())
@@ -102,6 +105,10 @@ func (db *DB) Close() error {
 // on it: devices and tokens. Removing a device removes its documents in the
 // same transaction.
 type Registry struct {
+	// Kept is the path of the copy that was kept of the database before it was
+	// upgraded from an older format, when that has just happened.
+	Kept string
+
 	reads  *sql.DB // readConnections, query_only
 	writes *sql.DB // one connection, which tx holds
 	tx     *tx
@@ -113,18 +120,17 @@ type Registry struct {
 
 var _ registry.Registry = (*Registry)(nil)
 
-// OpenRegistry opens the data folder beside a hub that may be running on it.
-// Its errors are those of [Open].
+// OpenRegistry opens the data folder beside a hub that may be running on it, which must not
+// be one of an older version with another format. Its errors are those of [Open].
 func OpenRegistry(dir string, o Options) (*Registry, error) {
 	if err := prepareFolder(dir, o); err != nil {
 		return nil, err
 	}
-	return open(dir, o)
+	return open(dir, o, false)
 }
 
-// open opens the database of an existing folder, or creates it there.
-// More checks than that it is a hub's database come from the caller.
-func open(dir string, o Options, checks ...func(*tx) error) (*Registry, error) {
+// open opens the database of an existing folder, whose lock the caller has or not, or creates it there.
+func open(dir string, o Options, locked bool) (*Registry, error) {
 	path, err := filepath.Abs(filepath.Join(dir, databaseFile))
 	if err != nil {
 		return nil, fmt.Errorf("opening data folder: %w", err)
@@ -133,13 +139,13 @@ func open(dir string, o Options, checks ...func(*tx) error) (*Registry, error) {
 		return nil, err
 	}
 	r := new(Registry)
-	if err := r.open(path, checks); err != nil {
+	if err := r.open(path, locked); err != nil {
 		return nil, errors.Join(explain(path, err), r.Close())
 	}
 	return r, nil
 }
 
-func (r *Registry) open(path string, checks []func(*tx) error) error {
+func (r *Registry) open(path string, locked bool) error {
 	var err error
 	if r.writes, err = connect(path, 1,
 		"synchronous(FULL)",
@@ -150,8 +156,17 @@ func (r *Registry) open(path string, checks []func(*tx) error) error {
 	if r.tx, err = newTx(r.writes); err != nil {
 		return err
 	}
-	for _, check := range append([]func(*tx) error{checkFormat}, checks...) {
-		if err := check(r.tx); err != nil {
+	found, err := checkFormat(r.tx)
+	if err != nil {
+		return err
+	}
+	if locked || found < format { // commands are quick: they don't look at what they don't change
+		if err := checkPages(r.tx); err != nil {
+			return err
+		}
+	}
+	if found < format {
+		if r.Kept, err = upgrade(r.tx, path, locked); err != nil {
 			return err
 		}
 	}

@@ -9,14 +9,14 @@ import (
 	"github.com/twinpanel/twinpanel/hub/registry"
 )
 
-const selectToken = "SELECT name, hash, created FROM tokens"
+const selectToken = "SELECT name, hash, created, read_only, device FROM tokens"
 
 // scanToken reads a row of selectToken.
 func scanToken(row scanner) (registry.Token, error) {
 	var t registry.Token
 	var hash []byte
 	var created int64
-	err := row.Scan(&t.Name, &hash, &created)
+	err := row.Scan(&t.Name, &hash, &created, &t.ReadOnly, &t.Device)
 	copy(t.Hash[:], hash) // the schema has checked the length
 	t.Created = time.UnixMicro(created).UTC()
 	return t, err
@@ -45,8 +45,11 @@ func (r *Registry) AddToken(ctx context.Context, t registry.Token) error {
 			return registry.ErrNameTaken
 		case tx.exists("SELECT 1 FROM tokens WHERE hash = ?", t.Hash[:]):
 			return registry.ErrSecretTaken
+		case t.Device != "" && !tx.exists("SELECT 1 FROM devices WHERE id = ?", string(t.Device)):
+			return registry.ErrNoDevice
 		}
-		tx.exec("INSERT INTO tokens (name, hash, created) VALUES (?, ?, ?)", t.Name, t.Hash[:], t.Created.UnixMicro())
+		tx.exec("INSERT INTO tokens (name, hash, created, read_only, device) VALUES (?, ?, ?, ?, ?)",
+			t.Name, t.Hash[:], t.Created.UnixMicro(), t.ReadOnly, string(t.Device))
 		return nil
 	})
 }

@@ -5,6 +5,7 @@ package registrytest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"testing"
@@ -27,6 +28,8 @@ func Run(t *testing.T, open func(t *testing.T) (registry.Registry, docstore.Stor
 		{"RefusesWhatIsTaken", testRefusesWhatIsTaken},
 		{"KeepsDevices", testKeepsDevices},
 		{"KeepsTokens", testKeepsTokens},
+		{"KeepsScopesOfTokens", testKeepsScopesOfTokens},
+		{"RemovedDeviceTakesItsTokensAlong", testRemovedDeviceTakesItsTokensAlong},
 		{"RemovedDeviceTakesItsDocumentsAlong", testRemovedDeviceTakesItsDocumentsAlong},
 		{"NewDeviceStartsWithAnEmptyTwin", testNewDeviceStartsWithAnEmptyTwin},
 		{"EndedContext", testEndedContext},
@@ -182,6 +185,48 @@ func testKeepsTokens(t *testing.T, r registry.Registry, _ docstore.Store) {
 	wantError(t, "TokenByHash after RemoveToken", err, registry.ErrNoToken)
 	wantError(t, "RemoveToken again", r.RemoveToken(t.Context(), "phone"), registry.ErrNoToken)
 	checkTokens(t, r, app)
+}
+
+func testKeepsScopesOfTokens(t *testing.T, r registry.Registry, _ docstore.Store) {
+	addDevice(t, r, device(panelID, "panel"))
+	var want []registry.Token
+	for _, scope := range []registry.Token{
+		{},
+		{ReadOnly: true},
+		{Device: panelID},
+		{ReadOnly: true, Device: panelID},
+	} {
+		k := token(fmt.Sprint("token ", len(want)), fmt.Sprint("secret ", len(want)))
+		k.ReadOnly, k.Device = scope.ReadOnly, scope.Device
+		addToken(t, r, k)
+		want = append(want, k)
+		if got, err := r.TokenByHash(t.Context(), k.Hash); err != nil || !sameToken(got, k) {
+			t.Errorf("TokenByHash = %+v, %v; want %+v", got, err, k)
+		}
+	}
+	checkTokens(t, r, want...)
+	stranger := token("stranger", "stranger")
+	stranger.Device = otherID
+	wantError(t, "token for a device that isn't there", r.AddToken(t.Context(), stranger), registry.ErrNoDevice)
+	checkTokens(t, r, want...)
+}
+
+func testRemovedDeviceTakesItsTokensAlong(t *testing.T, r registry.Registry, _ docstore.Store) {
+	addDevice(t, r, device(panelID, "panel"))
+	addDevice(t, r, device(otherID, "other"))
+	all, panel, other := token("all", "1"), token("panel", "2"), token("other", "3")
+	panel.Device, other.Device = panelID, otherID
+	for _, k := range []registry.Token{all, panel, other} {
+		addToken(t, r, k)
+	}
+	if err := r.RemoveDevice(t.Context(), panelID); err != nil {
+		t.Fatal(err)
+	}
+	checkTokens(t, r, all, other)
+	_, err := r.TokenByHash(t.Context(), panel.Hash)
+	wantError(t, "token of a removed device", err, registry.ErrNoToken)
+	addDevice(t, r, device(panelID, "panel")) // as somebody who moves a hub does
+	checkTokens(t, r, all, other)
 }
 
 func putDocument(t *testing.T, s docstore.Store, id twin.ID, want uint32) {
