@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -58,7 +59,7 @@ its twin. The name is for people; it must be unique and stays for life.`,
 				return &cli.UsageError{Err: err}
 			}
 			d.AllowInsecure = allowInsecure
-			err = withRegistry(dir, stderr, func(r *sqlite.Registry) error { return r.AddDevice(ctx, d) })
+			err = withRegistry(dir, sqlite.Options{}, stderr, func(r *sqlite.Registry) error { return r.AddDevice(ctx, d) })
 			if errors.Is(err, registry.ErrNameTaken) {
 				return cli.Hint(fmt.Errorf("there is a device %q already", d.Name), "choose another name; hub device list shows them all")
 			}
@@ -83,8 +84,8 @@ func deviceList() *cli.Command {
 		Short: "Print all devices.",
 		Long:  "Print all devices by name, one JSON object a line.",
 		Flags: func(fs *pflag.FlagSet) { dataFlag(fs, &dir) },
-		Run: func(ctx context.Context, _ []string, stdout, _ io.Writer) error {
-			return withRegistry(dir, nil, func(r *sqlite.Registry) error {
+		Run: func(ctx context.Context, _ []string, stdout, stderr io.Writer) error {
+			return withRegistry(dir, sqlite.Options{MustExist: true}, stderr, func(r *sqlite.Registry) error {
 				devices, err := r.Devices(ctx)
 				if err != nil {
 					return err
@@ -106,17 +107,18 @@ func deviceRemove() *cli.Command {
 		Name:  "remove",
 		Args:  "NAME|ID",
 		Short: "Remove a device and its documents.",
-		Long: `Remove the device with this name or id, and all documents of its twin. If it is
-connected it loses its connection at its next request.`,
+		Long: `Remove the device with this name or id, all documents of its twin, and the tokens
+that open this twin alone. If it is connected it loses its connection at its next
+request.`,
 		Flags: func(fs *pflag.FlagSet) { dataFlag(fs, &dir) },
-		Run: func(ctx context.Context, args []string, _, _ io.Writer) error {
-			return withRegistry(dir, nil, func(r *sqlite.Registry) error {
+		Run: func(ctx context.Context, args []string, _, stderr io.Writer) error {
+			return withRegistry(dir, sqlite.Options{MustExist: true}, stderr, func(r *sqlite.Registry) error {
 				id, err := findDevice(ctx, r, args[0])
 				if err == nil {
 					err = r.RemoveDevice(ctx, id)
 				}
 				if errors.Is(err, registry.ErrNoDevice) {
-					return cli.Hint(fmt.Errorf("there is no device %q", args[0]), "hub device list shows them all")
+					return noDevice(args[0])
 				}
 				return err
 			})
@@ -141,20 +143,26 @@ func findDevice(ctx context.Context, r registry.Registry, idOrName string) (twin
 	return "", registry.ErrNoDevice
 }
 
+func noDevice(idOrName string) error {
+	return cli.Hint(fmt.Errorf("there is no device %q", idOrName), "hub device list shows them all")
+}
+
 // withRegistry opens the devices and tokens of a data folder, on which a hub may be
-// running, and closes them after do. Only with stderr, where it says so, does it create
-// a folder that is missing.
-func withRegistry(dir string, stderr io.Writer, do func(*sqlite.Registry) error) error {
+// running, and closes them after do. It says on stderr what it did to the folder itself.
+func withRegistry(dir string, o sqlite.Options, stderr io.Writer, do func(*sqlite.Registry) error) error {
 	if err := checkData(dir); err != nil {
 		return err
 	}
 	_, missing := os.Stat(dir)
-	r, err := sqlite.OpenRegistry(dir, sqlite.Options{MustExist: stderr == nil})
+	r, err := sqlite.OpenRegistry(dir, o)
 	if err != nil {
 		return err
 	}
 	if errors.Is(missing, fs.ErrNotExist) {
 		fmt.Fprintf(stderr, "created data folder %s\n", dir)
+	}
+	if r.Kept != "" {
+		fmt.Fprintf(stderr, "upgraded data folder %s; as it was, it is kept in %s\n", dir, filepath.Base(r.Kept))
 	}
 	err = errors.Join(do(r), r.Close())
 	if _, unknown := errors.AsType[*docstore.OutcomeError](err); unknown {

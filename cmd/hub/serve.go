@@ -73,6 +73,9 @@ func (c *Config) run(ctx context.Context, _ []string, stdout, stderr io.Writer) 
 			err = errors.Join(err, fmt.Errorf("closing data folder: %w", e))
 		}
 	}()
+	if db.Kept != "" {
+		log.Info("data folder upgraded", "copy", db.Kept)
+	}
 	mqtt, err := c.listen("--mqtt", c.MQTT)
 	if err != nil {
 		return err

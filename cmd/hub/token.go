@@ -13,6 +13,7 @@ import (
 	"github.com/twinpanel/twinpanel/hub/docstore/sqlite"
 	"github.com/twinpanel/twinpanel/hub/registry"
 	"github.com/twinpanel/twinpanel/internal/cli"
+	"github.com/twinpanel/twinpanel/twin"
 )
 
 func tokenCommand() *cli.Command {
@@ -26,29 +27,52 @@ func tokenCommand() *cli.Command {
 // A tokenLine is a token as the list shows it: its secret is not known any more.
 type tokenLine struct {
 	Name      string    `json:"name"`
+	ReadOnly  bool      `json:"read_only"`
+	DeviceID  twin.ID   `json:"device_id,omitempty"` // of the one device whose twin it opens
 	CreatedAt time.Time `json:"created_at"`
 }
 
 func tokenAdd() *cli.Command {
-	var dir string
+	var dir, device string
+	var readOnly bool
 	return &cli.Command{
 		Name:  "add",
 		Args:  "NAME",
 		Short: "Add a token and print it.",
 		Long: `Add a token and print it, a UUID, on a line of its own. It goes into the header
-X-Auth-Token and opens all documents of all devices. It is shown only now: the
-hub keeps a hash.`,
-		Flags: func(fs *pflag.FlagSet) { dataFlag(fs, &dir) },
+X-Auth-Token and opens all documents of all devices, unless a flag says less. It
+is shown only now: the hub keeps a hash.`,
+		Flags: func(fs *pflag.FlagSet) {
+			dataFlag(fs, &dir)
+			fs.BoolVar(&readOnly, "read-only", false, "let it read, but not put, patch or delete")
+			fs.Func("device", "`name or id` of the one device whose documents it opens; the token goes when the device is removed", func(value string) error {
+				if value == "" { // a variable of a script that isn't set must not mean all devices
+					return errors.New("no device is named")
+				}
+				device = value
+				return nil
+			})
+		},
 		Run: func(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 			t, secret, err := registry.NewToken(args[0])
 			if err != nil {
 				return &cli.UsageError{Err: err}
 			}
-			err = withRegistry(dir, stderr, func(r *sqlite.Registry) error { return r.AddToken(ctx, t) })
-			if errors.Is(err, registry.ErrNameTaken) {
+			t.ReadOnly = readOnly
+			err = withRegistry(dir, sqlite.Options{MustExist: device != ""}, stderr, func(r *sqlite.Registry) (err error) {
+				if device != "" {
+					if t.Device, err = findDevice(ctx, r, device); err != nil {
+						return err
+					}
+				}
+				return r.AddToken(ctx, t)
+			})
+			switch {
+			case errors.Is(err, registry.ErrNoDevice):
+				return noDevice(device)
+			case errors.Is(err, registry.ErrNameTaken):
 				return cli.Hint(fmt.Errorf("there is a token %q already", t.Name), "choose another name, or revoke that one with hub token revoke")
-			}
-			if err != nil {
+			case err != nil:
 				return err
 			}
 			if _, err := fmt.Fprintln(stdout, secret); err != nil {
@@ -63,17 +87,17 @@ func tokenList() *cli.Command {
 	var dir string
 	return &cli.Command{
 		Name:  "list",
-		Short: "Print the names of all tokens.",
+		Short: "Print all tokens.",
 		Long:  "Print all tokens by name, one JSON object a line, without their secrets.",
 		Flags: func(fs *pflag.FlagSet) { dataFlag(fs, &dir) },
-		Run: func(ctx context.Context, _ []string, stdout, _ io.Writer) error {
-			return withRegistry(dir, nil, func(r *sqlite.Registry) error {
+		Run: func(ctx context.Context, _ []string, stdout, stderr io.Writer) error {
+			return withRegistry(dir, sqlite.Options{MustExist: true}, stderr, func(r *sqlite.Registry) error {
 				tokens, err := r.Tokens(ctx)
 				if err != nil {
 					return err
 				}
 				for _, t := range tokens {
-					if err := json.NewEncoder(stdout).Encode(tokenLine{t.Name, t.Created}); err != nil {
+					if err := json.NewEncoder(stdout).Encode(tokenLine{t.Name, t.ReadOnly, t.Device, t.Created}); err != nil {
 						return err
 					}
 				}
@@ -91,8 +115,8 @@ func tokenRevoke() *cli.Command {
 		Short: "Revoke a token.",
 		Long:  "Revoke the token with this name. It opens nothing from the next request on.",
 		Flags: func(fs *pflag.FlagSet) { dataFlag(fs, &dir) },
-		Run: func(ctx context.Context, args []string, _, _ io.Writer) error {
-			err := withRegistry(dir, nil, func(r *sqlite.Registry) error { return r.RemoveToken(ctx, args[0]) })
+		Run: func(ctx context.Context, args []string, _, stderr io.Writer) error {
+			err := withRegistry(dir, sqlite.Options{MustExist: true}, stderr, func(r *sqlite.Registry) error { return r.RemoveToken(ctx, args[0]) })
 			if errors.Is(err, registry.ErrNoToken) {
 				return cli.Hint(fmt.Errorf("there is no token %q", args[0]), "hub token list shows them all")
 			}
