@@ -1,25 +1,35 @@
-// Package hubtest is a hub for tests: it keeps everything in memory, is reached
-// over net.Pipe or loopback, and has the faults that hubs and networks have.
+// Package hubtest is a hub for the tests of other projects: of a device that speaks MQTT, or of an
+// app that speaks REST. It keeps everything in memory, ends with its test, and has the faults
+// that hubs and networks have.
 //
 //	h := hubtest.Start(t)
-//	panel := h.AddDevice("panel")
-//	conn, err := h.Dial(ctx) // speak MQTT as panel.ID
-//	h.MustPut(panel.ID, "desired", `{"alarm_armed":true}`)
+//	lamp := h.AddDevice("lamp")
+//	h.MustPut(lamp.ID, "desired", `{"on":true}`) // as an app would
+//	// start the device on h.MQTT() as lamp.ID
+//	h.DropAnswers(1) // the network loses an answer
+//	h.Await(lamp.ID, "current", func(doc twin.Document) bool { return string(doc.Data) == `{"on":true}` })
 //
-// Dial and HTTPClient go over net.Pipe, so that a hub can live inside a
-// testing/synctest bubble: start it there. MQTT and REST open loopback listeners,
-// on first use.
+// There are two ways to the hub. [Hub.MQTT] and [Hub.REST] are addresses on loopback, for programs and
+// for whatever wants an address. [Hub.Dial] and [Hub.HTTPClient] go over net.Pipe: with them
+// hub and device can live in one testing/synctest bubble, where hours pass in no
+// time. Start the hub inside the bubble then, and leave the addresses alone. The example
+// shows it.
 //
-// The hub ends with its test.
+// The faults: [Hub.DropAnswers] and [Hub.DelayAnswers] of MQTT requests, [Hub.CutConnections],
+// [Hub.BlackHole], [Hub.Stop] and [Hub.Restart]. Do and the Must methods go past them all.
+//
+// For tests in other languages there is the command hub dev.
 package hubtest
 
 import (
 	"context"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/twinpanel/twinpanel/hub"
 	"github.com/twinpanel/twinpanel/hub/docstore"
@@ -35,7 +45,7 @@ const restPath = "/iot/v1/regions/" + hub.DefaultRegion
 // A Hub is a running hub. It is safe for concurrent use, but for methods that fail
 // the test: they belong to the test's goroutine.
 type Hub struct {
-	Token    string            // opens the REST API
+	Token    string            // opens the REST API: the value of X-Auth-Token
 	Registry registry.Registry // devices and tokens
 
 	t      testing.TB
@@ -191,6 +201,21 @@ func (h *Hub) AddDevice(name string) registry.Device {
 	return d
 }
 
+// AddToken adds a token that opens the part of the REST API that its ReadOnly and Device
+// leave, and returns its secret. It sets Hash and Created itself.
+func (h *Hub) AddToken(token registry.Token) (secret string) {
+	h.t.Helper()
+	made, secret, err := registry.NewToken(token.Name)
+	if err == nil {
+		token.Hash, token.Created = made.Hash, made.Created
+		err = h.Registry.AddToken(context.Background(), token)
+	}
+	if err != nil {
+		h.t.Fatalf("adding token %s: %v", token.Name, err)
+	}
+	return secret
+}
+
 // Do is [hub.Hub.Do], past all faults, also of a stopped hub.
 func (h *Hub) Do(id twin.ID, name twin.Name, m twin.Method, payload string) (twin.Document, error) {
 	return h.direct.Do(context.Background(), id, name, m, []byte(payload))
@@ -212,6 +237,37 @@ func (h *Hub) MustPut(id twin.ID, name twin.Name, data string) twin.Document {
 func (h *Hub) MustPatch(id twin.ID, name twin.Name, data string) twin.Document {
 	h.t.Helper()
 	return h.must(id, name, twin.Patch, `{"data":`+data+`}`)
+}
+
+// MustDelete removes a document; the test fails if it is not there.
+func (h *Hub) MustDelete(id twin.ID, name twin.Name) {
+	h.t.Helper()
+	r := httptest.NewRequest(http.MethodDelete, restPath+"/twins/"+string(id)+"/documents/"+string(name), nil)
+	r.Header.Set("X-Auth-Token", h.Token)
+	answer := httptest.NewRecorder()
+	h.direct.REST().ServeHTTP(answer, r)
+	if answer.Code != http.StatusNoContent {
+		h.t.Fatalf("delete of document %s: %d %s", name, answer.Code, answer.Body)
+	}
+}
+
+// Await waits until a document is there and as ok wants it, and returns it. The test fails if
+// that takes longer than 30 s, on the bubble's clock inside of one.
+func (h *Hub) Await(id twin.ID, name twin.Name, ok func(twin.Document) bool) twin.Document {
+	h.t.Helper()
+	const patience, pause = 30 * time.Second, 5 * time.Millisecond
+	for end := time.Now().Add(patience); ; time.Sleep(pause) {
+		doc, err := h.Do(id, name, twin.Get, "")
+		switch {
+		case err == nil && ok(doc):
+			return doc
+		case time.Now().Before(end):
+		case err != nil:
+			h.t.Fatalf("awaiting document %s for %v: %v", name, patience, err)
+		default:
+			h.t.Fatalf("awaiting document %s for %v: it has version %d, %s", name, patience, doc.Version, doc.Data)
+		}
+	}
 }
 
 func (h *Hub) must(id twin.ID, name twin.Name, m twin.Method, payload string) twin.Document {
