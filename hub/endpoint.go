@@ -26,7 +26,7 @@ const (
 )
 
 // Limits of the number of connections. Fewer are accepted where the process may not
-// have so many files, see mqttConns.
+// have so many files, see shares.
 //
 // Before its CONNECT is accepted, a connection is anybody's, so there are few of
 // these. Memory for a CONNECT grows with the bytes that arrive, from piece to piece
@@ -38,15 +38,21 @@ const (
 	maxNewcomers = 512   // of them before CONNECT is accepted, the take-over pause included
 )
 
-// mqttConns is how many MQTT connections there may be in a process that may have
-// so many files open: what the reserve and REST leave.
-func mqttConns(files int) int {
-	free := files - fileReserve
-	return min(maxMQTTConns, max(1, free-min(restMaxConns, free/2)))
+// shares says how many connections of each kind there may be in a process that may
+// have so many files open: what the reserve leaves.
+func shares(files int) (mqtt, rest, web int) {
+	free := max(0, files-fileReserve)
+	web = min(webMaxConns, free/8)
+	rest = min(restMaxConns, (free-web)/2)
+	mqtt = min(maxMQTTConns, free-web-rest)
+	return max(1, mqtt), max(1, rest), max(1, web)
 }
 
-// errClosed ends every connection of a hub that is closed.
-var errClosed = errors.New("hub is closed")
+// Why the endpoint ends a connection or has none.
+var (
+	errClosed = errors.New("hub is closed")
+	errFull   = errors.New("there are too many connections")
+)
 
 // An endpoint is the hub's MQTT side: a server for MQTT 3.1 and 3.1.1 that
 // answers each request on the connection it came on. It knows sessions only as
@@ -59,6 +65,7 @@ var errClosed = errors.New("hub is closed")
 type endpoint struct {
 	registry    registry.Registry
 	otherTopics OtherTopics
+	origins     []string
 	do          doFunc
 	log         *quietLog
 	closing     chan struct{}
@@ -79,15 +86,16 @@ type endpoint struct {
 // A doFunc is [Hub.do]. It bounds its own time, and doesn't keep the payload.
 type doFunc func(context.Context, *session, twin.ID, twin.Name, twin.Method, []byte) (twin.Document, error)
 
-// newEndpoint takes a complete Config and the hub's log.
-func newEndpoint(c Config, do doFunc, log *quietLog) *endpoint {
+// newEndpoint takes a complete Config, how many connections there may be, and the hub's log.
+func newEndpoint(c Config, conns int, do doFunc, log *quietLog) *endpoint {
 	return &endpoint{
 		registry:     c.Registry,
 		otherTopics:  c.OtherTopics,
+		origins:      c.Origins,
 		do:           do,
 		log:          log,
 		closing:      make(chan struct{}),
-		maxConns:     mqttConns(fileLimit()),
+		maxConns:     conns,
 		maxNewcomers: maxNewcomers,
 		listeners:    make(map[net.Listener]struct{}),
 		sessions:     make(map[*session]struct{}),
@@ -186,6 +194,11 @@ func (e *endpoint) begin(conn net.Conn) *session {
 		return s
 	}
 	e.mu.Unlock()
+	reason := errClosed
+	if full {
+		reason = errFull
+	}
+	tellReason(conn, reason)
 	conn.Close()
 	if full {
 		e.log.warn("connections", "connection closed: there are too many", "remote", conn.RemoteAddr(), "connections", all, "before_connect", newcomers)

@@ -8,23 +8,24 @@ import (
 	"time"
 )
 
-func TestMQTTConns(t *testing.T) {
-	tests := []struct{ files, want int }{
-		{-1, 1},
-		{0, 1},
-		{fileReserve, 1},
-		{fileReserve + 1, 1},
-		{256, (256 - fileReserve) / 2},
-		{1024, (1024 - fileReserve) / 2},
-		{fileReserve + 2*restMaxConns, restMaxConns},
-		{4096, 4096 - fileReserve - restMaxConns},
-		{fileReserve + restMaxConns + maxMQTTConns - 1, maxMQTTConns - 1},
-		{fileReserve + restMaxConns + maxMQTTConns, maxMQTTConns},
-		{math.MaxInt, maxMQTTConns},
+func TestShares(t *testing.T) {
+	const most = restMaxConns + webMaxConns
+	tests := []struct{ files, mqtt, rest, web int }{
+		{-1, 1, 1, 1},
+		{0, 1, 1, 1},
+		{fileReserve, 1, 1, 1},
+		{fileReserve + 1, 1, 1, 1},
+		{fileReserve + 16, 7, 7, 2},
+		{1024, 420, 420, 120},
+		{fileReserve + 2*restMaxConns + webMaxConns, restMaxConns, restMaxConns, webMaxConns},
+		{4096, 4096 - fileReserve - most, restMaxConns, webMaxConns},
+		{fileReserve + most + maxMQTTConns - 1, maxMQTTConns - 1, restMaxConns, webMaxConns},
+		{fileReserve + most + maxMQTTConns, maxMQTTConns, restMaxConns, webMaxConns},
+		{math.MaxInt, maxMQTTConns, restMaxConns, webMaxConns},
 	}
 	for _, tt := range tests {
-		if got := mqttConns(tt.files); got != tt.want {
-			t.Errorf("with %d files: %d connections, want %d", tt.files, got, tt.want)
+		if mqtt, rest, web := shares(tt.files); mqtt != tt.mqtt || rest != tt.rest || web != tt.web {
+			t.Errorf("with %d files: %d, %d and %d connections, want %d, %d and %d", tt.files, mqtt, rest, web, tt.mqtt, tt.rest, tt.web)
 		}
 	}
 }

@@ -35,7 +35,7 @@ type Config struct {
 	Region      string            // of the REST path; default DefaultRegion
 	OtherTopics OtherTopics       // default RefuseOtherTopics
 	Graphite    string            // URI that time series are pushed to, see [graphite.Config]; empty = none
-	Origins     []string          // of web pages that may open a WebSocket, beside the hub's own: host patterns as in *.example.com
+	Origins     []string          // of web pages that may open a WebSocket, beside the hub's own, see [Hub.WebSocket]
 	Logger      *slog.Logger      // nil = silent
 }
 
@@ -46,6 +46,11 @@ func (c Config) Validate() error {
 		return errors.New("hub: Config.Documents is missing")
 	case c.Registry == nil:
 		return errors.New("hub: Config.Registry is missing")
+	}
+	for _, o := range c.Origins {
+		if err := checkOrigin(o); err != nil {
+			return fmt.Errorf("hub: Config.Origins: %w", err)
+		}
 	}
 	switch c.OtherTopics {
 	case "", RefuseOtherTopics, DropOtherTopics:
@@ -62,7 +67,8 @@ type Hub struct {
 	log       *quietLog
 	endpoint  *endpoint
 	series    *series
-	rest      *restServer
+	rest      *httpServer
+	web       *httpServer
 }
 
 // New checks the configuration and returns a hub that serves nothing yet.
@@ -80,9 +86,13 @@ func New(c Config) (*Hub, error) {
 	if h.series, err = newSeries(c, h.log); err != nil {
 		return nil, err
 	}
-	h.endpoint = newEndpoint(c, h.do, h.log)
-	h.rest = newRESTServer(c.Logger)
+	mqtt, rest, web := shares(fileLimit())
+	h.endpoint = newEndpoint(c, mqtt, h.do, h.log)
+	h.rest = newHTTPServer("REST", rest, c.Logger)
 	h.rest.http.Handler = h.REST()
+	h.web = newHTTPServer("WebSocket", web, c.Logger)
+	h.web.http.Handler = h.WebSocket()
+	h.web.http.IdleTimeout = webIdleTimeout
 	return h, nil
 }
 
@@ -98,16 +108,23 @@ func (h *Hub) ServeConn(conn net.Conn) { h.endpoint.serveConn(conn) }
 // a clean end (nil).
 func (h *Hub) ServeREST(l net.Listener) error { return h.rest.serve(l) }
 
+// ServeWS serves [Hub.WebSocket] as ServeREST serves [Hub.REST].
+func (h *Hub) ServeWS(l net.Listener) error { return h.web.serve(l) }
+
 // Close stops listening, ends all connections and waits for requests that the store is
 // working on, but not for clients that stall: they are cut off, which is no error. It
 // leaves store and registry open: they belong to the caller. Whoever serves
-// [Hub.REST] with a server of his own has to shut that down himself.
+// [Hub.REST] or [Hub.WebSocket] with a server of his own has to shut that down himself.
 func (h *Hub) Close() error {
 	defer h.log.flush()
-	var mqtt sync.WaitGroup
-	mqtt.Go(h.endpoint.close)
-	err := h.rest.shutdown()
-	mqtt.Wait()
+	var (
+		parts sync.WaitGroup
+		web   error
+	)
+	parts.Go(h.endpoint.close)
+	parts.Go(func() { web = h.web.shutdown() })
+	rest := h.rest.shutdown()
+	parts.Wait()
 	h.series.close()
-	return err
+	return errors.Join(rest, web)
 }

@@ -72,10 +72,12 @@ func newSession(e *endpoint, conn net.Conn) *session {
 func (s *session) serve() {
 	err := s.connect()
 	if err != nil {
+		tellReason(s.conn, err)
 		s.logRefused(err)
 		return
 	}
 	err = s.loop()
+	tellReason(s.conn, err)
 	level := slog.LevelInfo
 	if isFault(err) {
 		level = slog.LevelWarn

@@ -84,7 +84,7 @@ func (s *session) connect() error {
 	s.device, s.name = d.ID, d.Name
 	s.clientID, s.multiple = c.clientID, d.AllowMultipleConnections
 	s.keepAlive = c.keepAlive
-	if tcp := tcpOf(s.conn); tcp != nil {
+	if tcp := below[*net.TCPConn](s.conn); tcp != nil {
 		// Every probe costs a device on a mobile network: none where MQTT has its own.
 		probes := net.KeepAliveConfig{Enable: false}
 		if c.keepAlive == 0 {
@@ -199,16 +199,16 @@ func (s *session) replaces(o *session) bool {
 	return !s.multiple || s.clientID != "" && s.clientID == o.clientID
 }
 
-// tcpOf is the TCP connection below conn, or nil.
-func tcpOf(conn net.Conn) *net.TCPConn {
+// below is the connection of type T that conn is or stands on, or T's zero value.
+func below[T net.Conn](conn net.Conn) (found T) {
 	for {
 		switch c := conn.(type) {
-		case *net.TCPConn:
+		case T:
 			return c
-		case interface{ NetConn() net.Conn }: // TLS
+		case interface{ NetConn() net.Conn }: // TLS, WebSocket
 			conn = c.NetConn()
 		default:
-			return nil
+			return found
 		}
 	}
 }

@@ -160,10 +160,10 @@ func TestTCPIsFoundBelowTLS(t *testing.T) {
 	pipe, other := net.Pipe()
 	defer pipe.Close()
 	defer other.Close()
-	if tcpOf(pipe) != nil {
+	if below[*net.TCPConn](pipe) != nil {
 		t.Error("found TCP below a pipe")
 	}
-	if got := tcpOf(tls.Server(conn, &tls.Config{})); got != conn {
+	if got := below[*net.TCPConn](tls.Server(conn, &tls.Config{})); got != conn {
 		t.Errorf("got %v, want %v", got, conn)
 	}
 }

@@ -9,7 +9,7 @@
 //	h.DropAnswers(1) // the network loses an answer
 //	h.Await(lamp.ID, "current", func(doc twin.Document) bool { return string(doc.Data) == `{"on":true}` })
 //
-// There are two ways to the hub. [Hub.MQTT] and [Hub.REST] are addresses on loopback, for programs and
+// There are two ways to the hub. [Hub.MQTT], [Hub.WS] and [Hub.REST] are addresses on loopback, for programs and
 // for whatever wants an address. [Hub.Dial] and [Hub.HTTPClient] go over net.Pipe: with them
 // hub and device can live in one testing/synctest bubble, where hours pass in no
 // time. Start the hub inside the bubble then, and leave the addresses alone. The example
@@ -64,12 +64,13 @@ type Hub struct {
 	accepting sync.WaitGroup         // their goroutines
 }
 
-// A side is one of the two ways into the hub.
+// A side is one of the ways into the hub.
 type side string
 
 const (
 	mqttSide side = "mqtt"
 	restSide side = "rest"
+	wsSide   side = "ws"
 )
 
 // Start starts a hub with a token and no device. Options change its configuration
@@ -154,7 +155,7 @@ func (h *Hub) Restart() {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	mqtt, rest := newPipeListener(), newPipeListener()
+	mqtt, rest, ws := newPipeListener(), newPipeListener(), newPipeListener()
 	h.serving.Go(func() {
 		if err := next.ServeMQTT(mqtt); err != nil {
 			h.t.Errorf("serving MQTT: %v", err)
@@ -165,9 +166,14 @@ func (h *Hub) Restart() {
 			h.t.Errorf("serving REST: %v", err)
 		}
 	})
+	h.serving.Go(func() {
+		if err := next.ServeWS(ws); err != nil {
+			h.t.Errorf("serving WebSocket: %v", err)
+		}
+	})
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.running, h.doors = next, map[side]*pipeListener{mqttSide: mqtt, restSide: rest}
+	h.running, h.doors = next, map[side]*pipeListener{mqttSide: mqtt, restSide: rest, wsSide: ws}
 }
 
 // Dial opens an MQTT connection over net.Pipe. A stopped hub refuses it with
@@ -186,6 +192,11 @@ func (h *Hub) MQTT() string { return "mqtt://" + h.listen(mqttSide) }
 // REST is the base URL of the REST API on loopback, as the specification's IOT_API.
 // It stays the same when the hub restarts.
 func (h *Hub) REST() string { return "http://" + h.listen(restSide) + restPath }
+
+// WS is the hub's address for MQTT over WebSocket on loopback, ws://127.0.0.1:PORT/mqtt.
+// It stays the same when the hub restarts. The hub's console is at /console there.
+// [Hub.DropAnswers] and [Hub.DelayAnswers] don't touch these connections.
+func (h *Hub) WS() string { return "ws://" + h.listen(wsSide) + "/mqtt" }
 
 // AddDevice adds a device that may connect with its id alone.
 func (h *Hub) AddDevice(name string) registry.Device {

@@ -14,6 +14,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/coder/websocket"
+
 	"github.com/twinpanel/twinpanel/hub/hubtest"
 	"github.com/twinpanel/twinpanel/twin"
 )
@@ -261,11 +263,22 @@ func TestDelayAnswersKeepsOrder(t *testing.T) {
 	})
 }
 
+// dialWS opens a WebSocket for MQTT.
+func dialWS(t *testing.T, client *http.Client, address string) net.Conn {
+	t.Helper()
+	ws, _, err := websocket.Dial(t.Context(), address, &websocket.DialOptions{HTTPClient: client, Subprotocols: []string{"mqtt"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ws.CloseNow() })
+	return websocket.NetConn(context.Background(), ws, websocket.MessageBinary)
+}
+
 func TestLoopbackKeepsItsAddress(t *testing.T) {
 	h := hubtest.Start(t)
 	panel := h.AddDevice("panel")
 	h.MustPut(panel.ID, "desired", `{"alarm_armed":true}`)
-	mqtt, rest := h.MQTT(), h.REST()
+	mqtt, rest, ws := h.MQTT(), h.REST(), h.WS()
 	for range 2 {
 		conn, err := net.Dial("tcp", strings.TrimPrefix(mqtt, "mqtt://"))
 		if err != nil {
@@ -281,12 +294,18 @@ func TestLoopbackKeepsItsAddress(t *testing.T) {
 		if got := get(t, client, rest+"/twins/"+string(panel.ID), h.Token); got != want {
 			t.Errorf("got %s, want %s", got, want)
 		}
+		web := connect(t, dialWS(t, client, ws), panel.ID) // takes over
+		web.get(t)
+		if got := web.packet(t); got != answer {
+			t.Errorf("over WebSocket: got %q, want %q", got, answer)
+		}
 		client.CloseIdleConnections()
 		h.Stop()
 		c.ended(t)
+		web.ended(t)
 		h.Restart()
-		if h.MQTT() != mqtt || h.REST() != rest {
-			t.Errorf("after restart: got %s and %s, want %s and %s", h.MQTT(), h.REST(), mqtt, rest)
+		if h.MQTT() != mqtt || h.REST() != rest || h.WS() != ws {
+			t.Errorf("after restart: got %s, %s and %s, want %s, %s and %s", h.MQTT(), h.REST(), h.WS(), mqtt, rest, ws)
 		}
 	}
 }

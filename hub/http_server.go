@@ -11,21 +11,25 @@ import (
 	"time"
 )
 
-// Limits of the server under the REST API.
+// Limits of the servers under the REST API and under WebSocket and console.
 const (
 	restMaxConns      = 1000     // connections open at the same time; more wait to be accepted
+	webMaxConns       = 128      // likewise; a WebSocket counts until it is one, then among MQTT's
 	restMaxHeader     = 16 << 10 // bytes
 	restHeaderTimeout = 5 * time.Second
 	restReadTimeout   = 30 * time.Second                                  // a whole request: 512 KiB at 140 kbit/s
 	restWriteTimeout  = restReadTimeout + requestTimeout + 20*time.Second // from the end of the header to the end of the answer
 	restIdleTimeout   = 2 * time.Minute
-	restCloseTimeout  = 5 * time.Second // for requests under way when the hub is closed
+	webIdleTimeout    = 10 * time.Second // anybody may load the console and hold a connection by it
+	restCloseTimeout  = 5 * time.Second  // for requests under way when the hub is closed
 )
 
-// A restServer serves the REST API with every limit set. When it is closed, it waits
+// An httpServer serves a handler with every limit set. When it is closed, it waits
 // for requests that the store is working on, but for no client: a connection on which
 // nothing has been asked yet ends at once, and so does an upload, which then gets errEnding.
-type restServer struct {
+// It forgets connections that have become WebSockets.
+type httpServer struct {
+	name    string // of what it serves, for errors and the log
 	http    *http.Server
 	log     *slog.Logger
 	closing context.Context // ends when the server is closed
@@ -36,10 +40,12 @@ type restServer struct {
 	conns map[net.Conn]http.ConnState // open ones
 }
 
-func newRESTServer(log *slog.Logger) *restServer {
-	s := &restServer{
+// newHTTPServer returns a server with so many connections at a time. The caller sets its handler.
+func newHTTPServer(name string, conns int, log *slog.Logger) *httpServer {
+	s := &httpServer{
+		name:  name,
 		log:   log,
-		slots: make(chan struct{}, min(restMaxConns, max(1, (fileLimit()-fileReserve)/2))),
+		slots: make(chan struct{}, conns),
 		conns: make(map[net.Conn]http.ConnState),
 	}
 	s.closing, s.close = context.WithCancel(context.Background())
@@ -56,17 +62,17 @@ func newRESTServer(log *slog.Logger) *restServer {
 }
 
 // serve accepts connections until the listener fails or the server is closed, which is no error.
-func (s *restServer) serve(l net.Listener) error {
+func (s *httpServer) serve(l net.Listener) error {
 	err := s.http.Serve(&slotListener{Listener: l, server: s})
 	if s.closing.Err() != nil {
 		return nil
 	}
-	return fmt.Errorf("accepting REST connections: %w", err)
+	return fmt.Errorf("accepting %s connections: %w", s.name, err)
 }
 
 // shutdown ends the server. Clients that take longer than restCloseTimeout are cut off,
 // which is a clean end: theirs is the fault.
-func (s *restServer) shutdown() error {
+func (s *httpServer) shutdown() error {
 	s.close()
 	s.closeFresh()
 	ctx, cancel := context.WithTimeout(context.Background(), restCloseTimeout)
@@ -78,13 +84,13 @@ func (s *restServer) shutdown() error {
 	s.mu.Lock()
 	open := len(s.conns)
 	s.mu.Unlock()
-	s.log.Warn("REST requests cut off at the end", "connections", open, "after", restCloseTimeout)
+	s.log.Warn(s.name+" requests cut off at the end", "connections", open, "after", restCloseTimeout)
 	return s.http.Close()
 }
 
 // track is told of every change of a connection. http.Server.Shutdown closes idle
 // connections, but gives a new one five seconds to ask for something.
-func (s *restServer) track(conn net.Conn, state http.ConnState) {
+func (s *httpServer) track(conn net.Conn, state http.ConnState) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch state {
@@ -100,7 +106,7 @@ func (s *restServer) track(conn net.Conn, state http.ConnState) {
 }
 
 // closeFresh closes the connections on which nothing has been asked yet.
-func (s *restServer) closeFresh() {
+func (s *httpServer) closeFresh() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for conn, state := range s.conns {
@@ -113,7 +119,7 @@ func (s *restServer) closeFresh() {
 // A slotListener accepts as many connections as its server has slots.
 type slotListener struct {
 	net.Listener
-	server *restServer
+	server *httpServer
 }
 
 func (l *slotListener) Accept() (net.Conn, error) {
@@ -131,11 +137,14 @@ func (l *slotListener) Accept() (net.Conn, error) {
 	return &slotConn{conn, release}, nil
 }
 
-// A slotConn gives its slot back when it is closed.
+// A slotConn gives its slot back when it is closed or becomes a WebSocket.
 type slotConn struct {
 	net.Conn
 	release func()
 }
+
+// NetConn is the connection below, as crypto/tls has it.
+func (c *slotConn) NetConn() net.Conn { return c.Conn }
 
 func (c *slotConn) Close() error {
 	defer c.release()
