@@ -46,11 +46,11 @@ func TestHelpersFail(t *testing.T) {
 			func(h *hubtest.Hub, _ twin.ID) { h.AddToken(registry.Token{}) }},
 		{"a token of no device", "adding token x: no such device",
 			func(h *hubtest.Hub, _ twin.ID) { h.AddToken(registry.Token{Name: "x", Device: nobody}) }},
-		{"awaiting a missing document", "awaiting document missing for 30s: document not found",
+		{"awaiting a missing document", "awaiting document missing for 2m0s: document not found",
 			func(h *hubtest.Hub, id twin.ID) {
 				h.Await(id, "missing", func(twin.Document) bool { return true })
 			}},
-		{"awaiting what never comes", `awaiting document desired for 30s: it has version 1, {"n":1}`,
+		{"awaiting what never comes", `awaiting document desired for 2m0s: it has version 1, {"n":1}`,
 			func(h *hubtest.Hub, id twin.ID) {
 				h.Await(id, "desired", func(doc twin.Document) bool { return doc.Version == 2 })
 			}},
