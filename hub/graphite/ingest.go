@@ -1,0 +1,101 @@
+package graphite
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+)
+
+// interval is how many seconds lie between two points of a series, as the ingest wants to
+// know. Twins are written at no fixed rate, and one second is the least there is, so no two points
+// of different seconds are taken for one.
+const interval = 1
+
+// maxAnswer is how much of an answer is read, so that the connection can be used again.
+const maxAnswer = 64 << 10 // bytes
+
+// ingest is a target that speaks JSON over HTTP.
+type ingest struct {
+	url         string // without credentials
+	credentials *url.Userinfo
+	client      *http.Client
+}
+
+func newIngest(u *url.URL, dial dialer) *ingest {
+	plain := *u
+	plain.User, plain.Fragment = nil, ""
+	transport := http.DefaultTransport.(*http.Transport).Clone() // with its proxies and time limits
+	transport.DialContext = dial
+	return &ingest{
+		url:         plain.String(),
+		credentials: u.User,
+		client: &http.Client{
+			Transport:     transport,
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+	}
+}
+
+func (i *ingest) encode(s series, value float64, unix int64) []byte {
+	b, err := json.Marshal(struct {
+		Name     string   `json:"name"`
+		Interval int      `json:"interval"`
+		Value    float64  `json:"value"`
+		Tags     []string `json:"tags"`
+		Time     int64    `json:"time"`
+	}{s.name, interval, value, s.tags, unix})
+	if err != nil {
+		panic(err) // strings and finite numbers
+	}
+	return b
+}
+
+func (i *ingest) send(ctx context.Context, batch [][]byte) error {
+	body := append(append([]byte{'['}, bytes.Join(batch, []byte{','})...), ']')
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, i.url, bytes.NewReader(body))
+	if err != nil {
+		return errors.New("making a request") // the error would repeat the URL
+	}
+	r.Header.Set("Content-Type", "application/json")
+	// Points may be sent twice. An empty key tells this to net/http, which then replaces a
+	// connection that the server has closed meanwhile; it is not sent.
+	r.Header["Idempotency-Key"] = []string{}
+	if i.credentials != nil {
+		token, _ := i.credentials.Password()
+		r.SetBasicAuth(i.credentials.Username(), token)
+	}
+	answer, err := i.client.Do(r)
+	if e, ok := errors.AsType[*url.Error](err); ok {
+		err = e.Err // without the URL, whose path may hold a key
+	}
+	if err != nil {
+		return fmt.Errorf("sending: %w", err)
+	}
+	defer answer.Body.Close()
+	// The status has been read: the rest decides nothing.
+	_, _ = io.Copy(io.Discard, io.LimitReader(answer.Body, maxAnswer))
+	return judge(answer.StatusCode)
+}
+
+// judge makes an error of a status that is no success.
+func judge(status int) error {
+	err := fmt.Errorf("the server answers %d %s", status, http.StatusText(status))
+	switch {
+	case status >= 200 && status < 300:
+		return nil
+	case status == http.StatusBadRequest, status == http.StatusRequestEntityTooLarge, status == http.StatusUnprocessableEntity:
+		return &refusedError{err}
+	case status >= 300 && status < 400:
+		return fmt.Errorf("%w: redirects are not followed, name the address that it leads to", err)
+	case status == http.StatusUnauthorized, status == http.StatusForbidden:
+		return fmt.Errorf("%w: check USER and TOKEN", err)
+	}
+	return err
+}
+
+func (i *ingest) close() { i.client.CloseIdleConnections() }
