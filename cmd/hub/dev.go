@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 
 	"github.com/spf13/pflag"
@@ -20,8 +21,10 @@ import (
 // A devLine is what hub dev prints: all that a test has to know.
 type devLine struct {
 	MQTT          string    `json:"mqtt"`
+	WS            string    `json:"ws"`              // MQTT over WebSocket
 	REST          string    `json:"rest"`            // the specification's IOT_API
 	APIURL        string    `json:"api_url"`         // what the vendor's SDKs call so: REST without its path
+	Console       string    `json:"console"`         // the web client
 	Token         string    `json:"token"`           // the specification's SCW_SECRET_KEY
 	ReadOnlyToken string    `json:"read_only_token"` // is refused what changes something
 	Device        devDevice `json:"device"`
@@ -69,22 +72,22 @@ func dev(ctx context.Context, graphite string, stdin io.Reader, stdout, stderr i
 	if err != nil {
 		return err
 	}
-	mqtt, err := cli.Listen("MQTT", "127.0.0.1:0")
-	if err != nil {
-		return err
+	var listeners [3]net.Listener // MQTT, REST, WebSocket
+	for i := range listeners {
+		if listeners[i], err = cli.Listen("a port", "127.0.0.1:0"); err != nil {
+			return err
+		}
+		defer listeners[i].Close()
 	}
-	defer mqtt.Close()
-	rest, err := cli.Listen("REST", "127.0.0.1:0")
-	if err != nil {
-		return err
-	}
-	defer rest.Close()
+	mqtt, rest, ws := listeners[0], listeners[1], listeners[2]
 	h, err := hub.New(hub.Config{Documents: documents, Registry: devices, Graphite: graphite, Logger: log})
 	if err != nil {
 		return err
 	}
 
 	line.MQTT = fmt.Sprintf("mqtt://%s", mqtt.Addr())
+	line.WS = fmt.Sprintf("ws://%s/mqtt", ws.Addr())
+	line.Console = fmt.Sprintf("http://%s/console", ws.Addr())
 	line.APIURL = fmt.Sprintf("http://%s", rest.Addr())
 	line.REST = line.APIURL + "/iot/v1/regions/" + hub.DefaultRegion
 	if err := json.NewEncoder(stdout).Encode(line); err != nil {
@@ -97,7 +100,10 @@ func dev(ctx context.Context, graphite string, stdin io.Reader, stdout, stderr i
 		_, _ = io.Copy(io.Discard, stdin) // a stdin that breaks has ended, too
 		end(errors.New("stdin has ended"))
 	}()
-	return serve(ctx, h, log, func() error { return h.ServeMQTT(mqtt) }, func() error { return h.ServeREST(rest) })
+	return serve(ctx, h, log,
+		func() error { return h.ServeMQTT(mqtt) },
+		func() error { return h.ServeREST(rest) },
+		func() error { return h.ServeWS(ws) })
 }
 
 // newDevLine adds a device and two tokens.

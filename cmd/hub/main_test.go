@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 //
 //	fails CODE hub [arg...]     run a program that has to end with this exit code
 //	start [flag...]             start a hub in the background; sets $MQTT and $REST
-//	dev [flag...]               start hub dev instead; sets what its line has: $MQTT, $REST, $API_URL, $TOKEN, $READ_ONLY_TOKEN, $ID
+//	dev [flag...]               start hub dev instead; sets what its line has: $MQTT, $REST, $TOKEN, $READ_ONLY_TOKEN, $ID
 //	end SIGNAL|EOF              send TERM, INT or KILL to it, or end its stdin, and wait; prints what it printed
 //	rest METHOD PATH [BODY]     call $REST/PATH with $TOKEN; prints status and body
 //	connect ID                  CONNECT to $MQTT; prints the CONNACK's code
@@ -134,7 +134,17 @@ func cmdDev(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	p.mqtt, p.rest = strings.TrimPrefix(line.MQTT, "mqtt://"), line.REST
 	started(ts, p)
-	ts.Setenv("API_URL", line.APIURL)
+	for url, want := range map[string]int{
+		line.Console: http.StatusOK,
+		strings.Replace(line.WS, "ws:", "http:", 1): http.StatusUpgradeRequired,
+	} {
+		answer, err := http.Get(url)
+		ts.Check(err)
+		answer.Body.Close()
+		if answer.StatusCode != want {
+			ts.Fatalf("dev: %s: status %d, want %d", url, answer.StatusCode, want)
+		}
+	}
 	ts.Setenv("TOKEN", line.Token)
 	ts.Setenv("READ_ONLY_TOKEN", line.ReadOnlyToken)
 	ts.Setenv("ID", string(line.Device.ID))
