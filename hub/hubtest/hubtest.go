@@ -263,10 +263,10 @@ func (h *Hub) MustDelete(id twin.ID, name twin.Name) {
 }
 
 // Await waits until a document is there and as ok wants it, and returns it. The test fails if
-// that takes longer than 30 s, on the bubble's clock inside of one.
+// that takes longer than two minutes, on the bubble's clock inside of one.
 func (h *Hub) Await(id twin.ID, name twin.Name, ok func(twin.Document) bool) twin.Document {
 	h.t.Helper()
-	const patience, pause = 30 * time.Second, 5 * time.Millisecond
+	const patience, pause = 2 * time.Minute, 5 * time.Millisecond
 	for end := time.Now().Add(patience); ; time.Sleep(pause) {
 		doc, err := h.Do(id, name, twin.Get, "")
 		switch {
