@@ -48,7 +48,7 @@ func (c Config) Validate() error {
 		return errors.New("hub: Config.Registry is missing")
 	}
 	for _, o := range c.Origins {
-		if err := checkOrigin(o); err != nil {
+		if err := CheckOrigin(o); err != nil {
 			return fmt.Errorf("hub: Config.Origins: %w", err)
 		}
 	}

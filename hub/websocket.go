@@ -48,8 +48,8 @@ func (h *Hub) WebSocket() http.Handler {
 	return mux
 }
 
-// checkOrigin says what is wrong with one of Config.Origins.
-func checkOrigin(pattern string) error {
+// CheckOrigin says what is wrong with one of Config.Origins; nil = nothing.
+func CheckOrigin(pattern string) error {
 	host := pattern
 	if scheme, rest, ok := strings.Cut(pattern, "://"); ok {
 		if scheme != "http" && scheme != "https" {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,9 +11,12 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/coder/websocket"
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/twinpanel/twinpanel/internal/cli/clitest"
@@ -30,6 +34,7 @@ func TestMain(m *testing.M) {
 //	end SIGNAL|EOF              send TERM, INT or KILL to it, or end its stdin, and wait; prints what it printed
 //	rest METHOD PATH [BODY]     call $REST/PATH with $TOKEN; prints status and body
 //	connect ID                  CONNECT to $MQTT; prints the CONNACK's code
+//	websocket ID [ORIGIN]       CONNECT to $WS as a page of this origin does: prints the CONNACK's code, or the refusal
 //	occupy                      listen on a port; sets $TAKEN to its address
 //	capture NAME PATTERN        set $NAME to the first group of PATTERN in the last stdout
 func TestCommands(t *testing.T) {
@@ -40,14 +45,15 @@ func TestCommands(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"fails":   clitest.Fails,
-			"start":   cmdStart,
-			"dev":     cmdDev,
-			"end":     cmdEnd,
-			"rest":    cmdREST,
-			"connect": cmdConnect,
-			"occupy":  clitest.Occupy,
-			"capture": cmdCapture,
+			"fails":     clitest.Fails,
+			"start":     cmdStart,
+			"dev":       cmdDev,
+			"end":       cmdEnd,
+			"rest":      cmdREST,
+			"connect":   cmdConnect,
+			"websocket": cmdWebSocket,
+			"occupy":    clitest.Occupy,
+			"capture":   cmdCapture,
 		},
 	})
 }
@@ -56,6 +62,7 @@ func TestCommands(t *testing.T) {
 type process struct {
 	*clitest.Program
 	mqtt, rest string
+	ws         string    // empty without --ws
 	stdin      io.Closer // of hub dev
 }
 
@@ -63,7 +70,11 @@ type process struct {
 func startHub(dir, data string, flags ...string) (*process, error) {
 	command := exec.Command("hub", append([]string{"--data", data, "--mqtt", "127.0.0.1:0", "--rest", "127.0.0.1:0"}, flags...)...)
 	command.Dir = dir
-	started, err := clitest.Start(command, "REST at")
+	ready := "REST at"
+	if slices.Contains(flags, "--ws") {
+		ready = "Console at"
+	}
+	started, err := clitest.Start(command, ready)
 	if err != nil {
 		return nil, err
 	}
@@ -71,6 +82,9 @@ func startHub(dir, data string, flags ...string) (*process, error) {
 	if _, err := fmt.Sscanf(p.Head, "MQTT at mqtt://%s\nREST at %s\n", &p.mqtt, &p.rest); err != nil {
 		_, killed := p.Stop(os.Kill)
 		return nil, fmt.Errorf("reading %q: %w", p.Head, errors.Join(err, killed))
+	}
+	if _, rest, ok := strings.Cut(p.Head, "\nWebSocket at "); ok {
+		p.ws, _, _ = strings.Cut(rest, "\n")
 	}
 	return p, nil
 }
@@ -114,6 +128,7 @@ func started(ts *testscript.TestScript, p *process) {
 	})
 	ts.Setenv("MQTT", p.mqtt)
 	ts.Setenv("REST", p.rest)
+	ts.Setenv("WS", p.ws)
 }
 
 func cmdDev(ts *testscript.TestScript, neg bool, args []string) {
@@ -188,13 +203,41 @@ func cmdConnect(ts *testscript.TestScript, neg bool, args []string) {
 	conn, err := net.Dial("tcp", ts.Getenv("MQTT"))
 	ts.Check(err)
 	defer conn.Close()
+	mqttConnect(ts, conn, args[0])
+}
+
+// mqttConnect connects as a device and prints the answer.
+func mqttConnect(ts *testscript.TestScript, conn net.Conn, id string) {
 	// CONNECT of MQTT 3.1.1: clean session, no keep-alive, a client id of 36 bytes.
-	_, err = fmt.Fprintf(conn, "\x10\x30\x00\x04MQTT\x04\x02\x00\x00\x00\x24%s", args[0])
+	_, err := fmt.Fprintf(conn, "\x10\x30\x00\x04MQTT\x04\x02\x00\x00\x00\x24%s", id)
 	ts.Check(err)
 	var connack [4]byte
 	_, err = io.ReadFull(conn, connack[:])
 	ts.Check(err)
 	fmt.Fprintf(ts.Stdout(), "code %d\n", connack[3])
+}
+
+func cmdWebSocket(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 1 || len(args) > 2 {
+		ts.Fatalf("usage: websocket ID [ORIGIN]")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	ws, answer, err := websocket.Dial(ctx, ts.Getenv("WS"), &websocket.DialOptions{
+		Subprotocols: []string{"mqtt"},
+		HTTPHeader:   http.Header{"Origin": args[1:]},
+	})
+	if answer == nil {
+		ts.Check(err)
+	}
+	if err != nil {
+		body, readErr := io.ReadAll(answer.Body)
+		ts.Check(readErr)
+		fmt.Fprintf(ts.Stdout(), "%d %s", answer.StatusCode, body)
+		return
+	}
+	defer ws.CloseNow()
+	mqttConnect(ts, websocket.NetConn(ctx, ws, websocket.MessageBinary), args[0])
 }
 
 func cmdCapture(ts *testscript.TestScript, neg bool, args []string) {

@@ -18,17 +18,21 @@ import (
 
 // Config is what the hub is told by flags and environment. flags has the defaults.
 type Config struct {
-	Data        string // folder; created if need be
-	MQTT        string // host:port to listen on; port 0 takes a free one
-	REST        string // likewise
-	Insecure    bool   // listen in plain text also outside loopback
-	OtherTopics string // what a PUBLISH outside $SCW/twins/ does: refuse or drop
+	Data        string   // folder; created if need be
+	MQTT        string   // host:port to listen on; port 0 takes a free one
+	REST        string   // likewise
+	WS          string   // likewise, for MQTT over WebSocket and the console; empty = none
+	Origins     []string // hosts of web pages that may open a WebSocket, beside the hub's own
+	Insecure    bool     // listen in plain text also outside loopback
+	OtherTopics string   // what a PUBLISH outside $SCW/twins/ does: refuse or drop
 }
 
 func (c *Config) flags(fs *pflag.FlagSet) {
 	dataFlag(fs, &c.Data)
 	fs.StringVar(&c.MQTT, "mqtt", "127.0.0.1:1883", "`address` for devices; port 0 takes a free one")
 	fs.StringVar(&c.REST, "rest", "127.0.0.1:8081", "`address` for apps; port 0 takes a free one")
+	fs.StringVar(&c.WS, "ws", "", "`address` for MQTT over WebSocket and the console, a web page to be a device in; none without it")
+	fs.StringSliceVar(&c.Origins, "ws-origin", nil, "`host` of web pages that may open a WebSocket, beside the hub's own, as in app.example or *.example:8080; can be repeated")
 	fs.BoolVar(&c.Insecure, "insecure", false, "allow addresses that others can reach: all they send and get can be read and changed on the way, ids and tokens included")
 	fs.StringVar(&c.OtherTopics, "other-topics", string(hub.RefuseOtherTopics), "what happens when a device publishes outside $SCW/twins/: refuse closes its connection, drop ignores the message")
 }
@@ -38,13 +42,24 @@ func (c *Config) Validate() error {
 	if err := checkData(c.Data); err != nil {
 		return err
 	}
-	for _, a := range []struct{ flag, address string }{{"--mqtt", c.MQTT}, {"--rest", c.REST}} {
+	for _, a := range []struct{ flag, address string }{{"--mqtt", c.MQTT}, {"--rest", c.REST}, {"--ws", c.WS}} {
+		if a.flag == "--ws" && a.address == "" {
+			continue
+		}
 		_, port, err := net.SplitHostPort(a.address)
 		if err == nil {
 			_, err = strconv.ParseUint(port, 10, 16)
 		}
 		if err != nil {
 			return cli.Hint(cli.Usagef("%s is %q, which is no address", a.flag, a.address), "write host:port, as in 127.0.0.1:1883")
+		}
+	}
+	if len(c.Origins) > 0 && c.WS == "" {
+		return cli.Hint(cli.Usagef("--ws-origin without --ws"), "add --ws 127.0.0.1:8083, or another address for MQTT over WebSocket")
+	}
+	for _, o := range c.Origins {
+		if err := hub.CheckOrigin(o); err != nil {
+			return cli.Usagef("--ws-origin: %w", err)
 		}
 	}
 	switch hub.OtherTopics(c.OtherTopics) {
@@ -86,10 +101,18 @@ func (c *Config) run(ctx context.Context, _ []string, stdout, stderr io.Writer) 
 		return err
 	}
 	defer rest.Close()
+	var ws net.Listener
+	if c.WS != "" {
+		if ws, err = c.listen("--ws", c.WS); err != nil {
+			return err
+		}
+		defer ws.Close()
+	}
 	h, err := hub.New(hub.Config{
 		Documents:   db,
 		Registry:    db,
 		OtherTopics: hub.OtherTopics(c.OtherTopics),
+		Origins:     c.Origins,
 		Logger:      log,
 	})
 	if err != nil {
@@ -98,7 +121,16 @@ func (c *Config) run(ctx context.Context, _ []string, stdout, stderr io.Writer) 
 
 	fmt.Fprintf(stdout, "MQTT at mqtt://%s\n", mqtt.Addr())
 	fmt.Fprintf(stdout, "REST at http://%s/iot/v1/regions/%s\n", rest.Addr(), hub.DefaultRegion)
-	return serve(ctx, h, log, func() error { return h.ServeMQTT(mqtt) }, func() error { return h.ServeREST(rest) })
+	servers := []func() error{
+		func() error { return h.ServeMQTT(mqtt) },
+		func() error { return h.ServeREST(rest) },
+	}
+	if ws != nil {
+		fmt.Fprintf(stdout, "WebSocket at ws://%s/mqtt\n", ws.Addr())
+		fmt.Fprintf(stdout, "Console at http://%s/console\n", ws.Addr())
+		servers = append(servers, func() error { return h.ServeWS(ws) })
+	}
+	return serve(ctx, h, log, servers...)
 }
 
 // serve runs a hub's servers until ctx ends, which is a clean end, or one of them does,
