@@ -13,6 +13,7 @@ import (
 	"sync"
 
 	"github.com/twinpanel/twinpanel/hub/docstore"
+	"github.com/twinpanel/twinpanel/hub/graphite"
 	"github.com/twinpanel/twinpanel/hub/registry"
 )
 
@@ -50,6 +51,11 @@ func (c Config) Validate() error {
 	for _, o := range c.Origins {
 		if err := CheckOrigin(o); err != nil {
 			return fmt.Errorf("hub: Config.Origins: %w", err)
+		}
+	}
+	if c.Graphite != "" {
+		if err := (graphite.Config{URI: c.Graphite}).Validate(); err != nil {
+			return fmt.Errorf("hub: Config.Graphite: %w", err)
 		}
 	}
 	switch c.OtherTopics {
