@@ -56,7 +56,8 @@ var (
 
 // An endpoint is the hub's MQTT side: a server for MQTT 3.1 and 3.1.1 that
 // answers each request on the connection it came on. It knows sessions only as
-// long as their connection lasts and passes nothing from one to another.
+// long as their connection lasts and passes nothing from one to another, but for
+// the [notices] that a document has changed.
 //
 // A connection costs one goroutine, which reads a packet, does what it asks,
 // writes the answer and only then reads on. So the requests of a connection
@@ -67,6 +68,7 @@ type endpoint struct {
 	otherTopics OtherTopics
 	origins     []string
 	do          doFunc
+	list        listFunc
 	log         *quietLog
 	closing     chan struct{}
 
@@ -86,13 +88,17 @@ type endpoint struct {
 // A doFunc is [Hub.do]. It bounds its own time, and doesn't keep the payload.
 type doFunc func(context.Context, *session, twin.ID, twin.Name, twin.Method, []byte) (twin.Document, error)
 
+// A listFunc is [Hub.list]. It bounds its own time.
+type listFunc func(context.Context, twin.ID) ([]twin.Name, error)
+
 // newEndpoint takes a complete Config, how many connections there may be, and the hub's log.
-func newEndpoint(c Config, conns int, do doFunc, log *quietLog) *endpoint {
+func newEndpoint(c Config, conns int, do doFunc, list listFunc, log *quietLog) *endpoint {
 	return &endpoint{
 		registry:     c.Registry,
 		otherTopics:  c.OtherTopics,
 		origins:      c.Origins,
 		do:           do,
+		list:         list,
 		log:          log,
 		closing:      make(chan struct{}),
 		maxConns:     conns,
@@ -212,11 +218,17 @@ func (e *endpoint) run(s *session) {
 	defer e.conns.Done()
 	defer func() {
 		s.conn.Close()
+		s.notices.close()
 		e.leave(s)
 		if p := recover(); p != nil {
-			s.log(slog.LevelError, "connection ended by a fault of the hub: please report it",
-				"panic", p, "stack", string(debug.Stack()))
+			s.logPanic(p)
 		}
 	}()
 	s.serve()
+}
+
+// logPanic is called while the stack still shows where it happened.
+func (s *session) logPanic(p any) {
+	s.log(slog.LevelError, "connection ended by a fault of the hub: please report it",
+		"panic", p, "stack", string(debug.Stack()))
 }

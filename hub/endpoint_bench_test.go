@@ -38,7 +38,7 @@ func BenchmarkGetRoundTrip(b *testing.B) {
 }
 
 // BenchmarkIdleConnections opens a thousand connections over loopback, lets each
-// subscribe and do one get, and reports what each costs in heap and stacks. That
+// subscribe, ask for notices and do one get, and reports what each costs in heap and stacks. That
 // counts the client's end as well, a bare net.Conn.
 func BenchmarkIdleConnections(b *testing.B) {
 	const n = 1000
@@ -46,7 +46,7 @@ func BenchmarkIdleConnections(b *testing.B) {
 	ids := make([]string, n)
 	for i := range ids {
 		ids[i] = fmt.Sprintf("00000000-0000-4000-8000-%012d", i)
-		d := registry.Device{ID: twin.ID(ids[i]), Name: ids[i], AllowInsecure: true}
+		d := registry.Device{ID: twin.ID(ids[i]), Name: fmt.Sprintf("panel %d", i), AllowInsecure: true}
 		if err := s.registry.AddDevice(b.Context(), d); err != nil {
 			b.Fatal(err)
 		}
@@ -57,6 +57,7 @@ func BenchmarkIdleConnections(b *testing.B) {
 	}
 	go s.ServeMQTT(l)
 	conns := make([]net.Conn, n)
+	none := answerSize("$SCW/twins/me/desired/changed", `{"version":0}`)
 	missing := answerSize("$SCW/twins/me/desired/get/response/error", `{"error":"document not found"}`)
 	for b.Loop() {
 		before := memoryInUse()
@@ -66,12 +67,44 @@ func BenchmarkIdleConnections(b *testing.B) {
 			}
 			exchange(b, conns[i], connectPacket(ids[i], 60), 4)
 			exchange(b, conns[i], subscribePacket(1, "$SCW/twins/me/#"), 5)
+			exchange(b, conns[i], subscribePacket(2, "$SCW/twins/me/desired/changed"), 5+none)
 			exchange(b, conns[i], publishPacket("$SCW/twins/me/desired/get", 0, ""), missing)
 		}
 		b.ReportMetric(float64(memoryInUse()-before)/n, "B/connection")
 		for i := range conns {
 			exchange(b, conns[i], packet(0xe0), 0)
 		}
+	}
+}
+
+// BenchmarkPut is a put of a document that nobody asked for, that a client on loopback is told of, and
+// that one is told of who reads nothing.
+func BenchmarkPut(b *testing.B) {
+	for _, subscriber := range []string{"none", "reading", "deaf"} {
+		b.Run("subscriber="+subscriber, func(b *testing.B) {
+			s := newTestServer(b, nil)
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				b.Fatal(err)
+			}
+			go s.ServeMQTT(l)
+			conn, err := net.Dial("tcp", l.Addr().String())
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer conn.Close()
+			exchange(b, conn, connectPacket(string(panelID), 0), 4)
+			if subscriber != "none" {
+				exchange(b, conn, subscribePacket(1, "$SCW/twins/me/desired/changed"), 5)
+			}
+			if subscriber == "reading" {
+				go io.Copy(io.Discard, conn)
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				s.put(panelID, "desired", `{"data":{"alarm_armed":true}}`)
+			}
+		})
 	}
 }
 

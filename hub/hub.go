@@ -93,7 +93,7 @@ func New(c Config) (*Hub, error) {
 		return nil, err
 	}
 	mqtt, rest, web := shares(fileLimit())
-	h.endpoint = newEndpoint(c, mqtt, h.do, h.log)
+	h.endpoint = newEndpoint(c, mqtt, h.do, h.list, h.log)
 	h.rest = newHTTPServer("REST", rest, c.Logger)
 	h.rest.http.Handler = h.REST()
 	h.web = newHTTPServer("WebSocket", web, c.Logger)

@@ -59,7 +59,10 @@ type session struct {
 	stopped  chan struct{} // closed when the session has to end
 	ended    chan struct{} // closed when it has ended
 
+	notices notices
+
 	writing sync.Mutex
+	broken  error // of a write: the client may have a part of a packet
 }
 
 func newSession(e *endpoint, conn net.Conn) *session {
@@ -253,10 +256,17 @@ func (s *session) readError(err error) error {
 	return fmt.Errorf("%w: %w", errGone, err)
 }
 
-// write sends b in one piece.
+// write sends b in one piece. After an error nothing more is sent.
 func (s *session) write(b []byte) error {
 	s.writing.Lock()
 	defer s.writing.Unlock()
+	if s.broken == nil {
+		s.broken = s.writeLocked(b)
+	}
+	return s.broken
+}
+
+func (s *session) writeLocked(b []byte) error {
 	s.conn.SetWriteDeadline(time.Now().Add(writeTime))
 	if s.isStopped() { // see readBy
 		s.conn.SetWriteDeadline(time.Now().Add(stopTime))

@@ -26,6 +26,10 @@ func FuzzSession(f *testing.F) {
 		subscribePacket(4, "$SCW/#", "#"),
 		packet(0xa2, uint16(5), "$SCW/#"),
 		packet(0xc0), packet(0xe0)))
+	f.Add(slices.Concat(
+		publishPacket("$SCW/twins/me/a/put", 0, `{"data":{}}`),
+		subscribePacket(6, "$SCW/twins/me/a/changed", "$SCW/+/+/+/changed", "$SCW/twins/"+string(otherID)+"/a/changed"),
+		packet(0xa2, uint16(7), "$SCW/twins/me/a/changed")))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		synctest.Test(t, func(t *testing.T) {
 			s := newTestServer(t, nil)
@@ -60,7 +64,8 @@ func checkServerPackets(t *testing.T, b []byte) {
 		switch p := p.(type) {
 		case *packets.PubackPacket, *packets.SubackPacket, *packets.UnsubackPacket, *packets.PingrespPacket:
 		case *packets.PublishPacket:
-			if p.Qos != 0 || p.Retain || p.Dup || !strings.Contains(p.TopicName, "/response/") {
+			ours := strings.Contains(p.TopicName, "/response/") || strings.HasSuffix(p.TopicName, "/changed") && !strings.Contains(p.TopicName, string(otherID))
+			if p.Qos != 0 || p.Retain || p.Dup || !ours {
 				t.Errorf("got %v", p)
 			}
 		default:

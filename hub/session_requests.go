@@ -108,14 +108,21 @@ func (s *session) do(t twin.Topic, payload []byte) (twin.Document, error) {
 // failure for the others.
 func (s *session) subscribe(p filterPacket) error {
 	var codes []byte
+	var asking filters
 	for b := range p.filters {
 		code := byte(subackFailure)
 		if f, ok := parseFilter(b); ok && f.inTwins() && s.filters.add(f) {
 			code = 0
+			if f.asksForNotices() {
+				asking.add(f)
+			}
 		}
 		codes = append(codes, code)
 	}
-	return s.write(appendSuback(nil, p.id, codes))
+	if err := s.write(appendSuback(nil, p.id, codes)); err != nil {
+		return err
+	}
+	return s.asked(asking)
 }
 
 // unsubscribe answers an UNSUBSCRIBE, which is never refused [MQTT-3.10.4-5].
@@ -123,6 +130,7 @@ func (s *session) unsubscribe(p filterPacket) error {
 	for f := range p.filters {
 		s.filters.remove(filter(f))
 	}
+	s.notices.watch(s.filters)
 	return s.write(appendUnsuback(nil, p.id))
 }
 

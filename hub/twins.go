@@ -66,7 +66,7 @@ func (h *Hub) delete(ctx context.Context, id twin.ID, name twin.Name) error {
 	if err := h.documents.Delete(ctx, key, docstore.Any); err != nil {
 		return err
 	}
-	h.endpoint.changed(key, 0, nil)
+	h.endpoint.changed(key, nil)
 	return nil
 }
 
@@ -85,7 +85,7 @@ func (h *Hub) deleteAll(ctx context.Context, id twin.ID) error {
 		return err
 	}
 	for _, name := range names {
-		h.endpoint.changed(docstore.Key{Twin: id, Name: name}, 0, nil)
+		h.endpoint.changed(docstore.Key{Twin: id, Name: name}, nil)
 	}
 	return nil
 }
@@ -186,6 +186,6 @@ func (h *Hub) write(ctx context.Context, w write) (twin.Document, error) {
 		return twin.Document{}, err
 	}
 	series.push(version)
-	h.endpoint.changed(w.key, version, w.from)
+	h.endpoint.changed(w.key, w.from)
 	return twin.Document{Version: version, Data: w.data}, nil
 }

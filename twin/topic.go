@@ -12,6 +12,13 @@ const Prefix = "$SCW/twins/"
 // Me stands for the connection's own twin in a topic.
 const Me = "me"
 
+// NoticeTopic is where a hub that has notices says that a document has changed: to
+// connections that subscribed to it with a filter that ends in /changed. The payload is
+// {"version":N}, N = 0 when there is no such document. id is Me or the twin's id.
+func NoticeTopic(id string, document Name) string {
+	return Prefix + id + "/" + string(document) + "/changed"
+}
+
 // A Method is what a request does with a document.
 type Method string
 
