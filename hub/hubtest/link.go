@@ -3,9 +3,11 @@ package hubtest
 import (
 	"bufio"
 	"context"
+	"encoding/binary"
 	"errors"
 	"io"
 	"net"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -29,8 +31,16 @@ func (h *Hub) BlackHole(on bool) {
 	h.faults.blackHole = on
 }
 
+// DropNotices loses every change notice until it is switched off: the hub is then like one
+// that has none, or has lost them.
+func (h *Hub) DropNotices(on bool) {
+	h.faults.mu.Lock()
+	defer h.faults.mu.Unlock()
+	h.faults.noNotices = on
+}
+
 // DropAnswers loses the next n answers to MQTT requests. The requests themselves
-// are done.
+// are done. Change notices are no answers.
 func (h *Hub) DropAnswers(n int) {
 	h.faults.mu.Lock()
 	defer h.faults.mu.Unlock()
@@ -49,6 +59,7 @@ func (h *Hub) DelayAnswers(d time.Duration) {
 type faults struct {
 	mu        sync.Mutex
 	blackHole bool
+	noNotices bool
 	drop      int
 	delay     time.Duration
 }
@@ -57,6 +68,12 @@ func (f *faults) swallows() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.blackHole
+}
+
+func (f *faults) losesNotices() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.noNotices
 }
 
 // answer says what happens to an answer.
@@ -162,12 +179,17 @@ func (l *link) collect(parcels chan<- parcel) {
 			return
 		}
 		p := parcel{bytes: b, due: time.Now()}
-		if l.mqtt && isPublish(b) {
-			drop, delay := l.faults.answer()
-			if drop {
+		if l.mqtt {
+			switch topic := topicOf(b); {
+			case strings.Contains(topic, "/response/"):
+				drop, delay := l.faults.answer()
+				if drop {
+					continue
+				}
+				p.due = p.due.Add(delay)
+			case topic != "" && l.faults.losesNotices():
 				continue
 			}
-			p.due = p.due.Add(delay)
 		}
 		select {
 		case parcels <- p:
@@ -234,7 +256,19 @@ func readPacket(r *bufio.Reader) ([]byte, error) {
 	}
 }
 
-func isPublish(packet []byte) bool { return packet[0]>>4 == 3 }
+// topicOf is the topic of a PUBLISH, empty for any other packet.
+func topicOf(packet []byte) string {
+	if packet[0]>>4 != 3 {
+		return ""
+	}
+	rest := packet[1:]
+	for rest[0]&0x80 != 0 { // of the length
+		rest = rest[1:]
+	}
+	rest = rest[1:]
+	n := int(binary.BigEndian.Uint16(rest))
+	return string(rest[2 : 2+n])
+}
 
 // A pipeListener is a net.Listener for net.Pipe.
 type pipeListener struct {
