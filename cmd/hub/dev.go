@@ -53,9 +53,7 @@ its stdin ends: with the test that started it, however that ends. In bash:
   exec {COPROC[1]}>&-
 
 The device may connect with its id alone.`,
-		Flags: func(fs *pflag.FlagSet) {
-			fs.StringVar(&graphite, "graphite", "", "`URI` that time series are pushed to")
-		},
+		Flags: func(fs *pflag.FlagSet) { graphiteFlag(fs, &graphite) },
 		Run: func(ctx context.Context, _ []string, stdout, stderr io.Writer) error {
 			return dev(ctx, graphite, os.Stdin, stdout, stderr)
 		},
@@ -64,6 +62,9 @@ The device may connect with its id alone.`,
 
 // dev serves until ctx or stdin ends.
 func dev(ctx context.Context, graphite string, stdin io.Reader, stdout, stderr io.Writer) error {
+	if err := checkGraphite(graphite); err != nil {
+		return err
+	}
 	log, stop := cli.NewLogger(stderr)
 	defer stop()
 	documents, devices := docstore.NewMemory(), registry.NewMemory()

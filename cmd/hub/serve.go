@@ -13,6 +13,7 @@ import (
 
 	"github.com/twinpanel/twinpanel/hub"
 	"github.com/twinpanel/twinpanel/hub/docstore/sqlite"
+	"github.com/twinpanel/twinpanel/hub/graphite"
 	"github.com/twinpanel/twinpanel/internal/cli"
 )
 
@@ -23,6 +24,7 @@ type Config struct {
 	REST        string   // likewise
 	WS          string   // likewise, for MQTT over WebSocket and the console; empty = none
 	Origins     []string // hosts of web pages that may open a WebSocket, beside the hub's own
+	Graphite    string   // URI that time series are pushed to; empty = none. It may hold credentials
 	Insecure    bool     // listen in plain text also outside loopback
 	OtherTopics string   // what a PUBLISH outside $SCW/twins/ does: refuse or drop
 }
@@ -33,8 +35,24 @@ func (c *Config) flags(fs *pflag.FlagSet) {
 	fs.StringVar(&c.REST, "rest", "127.0.0.1:8081", "`address` for apps; port 0 takes a free one")
 	fs.StringVar(&c.WS, "ws", "", "`address` for MQTT over WebSocket and the console, a web page to be a device in; none without it")
 	fs.StringSliceVar(&c.Origins, "ws-origin", nil, "`host` of web pages that may open a WebSocket, beside the hub's own, as in app.example or *.example:8080; can be repeated")
+	graphiteFlag(fs, &c.Graphite)
 	fs.BoolVar(&c.Insecure, "insecure", false, "allow addresses that others can reach: all they send and get can be read and changed on the way, ids and tokens included")
 	fs.StringVar(&c.OtherTopics, "other-topics", string(hub.RefuseOtherTopics), "what happens when a device publishes outside $SCW/twins/: refuse closes its connection, drop ignores the message")
+}
+
+func graphiteFlag(fs *pflag.FlagSet, uri *string) {
+	fs.StringVar(uri, "graphite", "", "`URI` that time series are pushed to: tcp://HOST:2003 or https://USER:TOKEN@HOST/PATH; a token is safer in the variable")
+}
+
+// checkGraphite doesn't repeat the URI, which may hold credentials.
+func checkGraphite(uri string) error {
+	if uri == "" {
+		return nil
+	}
+	if err := (graphite.Config{URI: uri}).Validate(); err != nil {
+		return cli.Usagef("--graphite: %w", err)
+	}
+	return nil
 }
 
 // Validate says which flag is missing or wrong.
@@ -61,6 +79,9 @@ func (c *Config) Validate() error {
 		if err := hub.CheckOrigin(o); err != nil {
 			return cli.Usagef("--ws-origin: %w", err)
 		}
+	}
+	if err := checkGraphite(c.Graphite); err != nil {
+		return err
 	}
 	switch hub.OtherTopics(c.OtherTopics) {
 	case hub.RefuseOtherTopics, hub.DropOtherTopics:
@@ -112,6 +133,7 @@ func (c *Config) run(ctx context.Context, _ []string, stdout, stderr io.Writer) 
 		Documents:   db,
 		Registry:    db,
 		OtherTopics: hub.OtherTopics(c.OtherTopics),
+		Graphite:    c.Graphite,
 		Origins:     c.Origins,
 		Logger:      log,
 	})
