@@ -52,7 +52,11 @@ func newStage(t *testing.T, p page) *stage {
 		"LOCKED_ID": s.addDevice("cellar", func(*registry.Device) {}),
 		"SHARED_ID": s.addDevice("stairs", func(d *registry.Device) { d.AllowInsecure, d.AllowMultipleConnections = true, true }),
 	}
-	pairs := []string{"UNKNOWN_ID", unknownID, "TOKEN", s.hub.Token, "MUCH_SPACE", strings.Repeat(" ", 512<<10)}
+	// Of two placeholders that begin at one place the replacer takes the first.
+	pairs := []string{"UNKNOWN_ID", unknownID,
+		"READ_ONLY_TOKEN", s.addToken("monitor", func(t *registry.Token) { t.ReadOnly = true }),
+		"ONE_DEVICE_TOKEN", s.addToken("phone", func(t *registry.Token) { t.Device = s.ids["DEVICE_ID"] }),
+		"TOKEN", s.hub.Token, "MUCH_SPACE", strings.Repeat(" ", 512<<10)}
 	for _, name := range slices.Sorted(maps.Keys(s.ids)) {
 		pairs = append(pairs, name, string(s.ids[name]))
 	}
@@ -71,6 +75,18 @@ func (s *stage) addDevice(name string, edit func(*registry.Device)) twin.ID {
 		s.t.Fatal(err)
 	}
 	return d.ID
+}
+
+func (s *stage) addToken(name string, edit func(*registry.Token)) string {
+	t, secret, err := registry.NewToken(name)
+	if err == nil {
+		edit(&t)
+		err = s.hub.Registry.AddToken(s.t.Context(), t)
+	}
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return secret
 }
 
 // compare holds what was heard against what the page says.

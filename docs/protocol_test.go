@@ -10,6 +10,7 @@ package docs_test
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -17,6 +18,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/twinpanel/twinpanel/hub/twinconfig"
 	"github.com/twinpanel/twinpanel/twin"
 )
 
@@ -65,6 +67,18 @@ func TestProtocolPatches(t *testing.T) {
 		}
 		if got != after {
 			t.Errorf("%s: got %s", page.at(row.line), got)
+		}
+	}
+}
+
+// TestProtocolConfigRefusals tries the configurations of the page's table.
+func TestProtocolConfigRefusals(t *testing.T) {
+	page := readPage(t, "protocol.md")
+	for _, row := range page.table(t, "### What a configuration may not be") {
+		_, err := twinconfig.Parse(json.RawMessage(row.cells[0]))
+		refused, ok := errors.AsType[*twin.InvalidError](err)
+		if !ok || refused.Place != row.cells[1] {
+			t.Errorf("%s: got %v", page.at(row.line), err)
 		}
 	}
 }
