@@ -2,14 +2,12 @@ package hub_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"sync/atomic"
 	"testing"
-	"time"
 
-	"github.com/eclipse/paho.mqtt.golang/packets"
+	"github.com/coder/websocket"
 
 	"github.com/twinpanel/twinpanel/hub"
 	"github.com/twinpanel/twinpanel/hub/conformance"
@@ -27,14 +25,16 @@ func TestConformance(t *testing.T) {
 		name  string
 		start func(*testing.T) *hubtest.Hub
 		enter func(*testing.T, *hubtest.Hub, twin.ID) conformance.Twin
+		alone bool // the device may have one connection only
 	}{
-		{"core", startInMemory, enterCore},
-		{"REST", startInMemory, enterREST},
-		{"MQTT", startInMemory, enterMQTT},
-		{"twinclient", startInMemory, enterByClient},
-		{"REST and MQTT in turn", startInMemory, enterBoth},
-		{"core on SQLite", startOnSQLite, enterCore},
-		{"REST and MQTT in turn on SQLite", startOnSQLite, enterBoth},
+		{"core", startInMemory, enterCore, false},
+		{"REST", startInMemory, enterREST, false},
+		{"MQTT", startInMemory, enterMQTT, false},
+		{"MQTT over WebSocket", startInMemory, enterWebSocket, true},
+		{"twinclient", startInMemory, enterByClient, false},
+		{"REST and MQTT in turn", startInMemory, enterBoth, false},
+		{"core on SQLite", startOnSQLite, enterCore, false},
+		{"REST and MQTT in turn on SQLite", startOnSQLite, enterBoth, false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -46,7 +46,7 @@ func TestConformance(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				d.AllowInsecure, d.AllowMultipleConnections = true, true
+				d.AllowInsecure, d.AllowMultipleConnections = true, !tt.alone
 				if err := h.Registry.AddDevice(t.Context(), d); err != nil {
 					t.Fatal(err)
 				}
@@ -103,7 +103,24 @@ func enterCore(_ *testing.T, h *hubtest.Hub, id twin.ID) conformance.Twin { retu
 
 func enterREST(_ *testing.T, h *hubtest.Hub, id twin.ID) conformance.Twin { return restTwin(h, id) }
 
-func enterMQTT(_ *testing.T, h *hubtest.Hub, id twin.ID) conformance.Twin { return mqttTwin{h, id} }
+func enterMQTT(_ *testing.T, h *hubtest.Hub, id twin.ID) conformance.Twin {
+	w := wireTwin(h, id)
+	w.Bystander = h.AddDevice("bystander of " + string(id)).ID
+	return w
+}
+
+func enterWebSocket(_ *testing.T, h *hubtest.Hub, id twin.ID) conformance.Twin {
+	address := h.WS()
+	w := conformance.Wire(func(ctx context.Context) (net.Conn, error) {
+		conn, _, err := websocket.Dial(ctx, address, &websocket.DialOptions{Subprotocols: []string{"mqtt"}})
+		if err != nil {
+			return nil, err
+		}
+		return websocket.NetConn(context.Background(), conn, websocket.MessageBinary), nil
+	}, restTwin(h, id))
+	w.Bystander = h.AddDevice("bystander of " + string(id)).ID
+	return w
+}
 
 // enterByClient goes through package twinclient, which refuses at home what no hub would
 // accept. REST lists and deletes for it.
@@ -121,14 +138,21 @@ func enterByClient(t *testing.T, h *hubtest.Hub, id twin.ID) conformance.Twin {
 }
 
 func enterBoth(_ *testing.T, h *hubtest.Hub, id twin.ID) conformance.Twin {
-	rest := restTwin(h, id)
-	return &bothTwin{Manager: rest, ways: [2]sender{rest, mqttTwin{h, id}}}
+	wire := wireTwin(h, id)
+	return &bothTwin{Manager: wire.RESTTwin, ways: [2]sender{wire.RESTTwin, wire}}
 }
 
 func restTwin(h *hubtest.Hub, id twin.ID) *conformance.RESTTwin {
 	r := conformance.REST(hubtest.BaseURL, h.Token, id)
 	r.Client = h.HTTPClient()
+	r.ReadOnly = h.AddToken(registry.Token{Name: "reader of " + string(id), ReadOnly: true})
 	return r
+}
+
+func wireTwin(h *hubtest.Hub, id twin.ID) *conformance.WireTwin {
+	w := conformance.Wire(h.Dial, restTwin(h, id))
+	w.Several = true
+	return w
 }
 
 // A sender can do everything but list and delete.
@@ -160,82 +184,4 @@ func (b *bothTwin) Patch(ctx context.Context, name twin.Name, u twin.Update) (tw
 
 func (b *bothTwin) Send(ctx context.Context, m twin.Method, name twin.Name, body []byte) (twin.Document, error) {
 	return b.next().Send(ctx, m, name, body)
-}
-
-// mqttTwin is a device's own twin over MQTT as a tool like mosquitto_rr asks it: each
-// request on a connection of its own, and nothing is refused before it is sent.
-type mqttTwin struct {
-	hub *hubtest.Hub
-	id  twin.ID
-}
-
-func (m mqttTwin) Get(ctx context.Context, name twin.Name) (twin.Document, error) {
-	return m.Send(ctx, twin.Get, name, nil)
-}
-
-func (m mqttTwin) Put(ctx context.Context, name twin.Name, u twin.Update) (twin.Document, error) {
-	return m.Send(ctx, twin.Put, name, u.Encode())
-}
-
-func (m mqttTwin) Patch(ctx context.Context, name twin.Name, u twin.Update) (twin.Document, error) {
-	return m.Send(ctx, twin.Patch, name, u.Encode())
-}
-
-func (m mqttTwin) Send(ctx context.Context, method twin.Method, name twin.Name, body []byte) (twin.Document, error) {
-	conn, err := m.hub.Dial(ctx)
-	if err != nil {
-		return twin.Document{}, err
-	}
-	defer conn.Close()
-	if err := conn.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
-		return twin.Document{}, err
-	}
-
-	connect := packets.NewControlPacket(packets.Connect).(*packets.ConnectPacket)
-	connect.ProtocolName, connect.ProtocolVersion, connect.CleanSession = "MQTT", 4, true
-	connect.UsernameFlag, connect.Username = true, string(m.id)
-	if connack, err := exchange[*packets.ConnackPacket](conn, connect); err != nil || connack.ReturnCode != 0 {
-		return twin.Document{}, fmt.Errorf("connecting: %v, %v", connack, err)
-	}
-
-	request := twin.Topic{Twin: twin.Me, Document: string(name), Method: method}
-	subscribe := packets.NewControlPacket(packets.Subscribe).(*packets.SubscribePacket)
-	subscribe.MessageID, subscribe.Topics, subscribe.Qoss = 1, []string{request.String() + "/response/+"}, []byte{0}
-	if suback, err := exchange[*packets.SubackPacket](conn, subscribe); err != nil || suback.ReturnCodes[0] != 0 {
-		return twin.Document{}, fmt.Errorf("subscribing: %v, %v", suback, err)
-	}
-
-	publish := packets.NewControlPacket(packets.Publish).(*packets.PublishPacket)
-	publish.TopicName, publish.Payload = request.String(), body
-	answer, err := exchange[*packets.PublishPacket](conn, publish)
-	if err != nil {
-		return twin.Document{}, err
-	}
-	switch answer.TopicName {
-	case request.Response(twin.Error).String():
-		return twin.Document{}, twin.DecodeError(answer.Payload)
-	case request.Response(twin.Success).String():
-		doc, err := twin.ParseDocument(answer.Payload)
-		if exact := string(doc.Encode()); err == nil && exact != string(answer.Payload) {
-			err = fmt.Errorf("answer is %s, want %s", answer.Payload, exact)
-		}
-		return doc, err
-	}
-	return twin.Document{}, errors.New("answer on " + answer.TopicName)
-}
-
-// exchange sends a packet and reads the hub's answer.
-func exchange[Answer packets.ControlPacket](conn net.Conn, p packets.ControlPacket) (answer Answer, err error) {
-	if err := p.Write(conn); err != nil {
-		return answer, err
-	}
-	got, err := packets.ReadPacket(conn)
-	if err != nil {
-		return answer, err
-	}
-	answer, ok := got.(Answer)
-	if !ok {
-		return answer, fmt.Errorf("sent %v and got %v", p, got)
-	}
-	return answer, nil
 }

@@ -30,7 +30,7 @@ func TestWriteAfterTheLastVersionIsRefused(t *testing.T) {
 		}
 	}
 	h := hubtest.Start(t, func(c *hub.Config) { c.Documents = worn{c.Documents} })
-	mqtt := mqttTwin{h, h.AddDevice("panel").ID}
+	mqtt := wireTwin(h, h.AddDevice("panel").ID)
 	for call, write := range map[string]func(context.Context, twin.Name, twin.Update) (twin.Document, error){"put": mqtt.Put, "patch": mqtt.Patch} {
 		if _, err := write(t.Context(), "desired", twin.Update{}); err == nil || err.Error() != "version: "+text {
 			t.Errorf("%s over MQTT: got %v, want %s", call, err, text)

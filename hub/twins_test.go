@@ -121,7 +121,7 @@ func TestPatchGivesUpAtItsTimeLimit(t *testing.T) {
 
 		h := newHouse(t, func(c *hub.Config) { c.Documents = store })
 		h.MustPut(h.panel, "desired", "{}")
-		if _, err := (mqttTwin{h.Hub, h.panel}).Patch(t.Context(), "desired", twin.Update{}); err == nil || err.Error() != text {
+		if _, err := wireTwin(h.Hub, h.panel).Patch(t.Context(), "desired", twin.Update{}); err == nil || err.Error() != text {
 			t.Errorf("over MQTT: got %v, want %s", err, text)
 		}
 	})

@@ -13,7 +13,8 @@ var dataChecks = []check{
 	keeps("text with escapes", false, `{"a":"quote \" backslash \\ newline \n tab \t"}`),
 	keeps("text as HTML has it", false, `{"a":"<b>&amp;</b>"}`),
 	keeps("nulls of a put", true, `{"a":null,"b":[null,1],"c":{"d":null}}`),
-	keeps("keys with _ . / and no character at all", true, `{"_a":1,"b.c":2,"d/e":3,"":4,"$f":5}`),
+	keeps("keys with special characters, also . and /", false, `{"b.c":2,"d/e":{"/":3,".":4},"in error":5,"$f":6}`),
+	keeps("keys that begin with _, and one without any character", true, `{"_a":1,"_tags":{"b":2},"":4}`),
 	keeps("keys that differ in case", true, `{"a":1,"A":2}`),
 	keeps("every digit of a number", true, `{"a":12345678901234567890.10,"b":1e400,"c":1.0,"d":-0.0,"e":1E+2}`),
 	{name: "data comes back as it was written", ours: true, run: func(c *client) {

@@ -43,6 +43,11 @@ var documentChecks = []check{
 		c.put(name, 0, `{"a":1}`)
 		c.stored(name, 1, `{"a":1}`)
 	}},
+	{name: "a name can begin with _", ours: true, run: func(c *client) {
+		name := c.own("_" + c.name("a"))
+		c.put(name, 0, `{"a":1}`)
+		c.stored(name, 1, `{"a":1}`)
+	}},
 	{name: "names that differ in case are two documents", run: func(c *client) {
 		lower, upper := c.name("door"), c.name("DOOR")
 		c.put(lower, 0, `{"a":1}`)
@@ -67,12 +72,6 @@ var documentChecks = []check{
 		c.refusesName(".")
 		c.refusesName("..")
 	}},
-	{name: "_config is a document like others", alone: true, run: func(c *client) {
-		name := c.own(twin.ConfigName)
-		c.put(name, 0, `{"documents":{"current":{"_tags":{"site":"home"}}}}`)
-		c.want(c.patch(name, 1, `{"documents":{"current":{"_tags":null}}}`), 2, `{"documents":{"current":{}}}`)
-		c.stored(name, 2, `{"documents":{"current":{}}}`)
-	}},
 	{name: "a get of a missing document is refused", ours: true, run: func(c *client) {
 		c.notFound(c.Get(c.ctx, c.name("a")))
 	}},
@@ -91,8 +90,8 @@ var documentChecks = []check{
 			c.Errorf("list is %q, %v; want the one document", names, err)
 		}
 	}},
-	{name: "a list has _config", ours: true, needs: manages, alone: true, run: func(c *client) {
-		c.put(c.own(twin.ConfigName), 0, `{}`)
+	{name: "a list has _config", ours: true, needs: manages, config: true, run: func(c *client) {
+		c.put(twin.ConfigName, 0, `{}`)
 		c.lists(twin.ConfigName, true)
 	}},
 	{name: "a list of a twin without documents is empty", ours: true, needs: manages, alone: true, run: func(c *client) {

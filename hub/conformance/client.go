@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"reflect"
 	"runtime"
+	"strings"
 	"sync"
 
 	"github.com/twinpanel/twinpanel/twin"
@@ -62,6 +63,24 @@ type client struct {
 	ctx    context.Context
 	prefix string // of the check's document names
 	names  map[twin.Name]bool
+	talks  []*talk
+	config *twin.Document // the twin's own _config, to be put back; nil = there is none
+}
+
+// hide makes the trace one that can be shown to anybody.
+func (c *client) hide() {
+	hide := []string{c.prefix, ""}
+	rest, _ := c.Twin.(*RESTTwin)
+	if wire, ok := c.Twin.(*WireTwin); ok {
+		rest = wire.RESTTwin
+		if wire.Bystander != "" {
+			hide = append(hide, string(wire.Bystander), "OTHER_ID")
+		}
+	}
+	if rest != nil {
+		hide = append(hide, string(rest.id), "DEVICE_ID", strings.ToUpper(string(rest.id)), "DEVICE_ID")
+	}
+	traceOf(c.ctx).hiding(hide...)
 }
 
 // name returns a name that only this check uses.
@@ -69,9 +88,6 @@ func (c *client) name(s string) twin.Name { return c.own(twin.Name(c.prefix + s)
 
 // own has a document deleted after the check.
 func (c *client) own(name twin.Name) twin.Name {
-	if c.names == nil {
-		c.names = make(map[twin.Name]bool)
-	}
 	c.names[name] = true
 	return name
 }

@@ -6,10 +6,12 @@
 // the specification and to each choice that this project made where the
 // specification is silent. [Live] runs against a hub that others use as well:
 // it writes under names of its own, removes what it wrote, leaves out what
-// needs a twin for itself, and only reports where the hub chose differently.
+// needs a twin for itself, and only reports where the hub chose differently,
+// with what was said and answered, to the letter.
 //
-// Over MQTT, package twinclient refuses at home what no hub would accept. To see
-// a hub refuse, run the suite with a Twin that sends what it is given.
+// A [RESTTwin] is also held to the answers of the REST API, and a [WireTwin] to the packets
+// of MQTT. An [MQTTTwin] goes through package twinclient, which refuses at home what no hub
+// would accept.
 //
 // Sources: the Cloud Twins reference, "Using IoT Cloud Twins", and
 // docs/protocol.md for the choices.
@@ -19,6 +21,8 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -58,10 +62,14 @@ func Run(t *testing.T, open func(*testing.T) Twin) { runAll(t, open, false) }
 // wrote it deletes, if the twin is a [Manager].
 func Live(t *testing.T, open func(*testing.T) Twin) { runAll(t, open, true) }
 
-// checkTimeout bounds one check, over a slow network too.
-const checkTimeout = time.Minute
+// Limits of a check's time, over a slow network too.
+const (
+	checkTimeout = time.Minute
+	cleanTimeout = 30 * time.Second // for leaving the twin as it was
+)
 
 func runAll(t *testing.T, open func(*testing.T) Twin, live bool) {
+	var report report
 	for _, check := range checks() {
 		t.Run(check.name, func(t *testing.T) {
 			tw := open(t)
@@ -69,42 +77,67 @@ func runAll(t *testing.T, open func(*testing.T) Twin, live bool) {
 				t.Log("left out: " + why)
 				return
 			}
-			ctx, cancel := context.WithTimeout(t.Context(), checkTimeout)
+			said := new(trace)
+			ctx, cancel := context.WithTimeout(withTrace(t.Context(), said), checkTimeout)
 			defer cancel()
 			if !live || !check.ours {
+				defer func() {
+					if t.Failed() {
+						t.Log("said and answered:\n" + strings.Join(said.take(), "\n"))
+					}
+				}()
 				check.do(ctx, t, tw)
 				return
 			}
 			differences := record(t.Logf, func(r reporter) { check.do(ctx, r, tw) })
-			for _, d := range differences {
-				t.Log("differs from this project's choice: " + d)
-			}
-			if len(differences) == 0 {
-				t.Log("as this project chose")
-			}
+			report.add(check.name, differences, said.take())
 		})
 	}
+	if live {
+		t.Log(report.String())
+	}
+}
+
+// A report says what a live hub does where the specification is silent.
+type report struct{ same, differs []string }
+
+func (r *report) add(name string, differences, said []string) {
+	lines := append([]string{name}, said...)
+	for _, d := range differences {
+		lines = append(lines, "! "+d)
+	}
+	entry := strings.Join(lines, "\n    ")
+	if len(differences) > 0 {
+		r.differs = append(r.differs, entry)
+	} else {
+		r.same = append(r.same, entry)
+	}
+}
+
+func (r *report) String() string {
+	lines := []string{
+		"Where the specification is silent, the hub was asked, and answered:",
+		fmt.Sprintf("== %d times as this project's hub", len(r.same)),
+	}
+	lines = append(lines, r.same...)
+	lines = append(lines, fmt.Sprintf("== %d times otherwise; ! says how", len(r.differs)))
+	return strings.Join(append(lines, r.differs...), "\n")
 }
 
 // A check is one rule.
 type check struct {
-	name  string
-	ours  bool            // no public source says so: it is this project's choice
-	alone bool            // needs a twin for itself
-	needs func(Twin) bool // more than a Twin; nil = nothing more
-	run   func(*client)
+	name   string
+	ours   bool            // the specification doesn't say so: it is this project's choice
+	alone  bool            // needs a twin for itself
+	config bool            // writes _config, of which a twin has one only: it is put back
+	needs  func(Twin) bool // more than a Twin; nil = nothing more
+	run    func(*client)
 }
 
 // checks are all rules, the simple ones first.
 func checks() []check {
-	var all []check
-	all = append(all, documentChecks...)
-	all = append(all, versionChecks...)
-	all = append(all, patchChecks...)
-	all = append(all, dataChecks...)
-	all = append(all, bodyChecks...)
-	all = append(all, limitChecks...)
-	return append(all, concurrencyChecks...)
+	return slices.Concat(documentChecks, versionChecks, patchChecks, dataChecks, bodyChecks, configChecks, limitChecks, concurrencyChecks,
+		restChecks, restRefusalChecks, connectionChecks, requestChecks, requestRefusalChecks, noticeChecks)
 }
 
 // leftOut says why a check cannot be made.
@@ -113,25 +146,75 @@ func (c check) leftOut(tw Twin, live bool) string {
 	case c.alone && live:
 		return "it needs a twin for itself"
 	case c.needs != nil && !c.needs(tw):
-		return "this transport has no way to ask for it"
+		return "this way in has nothing to ask it with"
+	case c.config && live && !manages(tw):
+		return "it could not put _config back"
 	}
 	return ""
 }
 
+// What checks need.
 func manages(tw Twin) bool { _, ok := tw.(Manager); return ok }
 
 func sends(tw Twin) bool { _, ok := tw.(Sender); return ok }
 
-// do makes the check and deletes what it wrote.
+func asksREST(tw Twin) bool { _, ok := tw.(*RESTTwin); return ok }
+
+func hasReadOnly(tw Twin) bool { r, ok := tw.(*RESTTwin); return ok && r.ReadOnly != "" }
+
+func speaksMQTT(tw Twin) bool { _, ok := tw.(*WireTwin); return ok }
+
+func hasBystander(tw Twin) bool { w, ok := tw.(*WireTwin); return ok && w.Bystander != "" }
+
+// do makes the check and leaves the twin as it was.
 func (c check) do(ctx context.Context, r reporter, tw Twin) {
-	client := &client{Twin: tw, reporter: r, ctx: ctx, prefix: "conformance-" + strings.ToLower(rand.Text()[:10]) + "-"}
-	defer client.clean()
+	prefix := "conformance-" + strings.ToLower(rand.Text()[:10]) + "-"
+	client := &client{Twin: tw, reporter: r, ctx: ctx, prefix: prefix, names: make(map[twin.Name]bool)}
+	client.hide()
+	defer func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(withTrace(ctx, nil)), cleanTimeout)
+		defer cancel()
+		client.ctx = ctx
+		client.clean()
+	}()
+	if c.config {
+		client.keepConfig()
+	}
 	c.run(client)
 }
 
-// clean deletes the documents of a check. A check that the twin fails may have
-// left any of them undone, so only errors of the deleting itself are told.
+// keepConfig remembers the twin's own _config.
+func (c *client) keepConfig() {
+	ctx := withTrace(c.ctx, nil)
+	doc, err := c.Get(ctx, twin.ConfigName)
+	if manager, ok := c.Twin.(Manager); ok && err == nil {
+		// What a get of none answers is each hub's choice, but a list has what is there.
+		var names []twin.Name
+		if names, err = manager.List(ctx); err == nil && !slices.Contains(names, twin.ConfigName) {
+			err = twin.ErrDocumentNotFound
+		}
+	}
+	switch {
+	case err == nil:
+		c.config = &doc
+	case errors.Is(err, twin.ErrDocumentNotFound):
+		c.own(twin.ConfigName)
+	default:
+		c.Fatalf("reading _config, which would have to be put back: %v", err)
+	}
+}
+
+// clean deletes the documents of a check and puts _config back. A check that the twin fails
+// may have left any of them undone, so only errors of the cleaning itself are told.
 func (c *client) clean() {
+	for _, t := range c.talks {
+		t.conn.leave()
+	}
+	if c.config != nil {
+		if _, err := c.Put(c.ctx, twin.ConfigName, twin.Update{Data: c.config.Data}); err != nil {
+			c.Errorf("putting _config back: %v; it was %s", err, c.config.Data)
+		}
+	}
 	manager, ok := c.Twin.(Manager)
 	if !ok {
 		return

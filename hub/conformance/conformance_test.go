@@ -11,108 +11,21 @@ import (
 )
 
 func TestReferenceConforms(t *testing.T) {
-	Run(t, func(*testing.T) Twin { return newReference("") })
+	for name, open := range map[string]func(*reference) Twin{"itself": asItself, "REST": overREST, "MQTT": overMQTT} {
+		t.Run(name, func(t *testing.T) {
+			Run(t, func(*testing.T) Twin { return open(newReference("")) })
+		})
+	}
 }
+
+// The ways to a reference.
+func asItself(r *reference) Twin { return r }
+func overREST(r *reference) Twin { return r.rest() }
+func overMQTT(r *reference) Twin { return r.wire() }
 
 // A suite is worth what it finds: each fault must make at least the check fail
 // that is about it.
 func TestSuiteFindsFaults(t *testing.T) {
-	faults := []struct {
-		fault fault
-		check string
-	}{
-		{"missing documents are empty", "a get of a missing document is refused"},
-		{"a get raises the version", "a get answers what was put and changes nothing"},
-		{"a write answers the old document", "a put replaces the whole document"},
-		{"a put merges", "a put replaces the whole document"},
-		{"documents share a version", "documents don't touch each other"},
-		{"names are not checked", "names with other characters are refused"},
-		{"names can be too long", "a name can have 128 characters"},
-		{"names are shorter", "a name can have 128 characters"},
-		{"names can be dots", "the names . and .. are refused"},
-		{"names lose their case", "names that differ in case are two documents"},
-		{"names have no tilde", "names take every character of the specification"},
-		{"_config is refused", "_config is a document like others"},
-		{"a list has what was deleted", "a deleted document is gone"},
-		{"a list leaves out _config", "a list has _config"},
-		{"a list always has _config", "a list of a twin without documents is empty"},
-		{"a list has one document", "a list has every document"},
-		{"a delete does nothing", "a deleted document is gone"},
-		{"a delete empties", "a deleted document is gone"},
-		{"a delete deletes all", "a deleted document is gone"},
-		{"a delete of nothing is accepted", "a delete of a missing document is refused"},
-		{"a delete keeps the version", "a document put again after a delete starts at version 1"},
-		{"delete all leaves _config", "delete all leaves nothing"},
-		{"delete all of nothing is refused", "delete all of a twin without documents is accepted"},
-
-		{"versions start at 0", "a put creates version 1 and answers the document"},
-		{"versions start at 2", "a put creates version 1 and answers the document"},
-		{"versions rise by two", "every put and patch raises the version by one"},
-		{"the version stays when nothing changes", "a put that changes nothing raises the version"},
-		{"the version stays when nothing changes", "a patch that changes nothing raises the version"},
-		{"versions are not checked", "a put with another version is refused and writes nothing"},
-		{"a patch's version is not checked", "a patch with another version is refused and writes nothing"},
-		{"a version from the future is accepted", "a put with another version is refused and writes nothing"},
-		{"the version before is accepted", "a put with another version is refused and writes nothing"},
-		{"version 0 means no document", "a put replaces the whole document"},
-		{"a refused write is written", "a put with another version is refused and writes nothing"},
-		{"a mismatch swaps the versions", "a mismatch names both versions"},
-		{"a mismatch is no mismatch", "what was refused for its version is accepted after a get"},
-		{"a version of a missing document is accepted", "a put with a version of a missing document is a mismatch with version 0"},
-		{"a version of a missing document is not found", "a put with a version of a missing document is a mismatch with version 0"},
-		{"a patch creates documents", "a patch of a missing document is refused, whatever the version"},
-		{"a patch with a version of a missing document is a mismatch", "a patch of a missing document is refused, whatever the version"},
-
-		{"a patch replaces the document", "keys not in a patch stay"},
-		{"a patch answers the patch", "a patch adds keys"},
-		{"a patch keeps nulls", "null removes a key"},
-		{"a patch ignores null", "null removes a key"},
-		{"a patch keeps nulls in new objects", "nulls inside a new object are dropped"},
-		{"a patch drops stored nulls", "stored nulls stay"},
-		{"a patch replaces objects", "objects are patched key by key"},
-		{"a patch merges one level only", "objects are patched key by key"},
-		{"a patch appends to arrays", "arrays are replaced as a whole"},
-		{"a patch cannot empty an array", "an array can be emptied"},
-		{"a patch cannot change a type", "a number replaces an object"},
-		{"an empty object in a patch is dropped", "an empty object becomes a new key"},
-		{"null inside an array is accepted", "null inside an array of a patch is refused"},
-		{"null inside arrays inside arrays is accepted", "null further inside an array of a patch is refused"},
-
-		{"a put drops nulls", "a document keeps nulls of a put"},
-		{"numbers are floats", "a document keeps every digit of a number"},
-		{"keys are sorted", "data comes back as it was written"},
-		{"keys lose their case", "a document keeps keys that differ in case"},
-		{"special keys are refused", "a document keeps keys with _ . / and no character at all"},
-		{"text is escaped twice", "a document keeps text as HTML has it"},
-		{"text is ASCII", "a document keeps text in any script"},
-		{"data can be an array", "data that is no object is refused"},
-		{"duplicate keys are accepted", "duplicate keys are refused"},
-		{"half characters are accepted", "text that is no Unicode is refused"},
-		{"refusals name the wrong argument", "data that is no object is refused"},
-
-		{"null for a version is refused", "version 0, null or absent is no version"},
-		{"any version is accepted", "versions that are no whole number up to 4294967295 are refused"},
-		{"any body is accepted", "bodies that are no JSON object are refused"},
-		{"absent data is refused", "absent or null data is an empty object"},
-		{"content beside data is dropped", "content beside data is refused and empties nothing"},
-		{"what REST answered is refused", "a document as REST answers it can be sent back"},
-		{"white space is refused", "white space is nobody's concern"},
-
-		{"a document has a byte less", "a document can have 256 KiB"},
-		{"a document has a byte more", "a document can have 256 KiB"},
-		{"patches let documents grow", "a patch cannot let a document grow beyond 256 KiB"},
-		{"a document has a level less", "a document can be 32 levels deep"},
-		{"a document has a level more", "a document can be 32 levels deep"},
-		{"there can be 99 documents", "a twin can have 100 documents"},
-		{"there can be 101 documents", "a twin can have 100 documents"},
-		{"a full twin takes no writes", "a twin can have 100 documents"},
-		{"deleted documents count", "a twin can have 100 documents"},
-
-		{"a version is checked, then written", "of writers with the same version exactly one wins"},
-		{"a version is checked, then written", "counting with versions loses nothing"},
-		{"a version is checked, then written", "puts without a version all have a version of their own"},
-		{"a patch is read, then written", "patches of different keys all survive"},
-	}
 	for _, tt := range faults {
 		t.Run(string(tt.fault), func(t *testing.T) {
 			// In a bubble the writers of a race all come as far as they can before any goes on.
@@ -121,7 +34,15 @@ func TestSuiteFindsFaults(t *testing.T) {
 				if i < 0 {
 					t.Fatalf("there is no check %q", tt.check)
 				}
-				failures := record(t.Logf, func(r reporter) { checks()[i].do(t.Context(), r, newReference(tt.fault)) })
+				c := checks()[i]
+				tw := asItself(newReference(tt.fault))
+				if c.leftOut(tw, false) != "" {
+					tw = overREST(newReference(tt.fault))
+				}
+				if c.leftOut(tw, false) != "" {
+					tw = overMQTT(newReference(tt.fault))
+				}
+				failures := record(t.Logf, func(r reporter) { c.do(t.Context(), r, tw) })
 				if len(failures) == 0 {
 					t.Errorf("the check %q doesn't notice", tt.check)
 				}
@@ -130,28 +51,71 @@ func TestSuiteFindsFaults(t *testing.T) {
 	}
 }
 
+// TestChecksOfTheWireAreInTheTable: each check of a transport has a fault that it finds. For the
+// others, silence is one, see TestNoCheckPassesWithoutAnswers.
+func TestChecksOfTheWireAreInTheTable(t *testing.T) {
+	found := map[string]bool{}
+	for _, tt := range faults {
+		found[tt.check] = true
+	}
+	for _, c := range checks() {
+		if c.needs != nil && !found[c.name] {
+			t.Errorf("no fault shows that the check %q finds anything", c.name)
+		}
+	}
+}
+
 // A hub that chose differently wherever the specification is silent passes a
 // live run, which leaves everything as it was.
 func TestOtherChoicesPassInLiveRuns(t *testing.T) {
-	stranger := twin.Name("somebody-elses")
-	for _, choice := range []fault{
-		"", "the version stays when nothing changes", "missing documents are empty", "a patch creates documents",
-		"a delete keeps the version", "a delete of nothing is accepted", "a version of a missing document is accepted",
-		"a mismatch swaps the versions", "a put drops nulls", "a patch keeps nulls in new objects", "numbers are floats",
-		"keys are sorted", "duplicate keys are accepted", "half characters are accepted", "any version is accepted",
-		"content beside data is dropped", "absent data is refused", "names are shorter",
-		"null inside arrays inside arrays is accepted", "a document has a byte less", "a document has a level more",
-	} {
-		t.Run(string(choice), func(t *testing.T) {
-			hub := newReference(choice)
-			if _, err := hub.Put(t.Context(), stranger, update(0, `{"a":1}`)); err != nil {
-				t.Fatal(err)
-			}
-			t.Run("live", func(t *testing.T) { Live(t, func(*testing.T) Twin { return hub }) })
-			if names, err := hub.List(t.Context()); err != nil || !slices.Equal(names, []twin.Name{stranger}) {
-				t.Errorf("after a live run the twin has %q, %v; want only what was there before", names, err)
-			}
-		})
+	const config = `{"documents":{"somebody-elses":{"_tsdb_trigger":"on-change"}}}`
+	there := []twin.Name{twin.ConfigName, "somebody-elses"}
+	ways := []struct {
+		name    string
+		open    func(*reference) Twin
+		choices []fault
+	}{
+		{"itself", asItself, []fault{
+			"", "the version stays when nothing changes", "missing documents are empty", "a patch creates documents",
+			"a delete keeps the version", "a delete of nothing is accepted", "a version of a missing document is accepted",
+			"a mismatch swaps the versions", "a put drops nulls", "a patch keeps nulls in new objects", "numbers are floats",
+			"keys are sorted", "duplicate keys are accepted", "half characters are accepted", "any version is accepted",
+			"content beside data is dropped", "absent data is refused", "names are shorter", "names can't begin with _",
+			"null inside arrays inside arrays is accepted", "a document has a byte less", "a document has a level more",
+			"_config is not checked", "_config has no nulls", "_config needs documents",
+		}},
+		{"REST", overREST, []fault{
+			"", "REST: a document that is made is 201", "REST: a mismatch names no versions", "REST: a list has versions",
+			"REST: a document is a resource", "REST: every twin exists", "REST: a refusal is 422", "REST: HEAD is unknown",
+			"REST: every path is a list", "REST: every token writes", "REST: a body can have any length",
+		}},
+		{"MQTT", overMQTT, []fault{
+			"", "MQTT: a user name is no device", "MQTT: sessions are kept", "MQTT: every client is a device", "MQTT: level 3 is refused",
+			"MQTT: subscriptions are granted as asked", "MQTT: each subscription gets an answer",
+			"MQTT: a success has four keys", "MQTT: what is sent again is not done again",
+			"MQTT: a get must be empty", "MQTT: every twin is open", "MQTT: unknown methods are refused", "MQTT: QoS 2 is accepted",
+			"MQTT: writers are told",
+		}},
+	}
+	for _, way := range ways {
+		for _, choice := range way.choices {
+			t.Run(way.name+" "+string(choice), func(t *testing.T) {
+				t.Parallel() // some wait for what never comes
+				hub := newReference(choice)
+				for i, data := range []string{config, `{"a":1}`} {
+					if _, err := hub.Put(t.Context(), there[i], update(0, data)); err != nil {
+						t.Fatal(err)
+					}
+				}
+				t.Run("live", func(t *testing.T) { tw := way.open(hub); Live(t, func(*testing.T) Twin { return tw }) })
+				if names, err := hub.List(t.Context()); err != nil || !slices.Equal(names, there) {
+					t.Errorf("after a live run the twin has %q, %v; want only what was there before", names, err)
+				}
+				if doc, err := hub.Get(t.Context(), twin.ConfigName); err != nil || string(doc.Data) != config {
+					t.Errorf("after a live run _config is %s, %v; want %s", doc.Data, err, config)
+				}
+			})
+		}
 	}
 }
 
@@ -159,16 +123,19 @@ func TestOtherChoicesPassInLiveRuns(t *testing.T) {
 type onlyTwin struct{ Twin }
 
 func TestChecksAreLeftOutForAReason(t *testing.T) {
-	full, plain := newReference(""), onlyTwin{newReference("")}
+	rest, mqtt, plain := overREST(newReference("")), overMQTT(newReference("")), onlyTwin{newReference("")}
 	for _, c := range checks() {
-		if why := c.leftOut(full, false); why != "" {
-			t.Errorf("%s: left out of a run that can do everything: %s", c.name, why)
+		if c.leftOut(rest, false) != "" && c.leftOut(mqtt, false) != "" {
+			t.Errorf("%s: left out of runs that can do everything", c.name)
 		}
 		if why := c.leftOut(plain, false); (why != "") != (c.needs != nil) {
 			t.Errorf("%s: over a plain transport: %q", c.name, why)
 		}
-		if why := c.leftOut(full, true); (why != "") != c.alone {
-			t.Errorf("%s: in a live run: %q", c.name, why)
+		if why := c.leftOut(plain, true); (why != "") != (c.needs != nil || c.alone || c.config) {
+			t.Errorf("%s: in a live run over a plain transport: %q", c.name, why)
+		}
+		if c.leftOut(rest, true) != "" && c.leftOut(mqtt, true) != "" && !c.alone {
+			t.Errorf("%s: left out of live runs that can do everything", c.name)
 		}
 	}
 }

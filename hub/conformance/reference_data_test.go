@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"slices"
+	"strings"
 
+	"github.com/twinpanel/twinpanel/hub/twinconfig"
 	"github.com/twinpanel/twinpanel/twin"
 )
 
@@ -85,6 +87,49 @@ func (r *reference) merge(data, patch []byte) (json.RawMessage, error) {
 		return merged, nil
 	}
 	return json.Marshal(to)
+}
+
+// checkConfig checks what _config is to be.
+func (r *reference) checkConfig(m twin.Method, data json.RawMessage) error {
+	text := string(data)
+	refused := &twin.InvalidError{Argument: "data", Reason: "format", Help: "malformed"}
+	switch r.fault {
+	case "_config is not checked":
+		return nil
+	case "a patch of _config is not checked":
+		if m == twin.Patch {
+			return nil
+		}
+	case "_config takes tags alone":
+		if strings.Contains(text, "_tsdb_trigger") {
+			return refused
+		}
+	case "_config has one level of keys":
+		if strings.Contains(text, "since") {
+			return refused
+		}
+	case "_config has parameters first":
+		if strings.Contains(text, "},\"_tags\"") {
+			return refused
+		}
+	case "_config has no nulls":
+		if strings.Contains(text, "null") {
+			return refused
+		}
+	case "_config names what exists":
+		if strings.Contains(text, "_private") {
+			return refused
+		}
+	case "_config needs documents":
+		if text == "{}" {
+			return refused
+		}
+	}
+	_, err := twinconfig.Parse(data)
+	if err != nil && r.is("no place of a _config is named") {
+		return refused
+	}
+	return err
 }
 
 // spoil is data as it comes back.

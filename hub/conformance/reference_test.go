@@ -25,6 +25,7 @@ type reference struct {
 	documents map[twin.Name]twin.Document
 	deleted   map[twin.Name]uint32 // versions at the time
 	writes    uint32
+	changed   func(name twin.Name, version uint32, by *endpointConn) // nil = nobody cares
 }
 
 var (
@@ -58,6 +59,8 @@ func (r *reference) name(s twin.Name) (twin.Name, error) {
 	case r.is("names are shorter") && len(s) == twin.MaxNameLen:
 		return "", &twin.InvalidError{Argument: "document_name", Reason: "constraint"}
 	case r.is("names have no tilde") && strings.Contains(string(s), "~"):
+		return "", &twin.InvalidError{Argument: "document_name", Reason: "format"}
+	case r.is("names can't begin with _") && s[0] == '_' && s != twin.ConfigName:
 		return "", &twin.InvalidError{Argument: "document_name", Reason: "format"}
 	case r.is("_config is refused") && s == twin.ConfigName:
 		return "", twin.ErrPermissionDenied
@@ -95,6 +98,19 @@ func (r *reference) Patch(ctx context.Context, name twin.Name, u twin.Update) (t
 }
 
 func (r *reference) Send(_ context.Context, m twin.Method, name twin.Name, body []byte) (twin.Document, error) {
+	return r.send(nil, m, name, body)
+}
+
+// send is Send by a connection; nil = another way.
+func (r *reference) send(by *endpointConn, m twin.Method, name twin.Name, body []byte) (twin.Document, error) {
+	doc, err := r.write(m, name, body)
+	if err == nil && r.changed != nil {
+		r.changed(name, doc.Version, by)
+	}
+	return doc, err
+}
+
+func (r *reference) write(m twin.Method, name twin.Name, body []byte) (twin.Document, error) {
 	name, err := r.name(name)
 	if err != nil {
 		return twin.Document{}, err
@@ -138,6 +154,11 @@ func (r *reference) Send(_ context.Context, m twin.Method, name twin.Name, body 
 		base := cmpData(old.Data)
 		r.race("a patch is read, then written")
 		if data, err = r.merge(base, u.Data); err != nil {
+			return twin.Document{}, err
+		}
+	}
+	if name == twin.ConfigName {
+		if err := r.checkConfig(m, data); err != nil {
 			return twin.Document{}, err
 		}
 	}
@@ -212,7 +233,9 @@ func (r *reference) parse(m twin.Method, body []byte) (twin.Update, error) {
 			r.is("absent data is refused") && !bytes.Contains(body, []byte(`"data":{`)) && !bytes.Contains(body, []byte("\n")),
 			r.is("null for a version is refused") && bytes.Contains(body, []byte(`"version":null`)),
 			r.is("what REST answered is refused") && bytes.Contains(body, []byte("twin_id")),
-			r.is("special keys are refused") && bytes.Contains(body, []byte(`"_a"`)),
+			r.is("keys can't begin with _") && bytes.Contains(body, []byte(`"_a"`)),
+			r.is("keys have no dots") && bytes.Contains(body, []byte(`"b.c"`)),
+			r.is("what is configured must be numbers") && bytes.Contains(body, []byte(`"ignored"`)),
 			r.is("white space is refused") && bytes.Contains(body, []byte("\t\"")):
 			return u, &twin.InvalidError{Argument: "data", Reason: "constraint"}
 		}
@@ -262,11 +285,19 @@ func (r *reference) Delete(_ context.Context, name twin.Name) error {
 	if _, err := r.name(name); err != nil {
 		return err
 	}
+	err := r.remove(name)
+	if err == nil && r.changed != nil {
+		r.changed(name, 0, nil)
+	}
+	return err
+}
+
+func (r *reference) remove(name twin.Name) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	doc, ok := r.documents[name]
 	switch {
-	case !ok && r.is("a delete of nothing is accepted"), r.is("a delete does nothing"):
+	case !ok && r.is("a delete of nothing is accepted"), r.is("a delete does nothing"), name == twin.ConfigName && r.is("_config stays"):
 		return nil
 	case !ok:
 		return twin.ErrDocumentNotFound

@@ -26,7 +26,11 @@ type RESTTwin struct {
 	// Client sends the requests; http.DefaultClient if it is nil.
 	Client *http.Client
 
-	url, token string
+	// ReadOnly is a token that may only read. Empty: the check that needs it is left out.
+	ReadOnly string
+
+	api, token string
+	id         twin.ID
 }
 
 var (
@@ -38,7 +42,7 @@ var (
 // REST returns the twin of a device. apiURL is the specification's IOT_API, such as
 // http://127.0.0.1:8081/iot/v1/regions/fr-par; token is the secret key.
 func REST(apiURL, token string, id twin.ID) *RESTTwin {
-	return &RESTTwin{url: strings.TrimSuffix(apiURL, "/") + "/twins/" + string(id), token: token}
+	return &RESTTwin{api: strings.TrimSuffix(apiURL, "/"), token: token, id: id}
 }
 
 // Get implements [Twin].
@@ -63,7 +67,7 @@ func (r *RESTTwin) Send(ctx context.Context, m twin.Method, name twin.Name, body
 
 // List implements [Manager].
 func (r *RESTTwin) List(ctx context.Context) ([]twin.Name, error) {
-	answer, err := r.request(ctx, http.MethodGet, r.url, twin.Update{}, nil)
+	answer, err := r.request(ctx, http.MethodGet, r.path(), twin.Update{}, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -84,40 +88,43 @@ func (r *RESTTwin) List(ctx context.Context) ([]twin.Name, error) {
 
 // Delete implements [Manager].
 func (r *RESTTwin) Delete(ctx context.Context, name twin.Name) error {
-	_, err := r.request(ctx, http.MethodDelete, r.documentURL(name), twin.Update{}, nil)
+	_, err := r.request(ctx, http.MethodDelete, r.documentPath(name), twin.Update{}, nil)
 	return err
 }
 
 // DeleteAll implements [Manager].
 func (r *RESTTwin) DeleteAll(ctx context.Context) error {
-	_, err := r.request(ctx, http.MethodDelete, r.url, twin.Update{}, nil)
+	_, err := r.request(ctx, http.MethodDelete, r.path(), twin.Update{}, nil)
 	return err
 }
 
-// documentURL is the address of a document. The names . and .. are escaped,
+// path is the twin's, behind the API's base.
+func (r *RESTTwin) path() string { return "/twins/" + string(r.id) }
+
+// documentPath is the path of a document. The names . and .. are escaped,
 // since everything on the way would take them for steps in the path.
-func (r *RESTTwin) documentURL(name twin.Name) string {
+func (r *RESTTwin) documentPath(name twin.Name) string {
 	escaped := url.PathEscape(string(name))
 	if name == "." || name == ".." {
 		escaped = strings.ReplaceAll(string(name), ".", "%2E")
 	}
-	return r.url + "/documents/" + escaped
+	return r.path() + "/documents/" + escaped
 }
 
 // document makes a request that a document answers.
 func (r *RESTTwin) document(ctx context.Context, method string, name twin.Name, u twin.Update, body []byte) (twin.Document, error) {
-	answer, err := r.request(ctx, method, r.documentURL(name), u, body)
+	answer, err := r.request(ctx, method, r.documentPath(name), u, body)
 	if err != nil {
 		return twin.Document{}, err
 	}
 	var names struct {
-		Twin     string    `json:"twin_id"`
+		Twin     twin.ID   `json:"twin_id"`
 		Document twin.Name `json:"document_name"`
 	}
 	if err := json.Unmarshal(answer, &names); err != nil {
 		return twin.Document{}, fmt.Errorf("reading document: %w", err)
 	}
-	if names.Document != name || !strings.HasSuffix(r.url, "/"+names.Twin) {
+	if names.Document != name || names.Twin != r.id {
 		return twin.Document{}, fmt.Errorf("asked for document %s and was answered %s of twin %s", name, names.Document, names.Twin)
 	}
 	doc, err := twin.ParseDocument(answer)
@@ -130,32 +137,69 @@ func (r *RESTTwin) document(ctx context.Context, method string, name twin.Name, 
 
 // request makes a request and returns the body of a successful answer. u is the
 // update that the body holds, if it holds one.
-func (r *RESTTwin) request(ctx context.Context, method, address string, u twin.Update, body []byte) ([]byte, error) {
+func (r *RESTTwin) request(ctx context.Context, method, path string, u twin.Update, body []byte) ([]byte, error) {
+	a, err := r.ask(ctx, method, path, body)
+	if err != nil {
+		return nil, err
+	}
+	if a.status/100 != 2 {
+		return nil, restError(a, u)
+	}
+	return a.body, nil
+}
+
+// An answer is what a REST request got.
+type answer struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+// words are the answer in one line.
+func (a answer) words() string { return fmt.Sprint(a.status, " ", string(a.body)) }
+
+// ask makes a request; path begins behind the API's base. A header "Key: value" is set,
+// also the token's.
+func (r *RESTTwin) ask(ctx context.Context, method, path string, body []byte, header ...string) (answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, restTimeout)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, method, address, bytes.NewReader(body))
+	request, err := http.NewRequestWithContext(ctx, method, r.api+path, bytes.NewReader(body))
 	if err != nil {
-		return nil, err
+		return answer{}, err
 	}
 	request.Header.Set("X-Auth-Token", r.token)
+	var said strings.Builder
+	said.WriteString("> " + method + " " + path)
+	for _, line := range header {
+		key, value, _ := strings.Cut(line, ": ")
+		request.Header.Set(key, value)
+		said.WriteString(" (" + line + ")")
+	}
+	a, err := r.do(request)
+	heard := a.words()
+	if err != nil {
+		heard = err.Error()
+	}
+	traceOf(ctx).exchanged(strings.TrimSpace(said.String()+" "+string(body)), heard)
+	return a, err
+}
+
+func (r *RESTTwin) do(request *http.Request) (answer, error) {
 	response, err := cmp.Or(r.Client, http.DefaultClient).Do(request)
 	if err != nil {
-		return nil, err
+		return answer{}, err
 	}
 	defer response.Body.Close()
-	answer, err := io.ReadAll(io.LimitReader(response.Body, restMaxAnswer))
+	body, err := io.ReadAll(io.LimitReader(response.Body, restMaxAnswer))
 	if err != nil {
-		return nil, fmt.Errorf("reading answer: %w", err)
+		return answer{}, fmt.Errorf("reading answer: %w", err)
 	}
-	if response.StatusCode/100 != 2 {
-		return nil, restError(response, answer, u)
-	}
-	return answer, nil
+	return answer{response.StatusCode, response.Header, bytes.TrimSpace(body)}, nil
 }
 
 // restError maps an error body of the vendor's API to an error of package twin.
-func restError(response *http.Response, body []byte, u twin.Update) error {
-	var answer struct {
+func restError(a answer, u twin.Update) error {
+	var said struct {
 		Type     string `json:"type"`
 		Resource string `json:"resource"`
 		Details  []struct {
@@ -164,18 +208,18 @@ func restError(response *http.Response, body []byte, u twin.Update) error {
 			Help     string `json:"help_message"`
 		} `json:"details"`
 	}
-	other := &twin.RemoteError{Text: response.Status + ": " + brief(string(body))}
-	if response.StatusCode/100 != 4 {
+	other := &twin.RemoteError{Text: fmt.Sprintf("%d %s: %s", a.status, http.StatusText(a.status), brief(string(a.body)))}
+	if a.status/100 != 4 {
 		// No refusal, so not as one: the hub may or may not have done what it was asked.
 		return fmt.Errorf("hub failed with %v", other)
 	}
-	if json.Unmarshal(body, &answer) != nil {
+	if json.Unmarshal(a.body, &said) != nil {
 		return other
 	}
-	switch answer.Type {
+	switch said.Type {
 	case "not_found":
 		// What a document is called here is known of this project's hub only; these two are not.
-		if answer.Resource == "twin" || answer.Resource == "device" {
+		if said.Resource == "twin" || said.Resource == "device" {
 			return other
 		}
 		return twin.ErrDocumentNotFound
@@ -184,10 +228,10 @@ func restError(response *http.Response, body []byte, u twin.Update) error {
 	case "quotas_exceeded":
 		return twin.ErrTooManyDocuments
 	case "invalid_arguments":
-		if len(answer.Details) == 0 {
+		if len(said.Details) == 0 {
 			return other
 		}
-		d := answer.Details[0]
+		d := said.Details[0]
 		if d.Argument == "version" && d.Reason != "format" {
 			return mismatch(u.Version, d.Help)
 		}

@@ -1,0 +1,77 @@
+package conformance
+
+import (
+	"context"
+	"strings"
+	"sync"
+)
+
+// A trace is what a check said to a hub and what the hub answered, to the letter: one
+// line for each thing said. People paste it, so ids are replaced by words.
+type trace struct {
+	mu    sync.Mutex
+	hide  *strings.Replacer // nil = nothing to hide
+	lines []string
+}
+
+type traceKey struct{}
+
+func withTrace(ctx context.Context, t *trace) context.Context {
+	return context.WithValue(ctx, traceKey{}, t)
+}
+
+// traceOf is the trace of a check. Twins that aren't in a check's hands write into nothing.
+func traceOf(ctx context.Context) *trace {
+	t, _ := ctx.Value(traceKey{}).(*trace)
+	if t == nil {
+		t = new(trace)
+	}
+	return t
+}
+
+// hiding sets texts to replace, as strings.NewReplacer takes them.
+func (t *trace) hiding(oldnew ...string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.hide = strings.NewReplacer(oldnew...)
+}
+
+// said adds a line.
+func (t *trace) said(words string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.lines = append(t.lines, t.clear(words))
+}
+
+// heard adds to the last line.
+func (t *trace) heard(words string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.lines) == 0 {
+		t.lines = append(t.lines, ">")
+	}
+	t.lines[len(t.lines)-1] += "  " + t.clear(words)
+}
+
+// exchanged adds a line with both.
+func (t *trace) exchanged(said, heard string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.lines = append(t.lines, t.clear(said)+"  < "+t.clear(heard))
+}
+
+func (t *trace) clear(words string) string {
+	if t.hide != nil {
+		words = t.hide.Replace(words)
+	}
+	return brief(strings.ToValidUTF8(strings.TrimSpace(words), "\ufffd"))
+}
+
+// take returns the lines and forgets them.
+func (t *trace) take() []string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	lines := t.lines
+	t.lines = nil
+	return lines
+}
