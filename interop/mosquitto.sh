@@ -6,8 +6,9 @@
 #   HUB=/path/of/the/program interop/mosquitto.sh
 set -uo pipefail
 
+: "${HUB:?is not set: run scripts/interop}"
 dir=$(mktemp -d)
-coproc HUB_DEV { exec "${HUB:?is not set: run scripts/interop}" dev 2>"$dir/log"; }
+coproc HUB_DEV { exec "$HUB" dev 2>"$dir/log"; }
 hub_pid=$HUB_DEV_PID
 background=
 finish() {
@@ -127,7 +128,8 @@ expect 'one filter of two' 27 'Timed out' client sub -t 'house/#' -t "$me/#" -W 
 
 # Change notices: the present version, then each change by somebody else.
 watch() { # COUNT [OPTION...]: in the background
-	mosquitto_sub "${device[@]}" -C "$1" -W 20 -v -t "$me/desired/changed" "${@:2}" >"$dir/notices" &
+	: >"$dir/notices"
+	mosquitto_sub "${device[@]}" -C "$1" -W 20 -v -t "$me/desired/changed" "${@:2}" >>"$dir/notices" &
 	background=$!
 }
 noticed() { [ "$(wc -l <"$dir/notices")" -ge "$1" ]; }
@@ -160,8 +162,7 @@ $me/desired/changed {\"version\":2}"
 # hub has done with the first.
 watch 9 --will-topic "$me/will/put" --will-payload '{"data":{}}' --will-qos 1 --will-retain
 await noticed 1
-kill -KILL "$background"
-wait "$background" 2>/dev/null
+{ kill -KILL "$background" && wait "$background"; } 2>/dev/null
 background=
 expect 'will' 0 '{"error":"document not found"}' get will error
 

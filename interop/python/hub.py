@@ -8,7 +8,6 @@ it and sets that.
 import json
 import os
 import subprocess
-import sys
 import tempfile
 import urllib.error
 import urllib.request
@@ -19,7 +18,7 @@ class Hub:
 
     def __init__(self):
         if "HUB" not in os.environ:
-            sys.exit("HUB is not set: run scripts/interop")
+            raise RuntimeError("HUB is not set: run scripts/interop")
         self._log = tempfile.TemporaryFile("w+")
         self._process = subprocess.Popen(
             [os.environ["HUB"], "dev"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, text=True)
