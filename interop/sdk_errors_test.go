@@ -41,15 +41,15 @@ func TestVendorSDKErrors(t *testing.T) {
 		call call
 		want error
 	}{
-		{"put of an older version", put("desired", scw.Uint32Ptr(1), `{}`), invalid("version", "constraint", "expected version 1, actual version 2")},
-		{"patch of an older version", patch("desired", scw.Uint32Ptr(1), `{}`), invalid("version", "constraint", "expected version 1, actual version 2")},
-		{"put of a version that is still to come", put("desired", scw.Uint32Ptr(3), `{}`), invalid("version", "constraint", "expected version 3, actual version 2")},
-		{"put of the last version there can be", put("desired", scw.Uint32Ptr(4294967295), `{}`), invalid("version", "constraint", "expected version 4294967295, actual version 2")},
-		{"put of a version of nothing", put("nothing", scw.Uint32Ptr(7), `{}`), invalid("version", "constraint", "expected version 7, actual version 0")},
+		{"put of an older version", put("desired", version(1), `{}`), invalid("version", "constraint", "expected version 1, actual version 2")},
+		{"patch of an older version", patch("desired", version(1), `{}`), invalid("version", "constraint", "expected version 1, actual version 2")},
+		{"put of a version that is still to come", put("desired", version(3), `{}`), invalid("version", "constraint", "expected version 3, actual version 2")},
+		{"put of the last version there can be", put("desired", version(4294967295), `{}`), invalid("version", "constraint", "expected version 4294967295, actual version 2")},
+		{"put of a version of nothing", put("nothing", version(7), `{}`), invalid("version", "constraint", "expected version 7, actual version 0")},
 
 		{"get of a missing document", get("nothing"), noDocument("nothing")},
 		{"patch of a missing document", patch("nothing", nil, `{}`), noDocument("nothing")},
-		{"patch of a version of a missing document", patch("nothing", scw.Uint32Ptr(7), `{}`), noDocument("nothing")},
+		{"patch of a version of a missing document", patch("nothing", version(7), `{}`), noDocument("nothing")},
 		{"delete of a missing document", remove("nothing"), noDocument("nothing")},
 
 		{"list of an unknown device", of(unknownID, list()), noTwin},
@@ -188,7 +188,7 @@ func TestVendorSDKWithNarrowTokens(t *testing.T) {
 		want error
 	}{
 		{"read only: put", reader, put("desired", nil, `{}`), denied("write", "twin_document")},
-		{"read only: put of an older version", reader, put("desired", scw.Uint32Ptr(7), `{}`), denied("write", "twin_document")},
+		{"read only: put of an older version", reader, put("desired", version(7), `{}`), denied("write", "twin_document")},
 		{"read only: patch", reader, patch("desired", nil, `{}`), denied("write", "twin_document")},
 		{"read only: patch of a missing document", reader, patch("nothing", nil, `{}`), denied("write", "twin_document")},
 		{"read only: delete", reader, remove("desired"), denied("write", "twin_document")},

@@ -116,6 +116,9 @@ func object(data string) *scw.JSONObject {
 	return &o
 }
 
+// version is the optional version of a write.
+func version(n uint32) *uint32 { return scw.Uint32Ptr(n) }
+
 func TestVendorSDK(t *testing.T) {
 	h := hubtest.Start(t)
 	id := string(h.AddDevice("panel").ID)
@@ -129,13 +132,13 @@ func TestVendorSDK(t *testing.T) {
 		{"put creates", put("desired", nil, `{"alarm_armed":true}`), id + ` desired 1 {"alarm_armed":true}`},
 		{"get", get("desired"), id + ` desired 1 {"alarm_armed":true}`},
 		{"put replaces", put("desired", nil, `{"alarm_armed":false,"by":"phone"}`), id + ` desired 2 {"alarm_armed":false,"by":"phone"}`},
-		{"put of a version", put("desired", scw.Uint32Ptr(2), `{"a":{"x":1,"y":[1,2]}}`), id + ` desired 3 {"a":{"x":1,"y":[1,2]}}`},
-		{"put of version 0", put("desired", scw.Uint32Ptr(0), `{"a":{"x":1,"y":[1,2]}}`), id + ` desired 4 {"a":{"x":1,"y":[1,2]}}`},
+		{"put of a version", put("desired", version(2), `{"a":{"x":1,"y":[1,2]}}`), id + ` desired 3 {"a":{"x":1,"y":[1,2]}}`},
+		{"put of version 0", put("desired", version(0), `{"a":{"x":1,"y":[1,2]}}`), id + ` desired 4 {"a":{"x":1,"y":[1,2]}}`},
 		{"patch", patch("desired", nil, `{"a":{"y":[3]},"b":"ü<&>"}`), id + ` desired 5 {"a":{"x":1,"y":[3]},"b":"ü\u003c\u0026\u003e"}`},
-		{"patch of a version", patch("desired", scw.Uint32Ptr(5), `{"a":{"x":null},"b":null}`), id + ` desired 6 {"a":{"y":[3]}}`},
+		{"patch of a version", patch("desired", version(5), `{"a":{"x":null},"b":null}`), id + ` desired 6 {"a":{"y":[3]}}`},
 		{"patch without data", patch("desired", nil, ``), id + ` desired 7 {"a":{"y":[3]}}`},
 		{"put without data", put("current", nil, ``), id + ` current 1 {}`},
-		{"put of version 0 creates", put("-_.~0Z", scw.Uint32Ptr(0), `{}`), id + ` -_.~0Z 1 {}`},
+		{"put of version 0 creates", put("-_.~0Z", version(0), `{}`), id + ` -_.~0Z 1 {}`},
 		{"the configuration is a document", put("_config", nil, `{"documents":{"current":{"_tags":{"house":"mine"}}}}`),
 			id + ` _config 1 {"documents":{"current":{"_tags":{"house":"mine"}}}}`},
 		{"id in capitals", func(api *iot.API, id string) (string, error) { return get("current")(api, strings.ToUpper(id)) }, id + ` current 1 {}`},
