@@ -53,21 +53,40 @@ func TestAFullBatchDoesNotWait(t *testing.T) {
 	})
 }
 
-func TestPushWithoutAFiniteNumber(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		c, l := newCarbon(), &log{}
-		p := start(t, "tcp://carbon", &c.network, l)
-		for range 3 {
-			p.Push([]graphite.Point{{Name: "a", Value: math.NaN()}, {Name: "b", Value: math.Inf(-1)}, {Name: "c", Value: 1, Time: time.Now()}})
-		}
-		time.Sleep(2 * time.Second)
-		checkEqual(t, "lines", lineNames(c.got()), []string{"c", "c", "c"})
-		checkStats(t, p, 0, 3, 6)
-		want := `level=WARN msg="time series points dropped: they are refused" host=carbon count=2 error="no finite number, or too many tags"`
-		if l.text() != want {
-			t.Errorf("log: got\n%s\nwant\n%s", l.text(), want)
-		}
-	})
+func TestPointsThatNothingCanBeMadeOf(t *testing.T) {
+	tags := map[string]string{}
+	for i := range 50 {
+		tags[fmt.Sprintf("%d", i)+strings.Repeat("t", 170)] = strings.Repeat("v", 180)
+	}
+	tests := []struct {
+		name string
+		bad  graphite.Point
+		want string
+	}{
+		{"not a number", graphite.Point{Name: "a", Value: math.NaN()}, "not a finite number"},
+		{"infinite", graphite.Point{Name: "a", Value: math.Inf(-1)}, "not a finite number"},
+		{"a line that carbon doesn't take", graphite.Point{Name: "a", Tags: tags}, "too many tags"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c, l := newCarbon(), &log{}
+				p := start(t, "tcp://carbon", &c.network, l)
+				for range 3 { // alone in a batch, and among others
+					p.Push([]graphite.Point{tt.bad})
+					time.Sleep(2 * time.Second)
+					p.Push([]graphite.Point{tt.bad, {Name: "b", Value: 1, Time: time.Now()}, tt.bad})
+					time.Sleep(2 * time.Second)
+				}
+				checkEqual(t, "lines", lineNames(c.got()), []string{"b", "b", "b"})
+				checkStats(t, p, 0, 3, 9)
+				want := fmt.Sprintf(`level=WARN msg="time series points dropped: they are refused" host=carbon count=1 error=%q`, tt.want)
+				if l.text() != want {
+					t.Errorf("log: got\n%s\nwant\n%s", l.text(), want)
+				}
+			})
+		})
+	}
 }
 
 func TestOutageOfAnHour(t *testing.T) {
@@ -168,8 +187,8 @@ func TestAFloodDropsTheOldest(t *testing.T) {
 			t.Errorf("pushing took %v", took)
 		}
 		s := p.Stats()
-		// A line of 24 bytes takes 48 more in memory, and the queue 16 MiB.
-		if s.Queued < 100_000 || s.Queued > 16<<20/48 || s.Queued+s.Dropped != flood {
+		// A point takes some 130 bytes, and the queue 16 MiB.
+		if s.Queued < 100_000 || s.Queued > 16<<20/128 || s.Queued+s.Dropped != flood {
 			t.Errorf("stats are %+v", s)
 		}
 		time.Sleep(time.Minute)

@@ -48,7 +48,7 @@
 // points are dropped. A batch that can't be sent is tried again for ever: after network errors, and
 // after every answer of a server but these. 400, 413 and 422 say that the points themselves are not
 // wanted. Then the batch is halved, and the halves as well, until what is refused stands alone and
-// is dropped; after many halvings the rest that is refused is dropped together. Points without a finite number, or of more tags
-// than fit into carbon's longest line, are dropped at once.
+// is dropped; after many halvings the rest that is refused is dropped together. Points without a finite
+// number, or of more tags than fit into carbon's longest line, are dropped as well.
 // Everything that is dropped is counted, and there is one log line when trouble begins and one when it ends.
 package graphite

@@ -194,6 +194,13 @@ func (i *ingest) accepted() []string {
 	return slices.Clone(i.names)
 }
 
+// request returns a request and its body.
+func (i *ingest) request(n int) (*http.Request, string) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.requests[n].Clone(context.Background()), i.bodies[n]
+}
+
 func (i *ingest) count() int {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -266,6 +273,6 @@ func checkStats(t *testing.T, p *graphite.Pusher, queued, pushed, dropped uint64
 func checkEqual(t *testing.T, what string, got, want []string) {
 	t.Helper()
 	if !slices.Equal(got, want) {
-		t.Errorf("%s: got %d: %.300q\nwant %d: %.300q", what, len(got), got, len(want), want)
+		t.Errorf("%s: got %d: %.300s\nwant %d: %.300s", what, len(got), fmt.Sprintf("%q", got), len(want), fmt.Sprintf("%q", want))
 	}
 }

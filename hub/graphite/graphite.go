@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"math"
 	"net"
 	"net/url"
 	"strconv"
@@ -15,7 +16,7 @@ import (
 const (
 	maxQueue     = 16 << 20 // bytes of points that wait
 	batchPoints  = 1000     // points that are sent together, at most
-	batchBytes   = 1 << 20  // likewise
+	batchBytes   = 1 << 20  // likewise, as they wait
 	gatherTime   = time.Second
 	sendTimeout  = 15 * time.Second // for one attempt, connecting included
 	firstRetry   = time.Second      // doubled with each failure in a row
@@ -23,6 +24,12 @@ const (
 	maxHalvings  = 64 // of a batch that is refused: enough to find six bad points among 1000
 	closeTimeout = 3 * time.Second
 	refusalPause = time.Minute // between two log lines about points that are refused
+)
+
+// Why points are dropped that nobody has seen.
+var (
+	errInfinite = errors.New("not a finite number")
+	errTooLong  = errors.New("too many tags")
 )
 
 // carbonPort is where carbon listens for plaintext.
@@ -140,18 +147,13 @@ func New(c Config) (*Pusher, error) {
 }
 
 // Push queues points and returns at once. Where the queue is full, the oldest points are
-// dropped, counted and logged.
+// dropped, counted and logged. Paths and tags must not be changed afterwards.
 func (p *Pusher) Push(points []Point) {
-	var encoded [][]byte
-	for _, point := range points {
-		if b := encode(p.target, point); b != nil {
-			encoded = append(encoded, b)
-		}
+	infinite, full := p.enqueue(points)
+	if infinite > 0 {
+		p.refuse(infinite, errInfinite)
 	}
-	if bad := len(points) - len(encoded); bad > 0 {
-		p.refuse(bad, errors.New("no finite number, or too many tags"))
-	}
-	if p.enqueue(encoded) {
+	if full {
 		p.log.Warn("time series queue is full: the oldest points are dropped", "bytes", maxQueue)
 	}
 	select {
@@ -160,26 +162,29 @@ func (p *Pusher) Push(points []Point) {
 	}
 }
 
-// enqueue tells whether the queue has become full by these points.
-func (p *Pusher) enqueue(points [][]byte) (full bool) {
+// enqueue returns how many points have no finite number, and whether the others have
+// filled the queue.
+func (p *Pusher) enqueue(points []Point) (infinite int, full bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
 		p.dropped += uint64(len(points))
-		return false
+		return 0, false
 	}
 	for _, point := range points {
+		if math.IsNaN(point.Value) || math.IsInf(point.Value, 0) {
+			infinite++
+			continue
+		}
 		p.queue.push(point)
+		for p.queue.size > maxQueue {
+			p.queue.pop()
+			p.dropped++
+			full = true
+		}
 	}
-	dropped := 0
-	for p.queue.size > maxQueue {
-		p.queue.pop()
-		dropped++
-	}
-	p.dropped += uint64(dropped)
-	full = dropped > 0 && !p.full
-	p.full = p.full || full
-	return full
+	full, p.full = full && !p.full, p.full || full
+	return infinite, full
 }
 
 // Stats are counts of points.

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 )
@@ -15,9 +14,6 @@ import (
 // know. Twins are written at no fixed rate, and one second is the least there is, so no two points
 // of different seconds are taken for one.
 const interval = 1
-
-// maxAnswer is how much of an answer is read, so that the connection can be used again.
-const maxAnswer = 64 << 10 // bytes
 
 // ingest is a target that speaks JSON over HTTP.
 type ingest struct {
@@ -29,13 +25,18 @@ type ingest struct {
 func newIngest(u *url.URL, dial dialer) *ingest {
 	plain := *u
 	plain.User, plain.Fragment = nil, ""
-	transport := http.DefaultTransport.(*http.Transport).Clone() // with its proxies and time limits
-	transport.DialContext = dial
 	return &ingest{
 		url:         plain.String(),
 		credentials: u.User,
 		client: &http.Client{
-			Transport:     transport,
+			Transport: &http.Transport{
+				Proxy:       http.ProxyFromEnvironment,
+				DialContext: dial,
+				// Batches are a second apart at least, except after an outage. A connection kept
+				// from one to the next may have been closed by the server meanwhile, which net/http
+				// finds out by failing.
+				DisableKeepAlives: true,
+			},
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 	}
@@ -62,9 +63,6 @@ func (i *ingest) send(ctx context.Context, batch [][]byte) error {
 		return errors.New("making a request") // the error would repeat the URL
 	}
 	r.Header.Set("Content-Type", "application/json")
-	// Points may be sent twice. An empty key tells this to net/http, which then replaces a
-	// connection that the server has closed meanwhile; it is not sent.
-	r.Header["Idempotency-Key"] = []string{}
 	if i.credentials != nil {
 		token, _ := i.credentials.Password()
 		r.SetBasicAuth(i.credentials.Username(), token)
@@ -76,9 +74,7 @@ func (i *ingest) send(ctx context.Context, batch [][]byte) error {
 	if err != nil {
 		return fmt.Errorf("sending: %w", err)
 	}
-	defer answer.Body.Close()
-	// The status has been read: the rest decides nothing.
-	_, _ = io.Copy(io.Discard, io.LimitReader(answer.Body, maxAnswer))
+	answer.Body.Close()
 	return judge(answer.StatusCode)
 }
 
@@ -98,4 +94,5 @@ func judge(status int) error {
 	return err
 }
 
-func (i *ingest) close() { i.client.CloseIdleConnections() }
+// close has nothing to do: no connection outlives its request.
+func (i *ingest) close() {}

@@ -1,35 +1,52 @@
 package graphite
 
-// pointOverhead is about what the runtime keeps for a point beside its bytes.
-const pointOverhead = 48
-
-// A queue holds encoded points in order.
+// A queue holds points in order.
 type queue struct {
-	points [][]byte
+	points []queued
 	first  int // of points: those before it are gone
 	size   int // bytes
 }
 
+type queued struct {
+	Point
+	size int
+}
+
+// sizeOf is about what a point keeps in memory. Tags count for each point, though those of one
+// write share them: with one number in each write there is nothing to share.
+func sizeOf(p Point) int {
+	const point, key, tag = 128, 24, 64 // without their texts
+	n := point + len(p.Name)
+	for _, k := range p.Path {
+		n += key + len(k)
+	}
+	for name, value := range p.Tags {
+		n += tag + len(name) + len(value)
+	}
+	return n
+}
+
 func (q *queue) len() int { return len(q.points) - q.first }
 
-func (q *queue) push(point []byte) {
+func (q *queue) push(p Point) {
 	if q.first > len(q.points)/2 {
 		n := copy(q.points, q.points[q.first:])
 		clear(q.points[n:])
 		q.points, q.first = q.points[:n], 0
 	}
-	q.points = append(q.points, point)
-	q.size += cap(point) + pointOverhead
+	size := sizeOf(p)
+	q.points = append(q.points, queued{p, size})
+	q.size += size
 }
 
 // pop takes the oldest point out; there must be one.
-func (q *queue) pop() []byte {
-	point := q.points[q.first]
-	q.points[q.first] = nil
+func (q *queue) pop() queued {
+	oldest := q.points[q.first]
+	q.points[q.first] = queued{}
 	q.first++
-	q.size -= cap(point) + pointOverhead
+	q.size -= oldest.size
 	if q.len() == 0 {
 		*q = queue{} // a flood's memory goes with it
 	}
-	return point
+	return oldest
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"net"
 	"time"
 )
 
@@ -19,7 +20,7 @@ func (p *Pusher) run() {
 	var o outage
 	for {
 		batch := p.gather()
-		if batch == nil || !p.deliver(batch, &o) {
+		if batch == nil || !p.deliver(p.encode(batch), &o) {
 			break
 		}
 	}
@@ -36,7 +37,7 @@ func (p *Pusher) run() {
 
 // gather waits for points, and then a moment longer for more. It returns nil when the
 // pusher is closed and none are left.
-func (p *Pusher) gather() [][]byte {
+func (p *Pusher) gather() []Point {
 	var due <-chan time.Time
 	for {
 		waiting, ending := p.Stats().Queued, p.ending()
@@ -67,13 +68,13 @@ func (p *Pusher) ending() bool {
 }
 
 // take moves a batch from the queue into flight.
-func (p *Pusher) take() [][]byte {
+func (p *Pusher) take() []Point {
 	p.mu.Lock()
-	var batch [][]byte
+	var batch []Point
 	for size := 0; p.queue.len() > 0 && len(batch) < batchPoints && size < batchBytes; {
 		point := p.queue.pop()
-		batch = append(batch, point)
-		size += len(point)
+		batch = append(batch, point.Point)
+		size += point.size
 	}
 	p.inFlight = len(batch)
 	roomy := p.full && p.queue.size < maxQueue/2
@@ -88,9 +89,29 @@ func (p *Pusher) take() [][]byte {
 	return batch
 }
 
+// encode makes of points what is sent, and drops those of which nothing can be made.
+func (p *Pusher) encode(points []Point) [][]byte {
+	batch := make([][]byte, 0, len(points))
+	for _, point := range points {
+		if s := newSeries(point); s.lineLen() <= maxLine {
+			batch = append(batch, p.target.encode(s, point.Value, point.Time.Unix()))
+		}
+	}
+	if bad := len(points) - len(batch); bad > 0 {
+		p.refuse(bad, errTooLong)
+		p.mu.Lock()
+		p.inFlight -= bad
+		p.mu.Unlock()
+	}
+	return batch
+}
+
 // deliver sends a batch, in pieces where a server refuses it, and tries again where that
 // fails. It is false when the pusher is closed and points are left in flight.
 func (p *Pusher) deliver(batch [][]byte, o *outage) bool {
+	if len(batch) == 0 {
+		return true
+	}
 	halvings := 0
 	for pieces := [][][]byte{batch}; len(pieces) > 0; {
 		last := len(pieces) - 1
@@ -192,8 +213,11 @@ func (p *Pusher) works(o *outage) {
 }
 
 // reason is an error without what differs from one attempt to the next though nothing has
-// changed, such as port numbers.
+// changed, such as port numbers and name servers.
 func reason(err error) string {
+	if dns, ok := errors.AsType[*net.DNSError](err); ok {
+		return dns.Err
+	}
 	for {
 		inner := errors.Unwrap(err)
 		if inner == nil {

@@ -3,7 +3,6 @@ package graphite
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"math"
 	"slices"
 	"strings"
 	"unicode"
@@ -26,18 +25,6 @@ type series struct {
 	tags []string // TAG=VALUE
 }
 
-// encode is a point as its target sends it; nil if that is impossible.
-func encode(t target, p Point) []byte {
-	if math.IsNaN(p.Value) || math.IsInf(p.Value, 0) {
-		return nil
-	}
-	s := newSeries(p)
-	if s.lineLen() > maxLine {
-		return nil
-	}
-	return t.encode(s, p.Value, p.Time.Unix())
-}
-
 func newSeries(p Point) series {
 	s := series{name: fit(escape(p.Name, "")), tags: make([]string, 0, len(p.Tags)+1)}
 	for name, value := range p.Tags {
@@ -54,10 +41,10 @@ func newSeries(p Point) series {
 	return s
 }
 
-// lineLen is the most that carbon's line can need for a point of the series.
+// lineLen is the most that carbon's line can need for a point of the series, its end included.
 func (s series) lineLen() int {
 	const number, time = 24, 20
-	n := len(s.name) + 1 + number + 1 + time
+	n := len(s.name) + 1 + number + 1 + time + 1
 	for _, tag := range s.tags {
 		n += 1 + len(tag)
 	}
