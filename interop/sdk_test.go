@@ -117,7 +117,7 @@ func object(data string) *scw.JSONObject {
 }
 
 // version is the optional version of a write.
-func version(n uint32) *uint32 { return scw.Uint32Ptr(n) }
+func version(n uint32) *uint32 { return new(n) }
 
 func TestVendorSDK(t *testing.T) {
 	h := hubtest.Start(t)
