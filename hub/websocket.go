@@ -136,9 +136,17 @@ func (h *hijacker) WriteHeader(status int) {
 	h.ResponseWriter.WriteHeader(status)
 }
 
-// Hijack implements [http.Hijacker].
+// Hijack implements [http.Hijacker]. The buffers of HTTP are larger than a connection needs
+// that idles. Nothing of a client that waits for its answer is in them yet.
 func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, buffers, err := http.NewResponseController(h.ResponseWriter).Hijack()
+	if err != nil {
+		return nil, nil, err
+	}
 	h.conn = conn
-	return conn, buffers, err
+	if buffers.Reader.Buffered() == 0 {
+		buffers.Reader = bufio.NewReaderSize(conn, webSocketBuffer)
+	}
+	buffers.Writer = bufio.NewWriterSize(conn, webSocketBuffer)
+	return conn, buffers, nil
 }

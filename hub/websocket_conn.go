@@ -13,9 +13,12 @@ import (
 	"github.com/coder/websocket"
 )
 
-// webSocketPiece is in bytes. What arrives is passed on in pieces of at most this
-// length, however long a frame says that it is.
-const webSocketPiece = 1 << 10
+// Memory of a WebSocket, in bytes. What arrives is passed on in pieces, however long a frame
+// says that it is.
+const (
+	webSocketBuffer = 512 // in each direction; what is larger goes past it
+	webSocketPiece  = 1 << 10
+)
 
 // maxCloseReason is in bytes: a control frame holds 125, two of them the code.
 const maxCloseReason = 123

@@ -1,7 +1,10 @@
 package hub
 
 import (
+	"bufio"
+	"io"
 	"net"
+	"net/http"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -150,6 +153,27 @@ func TestTooManyWebSockets(t *testing.T) {
 		s.endpoint.maxConns = 1
 		s.connectWeb(panelID, 60)
 		s.dialWeb().want("1013 there are too many connections")
+	})
+}
+
+// A client may send before it has seen that it may.
+func TestWebSocketInAHurry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newWebServer(t, nil)
+		ours, theirs := net.Pipe()
+		defer ours.Close()
+		s.door <- theirs
+		request := "GET /mqtt HTTP/1.1\r\nHost: hub.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
+			"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Protocol: mqtt\r\n\r\n"
+		go func() { _, _ = ours.Write(append([]byte(request), frame(connectPacket(string(panelID), 60))...)) }()
+		r := bufio.NewReader(ours)
+		if answer, err := http.ReadResponse(r, nil); err != nil || answer.StatusCode != http.StatusSwitchingProtocols {
+			t.Fatalf("got %v, %v", answer, err)
+		}
+		got := make([]byte, 6)
+		if _, err := io.ReadFull(r, got); err != nil || string(got) != "\x82\x04\x20\x02\x00\x00" {
+			t.Errorf("got %x, %v, want a CONNACK in a frame", got, err)
+		}
 	})
 }
 
