@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// Limits of a pusher. Its memory is that of a full queue and one batch.
+// Limits of a pusher. Its memory is that of a full queue and of a few batches.
 const (
 	maxQueue     = 16 << 20 // bytes of points that wait
 	batchPoints  = 1000     // points that are sent together, at most
