@@ -31,7 +31,7 @@ import (
 
 // Config is what the demo is told by flags and environment. flags has the defaults.
 type Config struct {
-	Listen string // host:port of the house page and REST, on loopback
+	Listen string // host:port of the house page, the console, WebSocket and REST, on loopback
 	MQTT   string // host:port for devices, on loopback
 }
 
@@ -42,7 +42,7 @@ const (
 )
 
 func (c *Config) flags(fs *pflag.FlagSet) {
-	fs.StringVar(&c.Listen, "listen", "", "`address` of the house page and the REST API (default "+usualListen+", or a free port)")
+	fs.StringVar(&c.Listen, "listen", "", "`address` of the house page, the hub's console and the REST API (default "+usualListen+", or a free port)")
 	fs.StringVar(&c.MQTT, "mqtt", "", "`address` for devices (default "+usualMQTT+", or a free port)")
 }
 
@@ -195,14 +195,17 @@ func (d *demo) openPanel(dir string, log *slog.Logger) (err error) {
 	return err
 }
 
-// handler serves the house, and the hub's REST API beside it. It is no ServeMux, which would
+// handler serves the house, and the hub's REST API, console and WebSocket beside it. It is no ServeMux, which would
 // redirect what the hub refuses: a path such as twins//documents, made from a variable that isn't set.
 func (d *demo) handler() http.Handler {
-	house, rest := d.house.Handler(), d.hub.REST()
+	house, rest, web := d.house.Handler(), d.hub.REST(), d.hub.WebSocket()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if strings.HasPrefix(r.URL.Path, "/iot/") {
+		switch first, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/"); first {
+		case "iot":
 			rest.ServeHTTP(w, r)
-		} else {
+		case "mqtt", "console":
+			web.ServeHTTP(w, r)
+		default:
 			house.ServeHTTP(w, r)
 		}
 	})
@@ -213,19 +216,21 @@ func (d *demo) explain(w io.Writer) {
 	host, port, _ := net.SplitHostPort(d.mqtt.Addr().String())
 	fmt.Fprintf(w, `A hub, a panel and a house run in this process. Nothing is kept; Ctrl-C ends it.
 
-  house   http://%[1]s/
-  REST    http://%[1]s/iot/v1/regions/%[2]s
-  MQTT    mqtt://%[3]s
-  token   %[4]s
-  panel   %[5]s   the panel's device; a second connection as it would drop the panel
-  spare   %[6]s   a device to play with
+  house      http://%[1]s/
+  console    http://%[1]s/console#%[6]s   be the spare device
+  REST       http://%[1]s/iot/v1/regions/%[2]s
+  MQTT       mqtt://%[3]s
+  WebSocket  ws://%[1]s/mqtt
+  token      %[4]s
+  panel      %[5]s   the panel's device; a second connection as it would drop the panel
+  spare      %[6]s   a device to play with
 
 Open the house in a browser. Then, in another terminal, arm as the phone does:
 
   export IOT_API=http://%[1]s/iot/v1/regions/%[2]s SCW_SECRET_KEY=%[4]s PANEL_DEVICE_ID=%[5]s
   curl -sS -H "X-Auth-Token: $SCW_SECRET_KEY" -X PUT $IOT_API/twins/$PANEL_DEVICE_ID/documents/desired -d '{"data": {"alarm_armed": true}}'
 
-The panel looks every %[9]v: the lamp at the door shows when it is armed. Now open the door, in the
+The panel follows at once: the lamp at the door shows that it is armed. Now open the door, in the
 browser or with the next line, and the siren sounds:
 
   curl -sS -X PUT http://%[1]s/api/house/door -d '{"open": true}'
@@ -235,9 +240,9 @@ See what the phone sees, and disarm:
   curl -sS -H "X-Auth-Token: $SCW_SECRET_KEY" $IOT_API/twins/$PANEL_DEVICE_ID/documents/current
   curl -sS -H "X-Auth-Token: $SCW_SECRET_KEY" -X PUT $IOT_API/twins/$PANEL_DEVICE_ID/documents/desired -d '{"data": {"alarm_armed": false}}'
 
-As the spare device, over MQTT:
+As the spare device, over MQTT, in the console or with
 
   mosquitto_rr -V mqttv311 -h %[7]s -p %[8]s -i %[6]s -t '$SCW/twins/me/hello/put' -e '$SCW/twins/me/hello/put/response/success' -m '{"data": {"hello": "twin"}}'
 
-`, d.web.Addr(), hub.DefaultRegion, d.mqtt.Addr(), d.token, d.panel, d.spare, host, port, twinclient.DefaultPoll)
+`, d.web.Addr(), hub.DefaultRegion, d.mqtt.Addr(), d.token, d.panel, d.spare, host, port)
 }

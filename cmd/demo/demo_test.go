@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/coder/websocket"
+
 	"github.com/twinpanel/twinpanel/internal/cli"
 	"github.com/twinpanel/twinpanel/twin"
 	"github.com/twinpanel/twinpanel/twinclient"
@@ -317,6 +319,40 @@ func TestWhatIsPrintedCanBePasted(t *testing.T) {
 		}
 		return string(out)
 	})
+}
+
+// TestConsoleIsTheSpareDevice follows the console's link as a browser does.
+func TestConsoleIsTheSpareDevice(t *testing.T) {
+	t.Parallel()
+	v := visitDemo(t)
+	link, id, _ := strings.Cut(v.says(t, "console"), "#")
+	if id != v.says(t, "spare") {
+		t.Errorf("the link is for %s, want the spare device", id)
+	}
+	if page := get(t, link); !strings.Contains(page, "<title>Console</title>") {
+		t.Errorf("got %q, want the console", page)
+	}
+	if script := get(t, link+"/console.js"); !strings.Contains(script, "import") {
+		t.Errorf("got %q, want a script", script)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	ws, _, err := websocket.Dial(ctx, v.says(t, "WebSocket"), &websocket.DialOptions{
+		Subprotocols: []string{"mqtt"},
+		HTTPHeader:   http.Header{"Origin": {strings.TrimSuffix(link, "/console")}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ws.CloseNow()
+	// CONNECT of MQTT 3.1.1 as the page has it: no client id, the device as user name.
+	connect := "\x10\x32\x00\x04MQTT\x04\x82\x00\x3c\x00\x00\x00\x24" + id
+	if err := ws.Write(ctx, websocket.MessageBinary, []byte(connect)); err != nil {
+		t.Fatal(err)
+	}
+	if _, answer, err := ws.Read(ctx); err != nil || string(answer) != "\x20\x02\x00\x00" {
+		t.Errorf("got %x and error %v, want CONNACK 0", answer, err)
+	}
 }
 
 // TestForgottenVariableIsToldByTheHub sends what curl makes of a device id that isn't set. With a redirect
