@@ -41,11 +41,11 @@ func TestNoticesNeedAFilterOfTheirOwn(t *testing.T) {
 	const own, other, nobody = "$SCW/twins/" + string(panelID), "$SCW/twins/" + string(otherID), "$SCW/twins/" + string(nobodyID)
 	const none = ""
 	me := func(names ...twin.Name) string {
-		s := ""
+		var all strings.Builder
 		for _, name := range names {
-			s += notice(name, 1)
+			all.WriteString(notice(name, 1))
 		}
-		return s
+		return all.String()
 	}
 	tests := []struct {
 		filter         string

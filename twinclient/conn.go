@@ -20,7 +20,7 @@ var (
 	ErrNoAnswer = errors.New("no answer in time")
 )
 
-// filter is the one subscription: all answers to requests about the own twin.
+// filter is the first subscription: all answers to requests about the own twin.
 const filter = twin.Prefix + twin.Me + "/#"
 
 // disconnectWait is how long paho may take to say goodbye. With 0 it cuts the
@@ -40,8 +40,9 @@ type Conn struct {
 	work    sync.WaitGroup // calls into paho that may outlast a request
 
 	mu      sync.Mutex
-	request *request // in flight
-	err     error    // why the connection ended
+	notices map[string]chan struct{} // by topic
+	request *request                 // in flight
+	err     error                    // why the connection ended
 	done    chan struct{}
 }
 
@@ -56,6 +57,7 @@ func Dial(ctx context.Context, o Options) (*Conn, error) {
 		timeout: o.timeout(),
 		log:     o.logger(),
 		turn:    make(chan struct{}, 1),
+		notices: make(map[string]chan struct{}),
 		done:    make(chan struct{}),
 	}
 	limited, cancel := context.WithTimeoutCause(ctx, connectTimeout, fmt.Errorf("no connection within %v", connectTimeout))
@@ -144,15 +146,17 @@ func (c *Conn) await(call func() mqtt.Token, read func(mqtt.Token) error) error 
 }
 
 // start runs f beside its caller, who goes on without it when the connection
-// ends, and makes r the request in flight. The error is why the connection has
-// ended before.
+// ends, and makes r, unless nil, the request in flight. The error is why the
+// connection has ended before.
 func (c *Conn) start(f func(), r *request) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.err != nil {
 		return c.err
 	}
-	c.request = r
+	if r != nil {
+		c.request = r
+	}
 	c.work.Go(f)
 	return nil
 }

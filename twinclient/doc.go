@@ -27,18 +27,32 @@
 //     next get may be given the second answer: the truth of a moment ago, and the get
 //     after that puts it right.
 //
+// # Notices
+//
+// The specification lets a hub answer, never speak first, so devices poll. This project's
+// hub can also tell a device that somebody else has changed a document. [Conn.Notices] asks for
+// that with a second subscription, to $SCW/twins/me/DOCUMENT/changed, which no answer depends on.
+//
+// Sync asks after its first publication, and learns from the first notice that there are such. From
+// then on each notice leads to a read, at most ten a second, and polls become rare. It
+// reads whatever version the notice names: documents that are deleted and created again have old
+// ones. When a poll finds a change that no notice came for, polls are as often as
+// without notices until the next one comes. A connection that ended within a minute of
+// the question, and without a notice, makes Sync leave the question out of the next one.
+//
 // # What Sync promises
 //
 // It first reads the watched document, then puts the whole published document
-// without a version: this device is its only writer. Then it reads every Poll and
-// patches what has changed, at once, with the version of the last answer.
+// without a version: this device is its only writer. Then it reads after each notice and
+// every Poll, and patches what has changed, at once, with the version of the last answer.
 // Anything but the expected answer, and every tenth heartbeat, puts the whole
 // document again. So whatever is lost, doubled or meddled with, the hub has the
 // latest document again when the connection is back (tried at least once a
 // minute), or one heartbeat later.
 //
 // Changes are not queued: the latest state is published, states in between may
-// never be seen. An hour without changes is 1800 reads and 120 publications.
+// never be seen. An hour without changes is 1800 reads, 120 where the hub has notices,
+// and 120 publications.
 //
 // # Caveats
 //

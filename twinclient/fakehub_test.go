@@ -39,7 +39,9 @@ type fakeHub struct {
 	suback    byte
 	silent    bool          // no CONNACK at all
 	latency   time.Duration // of each answer
+	notices   notices
 	dials     int
+	asked     int // for notices
 	goodbyes  int // DISCONNECT packets
 	timeout   time.Duration
 	tls       *tls.Config
@@ -119,15 +121,18 @@ func (c *watchedConn) Close() error {
 	return c.Conn.Close()
 }
 
-// set writes a document as the REST API does; "" deletes it.
+// set writes a document as the REST API does, "" deletes it, and tells of it.
 func (h *fakeHub) set(name, data string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if data == "" {
 		delete(h.docs, name)
-		return
+	} else {
+		h.docs[name] = twin.Document{Version: h.docs[name].Version + 1, Data: []byte(data)}
 	}
-	h.docs[name] = twin.Document{Version: h.docs[name].Version + 1, Data: []byte(data)}
+	if h.conn != nil {
+		h.conn.tell(name)
+	}
 }
 
 func (h *fakeHub) doc(name string) twin.Document {
@@ -176,6 +181,7 @@ type hubConn struct {
 	write      sync.Mutex
 	unanswered string                 // the request whose answer was withheld
 	echo       *packets.PublishPacket // to be sent once more
+	watched    string                 // the document that it wants notices of, "" = none
 	doubled    bool                   // it was: from then on a get may have taken the answer to another
 }
 
@@ -201,6 +207,10 @@ func (c *hubConn) serve() {
 			return
 		case *packets.PublishPacket:
 			if !c.publish(p) {
+				return
+			}
+		case *packets.SubscribePacket:
+			if !c.subscribe(p) {
 				return
 			}
 		default:
@@ -258,11 +268,15 @@ func (c *hubConn) greet() error {
 		h.t.Errorf("hub got %v instead of the SUBSCRIBE", p)
 		return errors.New("no subscribe")
 	}
-	granted := packets.NewControlPacket(packets.Suback).(*packets.SubackPacket)
-	granted.MessageID = subscribe.MessageID
-	granted.ReturnCodes = []byte{suback}
-	c.send(granted)
+	c.grant(subscribe, suback)
 	return nil
+}
+
+func (c *hubConn) grant(p *packets.SubscribePacket, code byte) {
+	granted := packets.NewControlPacket(packets.Suback).(*packets.SubackPacket)
+	granted.MessageID = p.MessageID
+	granted.ReturnCodes = []byte{code}
+	c.send(granted)
 }
 
 func cmpErr(err error) error {
@@ -310,7 +324,7 @@ func (c *hubConn) publish(p *packets.PublishPacket) bool {
 	switch what {
 	case loseRequest:
 	case refuse:
-		answer = message(topic.Response(twin.Error), `{"error":"internal"}`)
+		answer = message(topic.Response(twin.Error).String(), `{"error":"internal"}`)
 	default:
 		answer = c.handle(topic, p.Payload)
 	}
@@ -324,10 +338,10 @@ func (c *hubConn) handle(topic twin.Topic, payload []byte) *packets.PublishPacke
 	old, have := c.hub.docs[topic.Document]
 	doc, err := apply(topic.Method, old, have, payload)
 	if err != nil {
-		return message(topic.Response(twin.Error), string(twin.EncodeError(deviceID, twin.Name(topic.Document), err)))
+		return message(topic.Response(twin.Error).String(), string(twin.EncodeError(deviceID, twin.Name(topic.Document), err)))
 	}
 	c.hub.docs[topic.Document] = doc
-	return message(topic.Response(twin.Success), string(doc.Encode()))
+	return message(topic.Response(twin.Success).String(), string(doc.Encode()))
 }
 
 func apply(m twin.Method, old twin.Document, have bool, payload []byte) (twin.Document, error) {
@@ -358,10 +372,10 @@ func apply(m twin.Method, old twin.Document, have bool, payload []byte) (twin.Do
 	return old, nil
 }
 
-// message is an answer at QoS 0.
-func message(topic twin.Topic, payload string) *packets.PublishPacket {
+// message is what a hub says at QoS 0.
+func message(topic, payload string) *packets.PublishPacket {
 	p := packets.NewControlPacket(packets.Publish).(*packets.PublishPacket)
-	p.TopicName = topic.String()
+	p.TopicName = topic
 	p.Payload = []byte(payload)
 	return p
 }

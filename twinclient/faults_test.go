@@ -70,8 +70,8 @@ func (c *hubConn) misbehave(what fault, topic twin.Topic, answer *packets.Publis
 		for _, m := range []twin.Method{twin.Get, twin.Put, twin.Patch} {
 			for _, doc := range []string{"other", topic.Document} {
 				if other := (twin.Topic{Twin: twin.Me, Document: doc, Method: m}); other != topic {
-					c.send(message(other.Response(twin.Success), `{"version":77,"data":{"rogue":true}}`))
-					c.send(message(other.Response(twin.Error), `{"error":"rogue"}`))
+					c.send(message(other.Response(twin.Success).String(), `{"version":77,"data":{"rogue":true}}`))
+					c.send(message(other.Response(twin.Error).String(), `{"error":"rogue"}`))
 				}
 			}
 		}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -76,6 +77,7 @@ func TestSyncWithHub(t *testing.T) {
 			{"none", func() {}, func() {}},
 			{"cut", h.CutConnections, func() {}},
 			{"restart", h.Restart, func() {}},
+			{"lost notices", func() { h.DropNotices(true) }, func() { h.DropNotices(false) }},
 			{"hub away", h.Stop, h.Restart},
 			{"black hole", func() { h.BlackHole(true) }, func() { h.BlackHole(false) }},
 			{"lost answers", func() { h.DropAnswers(7) }, func() { h.DropAnswers(0) }},
@@ -109,6 +111,57 @@ func TestSyncWithHub(t *testing.T) {
 			}
 		}
 		g.stop()
+	})
+}
+
+// What a phone writes over REST is known at once where the hub tells of it, after a poll where it
+// doesn't, and after two or so where it has stopped to.
+func TestSyncIsToldByHub(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := hubtest.Start(t)
+		id := h.AddDevice("gauge").ID
+		g := startGauge(t, twinclient.Options{Hub: "mqtt://localhost", DeviceID: id, Dial: h.Dial})
+		time.Sleep(time.Second)
+		n := 0
+		tap := func(what string, limit time.Duration) {
+			t.Helper()
+			n++
+			want := fmt.Sprintf(`{"target":%d}`, n)
+			r, err := http.NewRequestWithContext(t.Context(), "PUT", hubtest.BaseURL+"/twins/"+string(id)+"/documents/desired", strings.NewReader(`{"data":`+want+`}`))
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Header.Set("X-Auth-Token", h.Token)
+			answer, err := h.HTTPClient().Do(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			answer.Body.Close()
+			time.Sleep(limit)
+			synctest.Wait()
+			if got := g.desired.Load(); got != want {
+				t.Errorf("%s: after %v the device knows %s, want %s", what, limit, got, want)
+			}
+		}
+		for range 10 {
+			tap("with notices", 0)
+			time.Sleep(time.Second)
+		}
+		h.DropNotices(true)
+		tap("notices have just stopped", time.Minute/2)
+		for range 10 {
+			tap("notices have stopped", twinclient.DefaultPoll)
+		}
+		h.DropNotices(false)
+		tap("notices are back", 0)
+		h.DropNotices(true)
+		h.Restart()
+		time.Sleep(time.Minute)
+		tap("a hub without notices", twinclient.DefaultPoll)
+		h.DropNotices(false)
+		h.Restart()
+		time.Sleep(time.Minute)
+		tap("a hub with notices", 0)
 	})
 }
 

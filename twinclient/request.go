@@ -128,11 +128,14 @@ func (c *Conn) roundTrip(ctx context.Context, m twin.Method, name twin.Name, bod
 	}
 }
 
-// receive takes a message of the hub: the answer to the request in flight, or
-// something that is none and is dropped. Only the topic of the request counts,
+// receive takes a message of the hub: a notice, the answer to the request in flight, or
+// something that is neither and is dropped. Only the topic of the request counts,
 // and of the answers on it only one that fits what was asked: a hub that answers
 // twice must not have its second answer taken for that to the next request.
 func (c *Conn) receive(topic string, payload []byte) {
+	if c.notice(topic) {
+		return
+	}
 	c.mu.Lock()
 	r := c.request
 	c.mu.Unlock()

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"time"
 
 	"github.com/twinpanel/twinpanel/twin"
@@ -17,34 +18,52 @@ type session struct {
 	known     twin.Document   // what is published, as the hub acknowledged it; version 0 = unknown
 	published json.RawMessage // and as Document returned it
 	beats     int             // heartbeats so far
+
+	notices <-chan struct{} // about the watched document; nil = not asked for
+	heard   bool            // the hub has sent one
+	trusted bool            // and has missed none since
+	seen    uint32          // version of the watched document at the last get, 0 = there was none
+	unread  bool            // the last get was refused
 }
 
-// run reads, publishes, and then waits for what comes next.
+// run reads, publishes, asks for notices, and then waits for what comes next.
 func (x *session) run(ctx context.Context) error {
-	if err := x.read(ctx); err != nil {
+	if err := x.read(ctx, false); err != nil {
 		return err
 	}
 	x.link.up()
-	if err := x.publish(ctx, x.document(ctx)); err != nil {
+	err := x.publish(ctx, x.document(ctx))
+	if err == nil && !x.shy {
+		x.notices, err = x.conn.Notices(x.config.Watch)
+	}
+	if err != nil {
 		return err
 	}
-	poll, beat := time.NewTimer(x.config.Poll), time.NewTimer(x.config.Heartbeat)
-	var pause <-chan time.Time
+	pace := x.pace()
+	poll, beat := time.NewTimer(pace), time.NewTimer(x.config.Heartbeat)
+	var pause, rest <-chan time.Time // until a change is published, until a notice is looked at
 	for {
-		changed := x.changed
+		changed, noticed := x.changed, x.notices
 		if pause != nil || x.refused {
 			changed = nil
 		}
-		var tried bool
+		if rest != nil {
+			noticed = nil
+		}
+		var polled, tried bool
 		var err error
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-x.conn.Done():
 			return x.conn.Err()
+		case <-noticed:
+			rest = time.After(minInterval)
+			err = x.read(ctx, true)
+		case <-rest:
+			rest = nil
 		case <-poll.C:
-			err = x.read(ctx)
-			poll.Reset(x.config.Poll)
+			polled, err = true, x.read(ctx, false)
 			if err == nil && x.refused {
 				tried, err = x.update(ctx)
 			}
@@ -67,14 +86,45 @@ func (x *session) run(ctx context.Context) error {
 			beat.Reset(x.config.Heartbeat)
 			pause = time.After(minInterval)
 		}
+		if now := x.pace(); polled || now != pace {
+			pace = now
+			poll.Reset(pace)
+		}
 	}
 }
 
-// read gets the watched document. The error is the end of the connection.
-func (x *session) read(ctx context.Context) error {
+// pace is the pause between two polls. Where notices can be relied on, polls are there for
+// the one that gets lost. What the hub has refused is tried again with the polls.
+func (x *session) pace() time.Duration {
+	if x.trusted && !x.unread && !x.refused {
+		return max(x.config.Poll, noticedPoll)
+	}
+	return x.config.Poll
+}
+
+// read gets the watched document; told = because of a notice. The error is the end of
+// the connection.
+func (x *session) read(ctx context.Context, told bool) error {
+	select {
+	case <-x.notices: // what follows has the change
+		told = true
+	default:
+	}
+	if told {
+		x.heard, x.trusted = true, true
+	}
+	told = told || x.unread // a notice may have led to that one
 	doc, err := x.conn.Get(ctx, x.config.Watch)
 	if end := x.end(ctx); end != nil {
 		return end
+	}
+	x.unread = err != nil && !errors.Is(err, twin.ErrDocumentNotFound)
+	if !x.unread {
+		if x.trusted && !told && doc.Version != x.seen && len(x.notices) == 0 {
+			x.trusted = false
+			x.config.Logger.Info("hub did not tell of a change: polling as if it had no notices", "document", x.config.Watch, "every", x.config.Poll)
+		}
+		x.seen = doc.Version
 	}
 	x.config.Watched(doc, err)
 	return nil

@@ -18,7 +18,8 @@ const (
 	DefaultPoll      = 2 * time.Second
 	DefaultHeartbeat = 30 * time.Second
 
-	minInterval = 100 * time.Millisecond // of poll and heartbeat, and between publications of changes
+	noticedPoll = 30 * time.Second       // pause between two reads where the hub tells of changes
+	minInterval = 100 * time.Millisecond // of poll and heartbeat, between publications of changes, and between reads after notices
 	putEvery    = 10                     // heartbeats: each tenth publishes the whole document
 
 	firstRetry   = time.Second
@@ -32,7 +33,10 @@ type SyncConfig struct {
 	Watch   twin.Name // the document to read, such as "desired"
 	Publish twin.Name // the document to write, such as "current"
 
-	Poll      time.Duration // pause between two reads; default DefaultPoll
+	// Poll is the pause between two reads; default DefaultPoll. Where the hub tells of
+	// changes, a read follows each of them at once, and polls are 30 s apart, or Poll if that
+	// is longer.
+	Poll      time.Duration
 	Heartbeat time.Duration // longest pause between two writes; default DefaultHeartbeat
 
 	// Document returns the whole document to publish as it is now: a JSON object
@@ -85,12 +89,14 @@ func (c SyncConfig) Validate() error {
 }
 
 // A Sync keeps a device in step with its hub for as long as it runs: it reads
-// one document again and again and publishes another whenever that changes.
+// one document again and again, at once where the hub tells of a change, and
+// publishes another whenever that changes.
 type Sync struct {
 	config     SyncConfig
 	changed    chan struct{} // one slot: what is published is always the latest
 	lastUpdate time.Time     // of the last publication
 	refused    bool          // the hub doesn't accept the published document
+	shy        bool          // the next connection doesn't ask for notices
 	link       link
 }
 
@@ -149,7 +155,17 @@ func (s *Sync) serve(ctx context.Context) error {
 		return err
 	}
 	defer conn.Close()
-	err = (&session{Sync: s, conn: conn}).run(ctx)
+	began := time.Now()
+	x := &session{Sync: s, conn: conn}
+	err = x.run(ctx)
 	s.link.ended(err)
+	// Should the hub have hung up because it was asked, the device must not be kept off it.
+	switch {
+	case x.heard, time.Since(began) >= longLife:
+		s.shy = false
+	case x.notices != nil && ctx.Err() == nil:
+		s.shy = true
+		s.config.Logger.Info("connection ended soon after change notices were asked for: not asking on the next one")
+	}
 	return err
 }

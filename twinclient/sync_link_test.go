@@ -144,28 +144,36 @@ func TestSyncEnds(t *testing.T) {
 // What the device has then is what the hub has, within a heartbeat.
 func TestSyncSurvivesEachFault(t *testing.T) {
 	for _, what := range append(allFaults, refuse) {
-		t.Run(string(what), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				h := newFakeHub(t)
-				n := 0
-				h.fault = func(string) fault {
-					if n++; n%10 == 0 {
-						return what
+		for _, mode := range []notices{without, with} {
+			t.Run(strings.TrimSuffix(string(what+", "+fault(mode)), ", "), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					h := newFakeHub(t)
+					h.notices = mode
+					n := 0
+					h.fault = func(string) fault {
+						if n++; n%10 == 0 {
+							return what
+						}
+						return none
 					}
-					return none
-				}
-				d := start(t, h, `{"n":0}`)
-				for n := range 600 {
-					time.Sleep(6 * time.Second)
-					d.set(fmt.Sprintf(`{"n":%d}`, n))
-				}
-				h.do(func() { h.fault = nil })
-				time.Sleep(DefaultTimeout + longestRetry + DefaultHeartbeat)
-				if got, want := published(t, h), `{"n":599}`; got != want {
-					t.Errorf("published %s, want %s", got, want)
-				}
+					d := start(t, h, `{"n":0}`)
+					var last string
+					for n := range 600 {
+						time.Sleep(6 * time.Second)
+						d.set(fmt.Sprintf(`{"n":%d}`, n))
+						last = h.order(n)
+					}
+					h.do(func() { h.fault = nil })
+					time.Sleep(DefaultTimeout + longestRetry + DefaultHeartbeat)
+					if got, want := published(t, h), `{"n":599}`; got != want {
+						t.Errorf("published %s, want %s", got, want)
+					}
+					if got := d.latest(); got != last {
+						t.Errorf("watched %s, want %s", got, last)
+					}
+				})
 			})
-		})
+		}
 	}
 }
 
@@ -195,7 +203,7 @@ func day(t *testing.T, r *rand.Rand) {
 		h.do(func() { rate = []int{0, 5, 50, 500}[hour%4] })
 		for began := time.Now(); time.Since(began) < time.Hour; {
 			time.Sleep(time.Duration(r.Int64N(int64(2 * time.Minute))))
-			switch r.IntN(8) {
+			switch r.IntN(9) {
 			case 0:
 				h.do(func() { h.down = errors.New("no route") })
 				h.takeOver()
@@ -208,6 +216,9 @@ func day(t *testing.T, r *rand.Rand) {
 			case 5:
 				armed = fmt.Sprintf(`{"alarm_armed":%t}`, r.IntN(2) == 0)
 				h.set("desired", armed)
+			case 6:
+				modes := []notices{without, with, with, with, denies, ignores, hangsUp, deniesAndHangsUp}
+				h.do(func() { h.notices = modes[r.IntN(len(modes))] })
 			default:
 				for range r.IntN(20) {
 					last = fmt.Sprintf(`{"n":%d,"deep":{"door %d":%t}}`, r.IntN(1000), r.IntN(3), r.IntN(2) == 0)

@@ -418,7 +418,7 @@ func TestSyncEndIsNoAnswer(t *testing.T) {
 		x := &session{Sync: d.sync, conn: dial(t, h)}
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		if err := x.read(ctx); !errors.Is(err, context.Canceled) || len(d.watched) != seen {
+		if err := x.read(ctx, false); !errors.Is(err, context.Canceled) || len(d.watched) != seen {
 			t.Errorf("read: got %v, and Watched got %q", err, d.watched[seen:])
 		}
 		if err := x.publish(ctx, []byte(`{"n":1}`)); !errors.Is(err, context.Canceled) || d.logged() != log {

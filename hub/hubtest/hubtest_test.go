@@ -241,6 +241,62 @@ func TestDropAnswersLosesAnswersOnly(t *testing.T) {
 	})
 }
 
+// asking is a house whose connection has asked for notices of desired.
+func asking(t *testing.T) (*hubtest.Hub, *client) {
+	t.Helper()
+	h, c := house(t)
+	c.send(t, 0x82, "\x00\x02"+field("$SCW/twins/me/desired/changed")+"\x00")
+	if got := c.packet(t); got != "\x90\x00\x02\x00" {
+		t.Fatalf("got SUBACK %q, want QoS 0", got)
+	}
+	if got, want := c.packet(t), notice(1); got != want {
+		t.Fatalf("got %q, want %q", got, want)
+	}
+	return h, c
+}
+
+func notice(version int) string {
+	return "\x30" + field("$SCW/twins/me/desired/changed") + fmt.Sprintf(`{"version":%d}`, version)
+}
+
+// The Must methods write as an app would, and faults of answers leave notices alone.
+func TestNoticesAreNoAnswers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, c := asking(t)
+		devices, _ := h.Registry.Devices(t.Context())
+		h.DropAnswers(1)
+		h.DelayAnswers(time.Minute)
+		began := time.Now()
+		h.MustPut(devices[0].ID, "desired", `{}`)
+		if got, want := c.packet(t), notice(2); got != want || time.Since(began) > 0 {
+			t.Errorf("got %q after %v, want %q at once", got, time.Since(began), want)
+		}
+		c.get(t)
+		c.ping(t)
+		if got := c.packet(t); got != pong {
+			t.Errorf("got %q, want the answer to the ping alone", got)
+		}
+	})
+}
+
+func TestDropNoticesLosesNoticesOnly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, c := asking(t)
+		devices, _ := h.Registry.Devices(t.Context())
+		h.DropNotices(true)
+		h.MustPut(devices[0].ID, "desired", `{"alarm_armed":true}`)
+		c.get(t)
+		if got, want := c.packet(t), strings.Replace(answer, `:1,`, `:2,`, 1); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+		h.DropNotices(false)
+		h.MustPut(devices[0].ID, "desired", `{}`)
+		if got, want := c.packet(t), notice(3); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	})
+}
+
 func TestDelayAnswersKeepsOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h, c := house(t)
