@@ -28,11 +28,12 @@ import (
 	"github.com/twinpanel/twinpanel/twinclient"
 )
 
-// How long things may take. Door to siren is the debounce, 7 bounces of up to 3 ms and a sample; a tap is
-// noticed at the next poll.
+// How long things may take. Door to siren is the debounce, 7 bounces of up to 3 ms and a sample. The hub tells
+// of a tap, at most every 100 ms; where it has no notices, a tap waits for the next poll.
 const (
 	doorToSiren   = 300 * time.Millisecond
-	tapToPanel    = 2500 * time.Millisecond
+	tapNoticed    = 150 * time.Millisecond
+	tapPolled     = 2500 * time.Millisecond
 	doorToCurrent = 500 * time.Millisecond
 	reconnected   = 75 * time.Second // the longest pause between two tries, with jitter, and the connection
 )
@@ -55,8 +56,10 @@ type night struct {
 	ended chan error
 }
 
-func newNight(t *testing.T, rules statemachine.Rules) *night {
+// newNight begins in a house with a hub that has notices or not.
+func newNight(t *testing.T, rules statemachine.Rules, notices bool) *night {
 	n := &night{t: t, rules: rules, hub: hubtest.Start(t), dir: t.TempDir()}
+	n.hub.DropNotices(!notices)
 	n.clock.Store(int64(rightClock))
 	n.device = n.hub.AddDevice("panel")
 	var err error
@@ -199,9 +202,14 @@ func (n *night) wantSiren(what string, on bool) {
 
 // TestANight lives through a night of everything that goes wrong.
 func TestANight(t *testing.T) {
+	t.Run("with notices", func(t *testing.T) { aNight(t, true, tapNoticed) })
+	t.Run("without notices", func(t *testing.T) { aNight(t, false, tapPolled) })
+}
+
+func aNight(t *testing.T, notices bool, tapToPanel time.Duration) {
 	synctest.Test(t, func(t *testing.T) {
 		begin := time.Now()
-		n := newNight(t, statemachine.DefaultRules())
+		n := newNight(t, statemachine.DefaultRules(), notices)
 		n.after(time.Second)
 		n.want("the first evening", "disarmed", false)
 
@@ -321,12 +329,12 @@ func TestRandomHours(t *testing.T) {
 				rules := statemachine.DefaultRules()
 				rules.EntryDelay = time.Duration(seed) * 15 * time.Second
 				rules.ExitDelay = time.Duration(seed) * 20 * time.Second
-				n := newNight(t, rules)
+				n := newNight(t, rules, true)
 				n.after(time.Second)
 				n.tap(false)
 				up, armed := true, false
 				for range 400 {
-					switch random.IntN(12) {
+					switch random.IntN(13) {
 					case 0, 1:
 						if up { // the phone reaches the hub by another way
 							armed = random.IntN(2) == 0
@@ -356,6 +364,8 @@ func TestRandomHours(t *testing.T) {
 						if err := n.house.BreakDoor("door", random.IntN(2) == 0); err != nil {
 							t.Fatal(err)
 						}
+					case 12:
+						n.hub.DropNotices(random.IntN(2) == 0)
 					}
 					n.after(time.Duration(random.IntN(30_000)) * time.Millisecond)
 					s, err := n.agent.Panel.Status(t.Context())
