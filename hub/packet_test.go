@@ -101,8 +101,10 @@ var badPackets = []struct {
 	{"connect: will topic empty", packet(0x10, "MQTT", 4, 6, uint16(0), "x", "", "m"), errNoTopic, true},
 	{"connect: wildcard in the will topic", packet(0x10, "MQTT", 4, 6, uint16(0), "x", "a/#", "m"), errWildcard, true},
 	{"connect: NUL in the will topic", packet(0x10, "MQTT", 4, 6, uint16(0), "x", "a\x00", "m"), errNUL, true},
+	{"connect: will topic not UTF-8", packet(0x10, "MQTT", 4, 6, uint16(0), "x", "\xff", "m"), errUTF8, true},
 	{"connect: will message is missing", packet(0x10, "MQTT", 4, 6, uint16(0), "x", "t"), errShort, false},
 	{"connect: user name is missing", packet(0x10, "MQTT", 4, 0x82, uint16(0), "x"), errShort, false},
+	{"connect: user name not UTF-8", packet(0x10, "MQTT", 4, 0x82, uint16(0), "x", "\xff"), errUTF8, true},
 	{"connect: NUL in the user name", packet(0x10, "MQTT", 4, 0x82, uint16(0), "x", "\x00"), errNUL, true},
 	{"connect: password is missing", packet(0x10, "MQTT", 4, 0xc2, uint16(0), "x", "u"), errShort, false},
 	{"connect: goes on", packet(0x10, "MQTT", 4, 2, uint16(0), "x", 0), errLong, true},
@@ -122,6 +124,7 @@ var badPackets = []struct {
 
 	{"subscribe: flags", packet(0x80, uint16(1), "a", 0), errFlags, true},
 	{"subscribe: empty", packet(0x82), errShort, false},
+	{"subscribe: half an id", packet(0x82, 1), errShort, true},
 	{"subscribe: id 0", packet(0x82, uint16(0), "a", 0), errPacketID, true},
 	{"subscribe: no filter", packet(0x82, uint16(1)), errNoFilter, true},
 	{"subscribe: filter cut off", packet(0x82, uint16(1), uint16(9), []byte("abc")), errShort, false},
@@ -132,9 +135,12 @@ var badPackets = []struct {
 	{"subscribe: NUL in the filter", packet(0x82, uint16(1), "\x00", 0), errNUL, true},
 
 	{"unsubscribe: flags", packet(0xa0, uint16(1), "a"), errFlags, true},
+	{"unsubscribe: empty", packet(0xa2), errShort, false},
+	{"unsubscribe: half an id", packet(0xa2, 1), errShort, true},
 	{"unsubscribe: id 0", packet(0xa2, uint16(0), "a"), errPacketID, true},
 	{"unsubscribe: no filter", packet(0xa2, uint16(1)), errNoUnfilter, true},
 	{"unsubscribe: filter cut off", packet(0xa2, uint16(1), uint16(9), []byte("abc")), errShort, true},
+	{"unsubscribe: second filter bad", packet(0xa2, uint16(1), "a", "\xff"), errUTF8, true},
 	{"unsubscribe: NUL in the filter", packet(0xa2, uint16(1), "\x00"), errNUL, true},
 
 	{"pingreq: flags", packet(0xc1), errFlags, true},

@@ -44,9 +44,14 @@ func TestRefusedPacketsCloseTheConnection(t *testing.T) {
 		log    string
 	}{
 		{"second CONNECT", connectPacket(string(panelID), 60), errUnexpected.Error()},
-		{"packet for clients", packet(0xd0), errUnexpected.Error()},
+		{"CONNACK", packet(0x20, 0, 0), errUnexpected.Error()},
 		{"PUBACK for what was never sent", packet(0x40, uint16(1)), errUnexpected.Error()},
+		{"PUBREC", packet(0x50, uint16(1)), errUnexpected.Error()},
 		{"PUBREL", packet(0x62, uint16(1)), errUnexpected.Error()},
+		{"PUBCOMP", packet(0x70, uint16(1)), errUnexpected.Error()},
+		{"SUBACK", packet(0x90, uint16(1), 0), errUnexpected.Error()},
+		{"UNSUBACK", packet(0xb0, uint16(1)), errUnexpected.Error()},
+		{"PINGRESP", packet(0xd0), errUnexpected.Error()},
 		{"type 0", packet(0x00), errUnexpected.Error()},
 		{"type 15", packet(0xf0), errUnexpected.Error()},
 		{"QoS 2", packet(0x34, topic, uint16(1), []byte(`{"data":{}}`)), errQoS2.Error()},
