@@ -54,8 +54,7 @@ func BenchmarkIdleWebSockets(b *testing.B) {
 // upgradeByHand makes a WebSocket of a connection, byte by byte, without a buffer that stays.
 func upgradeByHand(b *testing.B, conn net.Conn) {
 	b.Helper()
-	_, err := io.WriteString(conn, "GET /mqtt HTTP/1.1\r\nHost: hub.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
-		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Protocol: mqtt\r\n\r\n")
+	_, err := io.WriteString(conn, upgradeRequest)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -63,9 +62,4 @@ func upgradeByHand(b *testing.B, conn net.Conn) {
 	if err != nil || answer.StatusCode != http.StatusSwitchingProtocols {
 		b.Fatalf("got %v, %v", answer, err)
 	}
-}
-
-// frame is p, up to 125 bytes, as a binary message with a mask of zeros.
-func frame(p []byte) []byte {
-	return append([]byte{0x82, 0x80 | byte(len(p)), 0, 0, 0, 0}, p...)
 }

@@ -18,6 +18,15 @@ import (
 	"github.com/twinpanel/twinpanel/twin"
 )
 
+// upgradeRequest asks for a WebSocket, for tests that do without the library.
+const upgradeRequest = "GET /mqtt HTTP/1.1\r\nHost: hub.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
+	"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Protocol: mqtt\r\n\r\n"
+
+// frame is p, up to 125 bytes, as a binary message with a mask of zeros.
+func frame(p []byte) []byte {
+	return append([]byte{0x82, 0x80 | byte(len(p)), 0, 0, 0, 0}, p...)
+}
+
 // A webServer is a hub whose WebSocket side is reached over net.Pipe, for use in a
 // synctest bubble.
 type webServer struct {

@@ -163,9 +163,9 @@ func TestWebSocketInAHurry(t *testing.T) {
 		ours, theirs := net.Pipe()
 		defer ours.Close()
 		s.door <- theirs
-		request := "GET /mqtt HTTP/1.1\r\nHost: hub.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
-			"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Protocol: mqtt\r\n\r\n"
-		go func() { _, _ = ours.Write(append([]byte(request), frame(connectPacket(string(panelID), 60))...)) }()
+		go func() {
+			_, _ = ours.Write(append([]byte(upgradeRequest), frame(connectPacket(string(panelID), 60))...))
+		}()
 		r := bufio.NewReader(ours)
 		if answer, err := http.ReadResponse(r, nil); err != nil || answer.StatusCode != http.StatusSwitchingProtocols {
 			t.Fatalf("got %v, %v", answer, err)
