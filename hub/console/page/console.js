@@ -56,7 +56,7 @@ function connect() {
   client = new Client(hubURL, id, {
     connected() {
       connected = true;
-      show('on', 'Connected.');
+      show('on', `Connected as ${id}.`);
       complain('filter', '');
       complain('topic', '');
       filters.forEach(subscribe);
