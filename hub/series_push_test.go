@@ -156,8 +156,9 @@ func TestWritesDoNotWaitForCarbon(t *testing.T) {
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
 		}
-		if took := time.Since(closing); took != 3*time.Second {
-			t.Errorf("closing took %v, want 3 s", took)
+		// An attempt that is under way may come to its own end before that.
+		if took := time.Since(closing); took > 3*time.Second {
+			t.Errorf("closing took %v, want 3 s at most", took)
 		}
 		if got := s.SeriesStats(); got != (graphite.Stats{Dropped: writes + 1}) {
 			t.Errorf("stats are %+v", got)
