@@ -1,0 +1,210 @@
+package interop
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+	iot "github.com/scaleway/scaleway-sdk-go/api/iot/v1"
+
+	"github.com/twinpanel/twinpanel/hub/hubtest"
+)
+
+// The topics of the specification's walk-through. The document's name is spelled as there.
+const (
+	putTopic     = "$SCW/twins/me/concurency/put"
+	successTopic = putTopic + "/response/success"
+	errorTopic   = putTopic + "/response/error"
+	changedTopic = "$SCW/twins/me/concurency/changed"
+)
+
+// The console in a real browser. One browser for all: starting it takes longest.
+func TestConsole(t *testing.T) {
+	browser := startBrowser(t)
+	for _, c := range []struct {
+		name string
+		test func(*testing.T, context.Context)
+	}{
+		{"an unknown device", testConsoleUnknownDevice},
+		{"no device's id", testConsoleNoID},
+		{"the specification's walk-through", testConsoleWalkThrough},
+		{"without a mouse", testConsoleKeyboard},
+		{"the hub restarts", testConsoleRestart},
+	} {
+		t.Run(c.name, func(t *testing.T) { c.test(t, browser) })
+	}
+}
+
+// consoleURL is where the hub has its page.
+func consoleURL(h *hubtest.Hub) string {
+	return strings.TrimSuffix(strings.Replace(h.WS(), "ws://", "http://", 1), "/mqtt") + "/console"
+}
+
+// rest makes a call over REST; the test ends when it fails.
+func rest(t *testing.T, api *iot.API, id string, c call) string {
+	t.Helper()
+	answer, err := c(api, id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer
+}
+
+// state waits until the page says this of its connection.
+func (p *tab) state(text string) {
+	p.t.Helper()
+	p.text("state", text)
+}
+
+// text waits until an element contains a text.
+func (p *tab) text(id, text string) {
+	p.t.Helper()
+	p.await(fmt.Sprintf("%q in #%s", text, id), fmt.Sprintf(`document.getElementById(%q).textContent.includes(%q)`, id, text))
+}
+
+// publish sends a message from the page's form.
+func (p *tab) publish(topic, payload string) {
+	p.t.Helper()
+	p.fill("topic", topic)
+	p.fill("payload", payload)
+	p.click("publish")
+}
+
+// received waits for the n-th message that the page shows on a topic, and compares its
+// payload, as JSON.
+func (p *tab) received(topic string, n int, want string) {
+	p.t.Helper()
+	list := fmt.Sprintf(`document.querySelectorAll('#log [data-direction="in"][data-topic="%s"]')`, topic)
+	p.await(fmt.Sprintf("message %d on %s", n, topic), fmt.Sprintf(`%s.length >= %d`, list, n))
+	got := evaluate[string](p, fmt.Sprintf(`%s[%d].querySelector('pre').textContent`, list, n-1))
+	if !sameJSON(got, want) {
+		p.t.Errorf("message %d on %s: got %s, want %s", n, topic, got, want)
+	}
+}
+
+// sameJSON tells whether two texts are the same JSON.
+func sameJSON(a, b string) bool {
+	var x, y any
+	return json.Unmarshal([]byte(a), &x) == nil && json.Unmarshal([]byte(b), &y) == nil && fmt.Sprint(x) == fmt.Sprint(y)
+}
+
+// checkWidth fails when a page in a narrow window has to be moved sideways, or something in it
+// is wider than what it stands in.
+func (p *tab) checkWidth(width int64) {
+	p.t.Helper()
+	p.show(width, "light")
+	if got := evaluate[int64](p, `document.documentElement.scrollWidth`); got > width {
+		p.t.Errorf("in a window of %d pixels the page is %d wide", width, got)
+	}
+	const tooWide = `[...document.querySelectorAll('main *')]
+		.filter(e => e.clientWidth > 0 && e.scrollWidth > e.clientWidth && !['INPUT', 'TEXTAREA'].includes(e.tagName))
+		.map(e => e.tagName + ' ' + e.textContent)`
+	for _, e := range evaluate[[]string](p, tooWide) {
+		p.t.Errorf("in a window of %d pixels this is wider than its place: %s", width, e)
+	}
+}
+
+// "Enabling concurrency" of the specification, with the page in the place of the vendor's
+// web client.
+func testConsoleWalkThrough(t *testing.T, browser context.Context) {
+	h := hubtest.Start(t)
+	id := string(h.AddDevice("panel").ID)
+	api := sdk(t, h, h.Token)
+	rest(t, api, id, put("concurency", nil, `{"test_value":"initial"}`))
+	rest(t, api, id, put("concurency", new(uint32(1)), `{"test_value":"first actor"}`))
+
+	p := openTab(t, browser, consoleURL(h))
+	p.checkWidth(320)
+	p.show(1280, "light")
+	p.fill("device", id)
+	p.click("connect")
+	p.state("Connected as " + id)
+	p.fill("filter", "$SCW/twins/me/#")
+	p.click("subscribe")
+
+	p.publish(putTopic, `{"version": 1,"data": {"test_value": "MQTT actor"}}`)
+	p.received(errorTopic, 1, `{"error":"document version mismatch","twin_id":"`+id+`","document_name":"concurency","expected_version":1,"actual_version":2}`)
+	p.publish(putTopic, `{"version": 2,"data": {"test_value": "MQTT actor"}}`)
+	p.received(successTopic, 1, `{"version":3,"data":{"test_value":"MQTT actor"}}`)
+	if got, want := rest(t, api, id, get("concurency")), id+` concurency 3 {"test_value":"MQTT actor"}`; got != want {
+		t.Errorf("over REST: got %s, want %s", got, want)
+	}
+	p.screenshots("console")
+	p.show(1280, "light")
+
+	p.publish(putTopic, `{"data": {test_value}}`)
+	p.text("log", "not JSON")
+
+	p.fill("filter", changedTopic)
+	p.click("subscribe")
+	p.received(changedTopic, 1, `{"version":3}`)
+	rest(t, api, id, put("concurency", nil, `{"test_value":"phone"}`))
+	p.received(changedTopic, 2, `{"version":4}`)
+	p.checkWidth(320)
+}
+
+func testConsoleUnknownDevice(t *testing.T, browser context.Context) {
+	h := hubtest.Start(t)
+	p := openTab(t, browser, consoleURL(h))
+	p.fill("device", unknownID)
+	p.click("connect")
+	p.state("The hub refused this device.")
+	p.text("hint", "hub device list")
+	p.screenshots("console-unknown-device")
+	p.checkWidth(320)
+}
+
+func testConsoleNoID(t *testing.T, browser context.Context) {
+	h := hubtest.Start(t)
+	p := openTab(t, browser, consoleURL(h))
+	p.fill("device", "panel")
+	p.click("connect")
+	p.text("device-error", "This is no device id.")
+	p.text("state", "Not connected.")
+}
+
+// What a mouse can do, the keyboard can.
+func testConsoleKeyboard(t *testing.T, browser context.Context) {
+	h := hubtest.Start(t)
+	id := string(h.AddDevice("panel").ID)
+	p := openTab(t, browser, consoleURL(h))
+	p.tabTo("device")
+	p.do(chromedp.KeyEvent(id + kb.Enter))
+	p.state("Connected as " + id)
+	p.tabTo("subscribe")
+	p.do(chromedp.KeyEvent(kb.Enter))
+	p.tabTo("topic")
+	p.do(chromedp.KeyEvent("$SCW/twins/me/desired/put"))
+	p.tabTo("payload")
+	p.do(chromedp.KeyEvent(`{"data":{"alarm_armed":true}}`))
+	p.tabTo("publish")
+	p.do(chromedp.KeyEvent(kb.Enter))
+	p.received("$SCW/twins/me/desired/put/response/success", 1, `{"version":1,"data":{"alarm_armed":true}}`)
+}
+
+func testConsoleRestart(t *testing.T, browser context.Context) {
+	h := hubtest.Start(t)
+	id := string(h.AddDevice("panel").ID)
+	p := openTab(t, browser, consoleURL(h)+"#"+id)
+	p.state("Connected as " + id)
+	p.fill("filter", "$SCW/twins/me/desired/get/#")
+	p.click("subscribe")
+	p.text("list", "$SCW/twins/me/desired/get/#")
+
+	h.Stop()
+	p.state("The connection is lost.")
+	p.screenshots("console-lost")
+	p.expect("WebSocket connection to") // Chromium's own words about one that fails
+	p.click("connect")
+	p.state("No connection to ws://")
+
+	h.Restart()
+	p.click("connect")
+	p.state("Connected as " + id)
+	p.publish("$SCW/twins/me/desired/get", "")
+	p.received("$SCW/twins/me/desired/get/response/error", 1, `{"error":"document not found"}`)
+}

@@ -1,3 +1,0 @@
-package interop
-
-import _ "github.com/chromedp/chromedp"
