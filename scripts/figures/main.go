@@ -30,9 +30,10 @@ func command() *cli.Command {
 	return &cli.Command{
 		Name: "figures",
 		Long: `Measure hub and panel, built as they ship, as processes on this computer: door to
-siren, door to the document "current", tap on the phone to panel, disarm to
-silence, start, memory, processor time when idle, and size. It takes some three
-seconds a round, and a minute more. Needs Linux and the go command.
+siren, door to the document "current", tap on the phone to panel, tap to siren
+off with the hub's notices and without them, disarm to silence, start, memory,
+processor time when idle, and size. It takes some four seconds a round, and a
+minute more. Needs Linux and the go command.
 
 Journal and documents are in a temporary folder. Name a folder on the disk that
 matters in the environment variable TMPDIR.`,
@@ -119,7 +120,7 @@ func (c *Config) measure(ctx context.Context, dir string, stderr io.Writer) (row
 	if err != nil {
 		return nil, err
 	}
-	fmt.Fprintf(stderr, "opening the door %d times\n", c.Rounds)
+	fmt.Fprintf(stderr, "opening the door %d times\n", 3*c.Rounds)
 	rounds, err := s.measureRounds(ctx, c.Rounds)
 	if err != nil {
 		return nil, err

@@ -15,9 +15,9 @@ import (
 // measured, and long enough to leave hub and panel most of the processor.
 const lookPause = time.Millisecond
 
-// arm is a tap on the phone.
-func (s *stage) arm(ctx context.Context) error {
-	_, err := s.request(ctx, http.MethodPut, s.twin+"/documents/desired", `{"data":{"alarm_armed":true}}`)
+// tap is a tap on the phone, to arm or to disarm.
+func (s *stage) tap(ctx context.Context, armed bool) error {
+	_, err := s.request(ctx, http.MethodPut, s.twin+"/documents/desired", fmt.Sprintf(`{"data":{"alarm_armed":%t}}`, armed))
 	return err
 }
 

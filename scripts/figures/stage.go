@@ -71,9 +71,9 @@ func (s *stage) close(failed bool, stderr io.Writer) error {
 	return err
 }
 
-// startPanel starts the panel and returns when it guards.
-func (s *stage) startPanel(ctx context.Context) (err error) {
-	s.panel, err = start(ctx, 2, s.dir, "panel", "--hub", s.mqtt, "--device-id", s.device, "--simulate", "127.0.0.1:0", "--state-dir", "state")
+// startPanel starts the panel on a way to the hub and returns when it guards.
+func (s *stage) startPanel(ctx context.Context, hub string) (err error) {
+	s.panel, err = start(ctx, 2, s.dir, "panel", "--hub", hub, "--device-id", s.device, "--simulate", "127.0.0.1:0", "--state-dir", "state")
 	if err != nil {
 		return err
 	}
@@ -103,8 +103,23 @@ func (s *stage) call(ctx context.Context, name string, args ...string) (string, 
 	return string(out), nil
 }
 
-// disarm is the command of somebody at the panel.
-func (s *stage) disarm(ctx context.Context) error {
-	_, err := s.call(ctx, "panel", "disarm", "--state-dir", "state")
+// restartPanel starts the panel anew on a way to the hub and returns when it has published.
+func (s *stage) restartPanel(ctx context.Context, hub string) error {
+	if err := s.endPanel(); err != nil {
+		return err
+	}
+	if err := s.forgetCurrent(ctx); err != nil {
+		return err
+	}
+	if err := s.startPanel(ctx, hub); err != nil {
+		return err
+	}
+	_, _, err := s.awaitCurrent(ctx, "anything", func(current) bool { return true })
+	return err
+}
+
+// atPanel is the command of somebody at the panel: arm or disarm.
+func (s *stage) atPanel(ctx context.Context, command string) error {
+	_, err := s.call(ctx, "panel", command, "--state-dir", "state")
 	return err
 }
