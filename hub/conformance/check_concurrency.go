@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -90,6 +91,22 @@ var concurrencyChecks = []check{
 		}
 		c.stored(name, writers*each+1, fmt.Sprintf(`{"n":%d}`, writers*each))
 	}},
+	{name: "several writers add to an array with versions", run: func(c *client) {
+		name := c.name("a")
+		c.put(name, 0, `{"list":[]}`)
+		results := atOnce(func(i int) (twin.Document, error) {
+			return c.retry(name, c.Patch, func(content map[string]any) string {
+				list, _ := content["list"].([]any)
+				more, _ := json.Marshal(map[string]any{"list": append(list, i)})
+				return string(more)
+			})
+		})
+		c.oneAfterTheOther(results, 2)
+		content, _ := values(c.get(name).Data).(map[string]any)
+		if list, _ := content["list"].([]any); len(list) != writers {
+			c.Errorf("of %d writers, the array has %v", writers, list)
+		}
+	}},
 }
 
 // A result is what a request came to.
@@ -131,20 +148,24 @@ func (c *client) oneAfterTheOther(results []result, first uint32) {
 	}
 }
 
-// increment adds one to a document's n, as the specification has it: get, compute,
-// put with the version; once more when somebody else was faster.
+// increment adds one to a document's n.
 func (c *client) increment(name twin.Name) (twin.Document, error) {
+	return c.retry(name, c.Put, func(content map[string]any) string {
+		n, _ := strconv.Atoi(fmt.Sprint(content["n"]))
+		return fmt.Sprintf(`{"n":%d}`, n+1)
+	})
+}
+
+// retry changes a document as the specification has it: get, compute, write with the
+// version; once more when somebody else was faster.
+func (c *client) retry(name twin.Name, write writeFunc, change func(content map[string]any) string) (twin.Document, error) {
 	for {
 		doc, err := c.Get(c.ctx, name)
 		if err != nil {
 			return doc, err
 		}
 		content, _ := values(doc.Data).(map[string]any)
-		n, err := strconv.Atoi(fmt.Sprint(content["n"]))
-		if err != nil {
-			return doc, err
-		}
-		doc, err = c.Put(c.ctx, name, update(doc.Version, fmt.Sprintf(`{"n":%d}`, n+1)))
+		doc, err = write(c.ctx, name, update(doc.Version, change(content)))
 		if _, stale := errors.AsType[*twin.VersionError](err); !stale || c.ctx.Err() != nil {
 			return doc, err
 		}

@@ -1,10 +1,6 @@
 package conformance
 
-import (
-	"fmt"
-
-	"github.com/twinpanel/twinpanel/twin"
-)
+import "github.com/twinpanel/twinpanel/twin"
 
 // tutorial is the subscription of the tutorial: all answers.
 const tutorial = "$SCW/twins/me/#"
@@ -109,7 +105,7 @@ var connectionChecks = []check{
 		t.asks(subscribe(0, "$SCW/twins/me/"+string(name)+"/get/#"), "SUBACK 0")
 		t.succeeds(get)
 	}},
-	{name: "MQTT: a filter that begins with a wildcard never means an answer", needs: speaksMQTT, run: func(c *client) {
+	{name: "MQTT: a filter that begins with a wildcard never means an answer", ours: true, needs: speaksMQTT, run: func(c *client) {
 		t := c.connect()
 		for _, f := range []string{"#", "+/twins/me/#"} {
 			t.say(subscribe(0, f))
@@ -136,8 +132,6 @@ var connectionChecks = []check{
 		name := c.name("a")
 		bystander := c.dial("bystander")
 		bystander.hello(connect{clientID: string(c.wire().Bystander), keepAlive: 60}, tutorial)
-		bystander.say(subscribe(0, fmt.Sprintf("$SCW/twins/%s/#", c.id()))) // granted or not
-		bystander.hear()
 		t := c.connect(tutorial)
 		t.succeeds(request(twin.Put, name, `{"data":{}}`))
 		t.succeeds(request(twin.Get, name, ""))

@@ -140,6 +140,21 @@ func checks() []check {
 		restChecks, restRefusalChecks, connectionChecks, requestChecks, requestRefusalChecks, noticeChecks)
 }
 
+// A Rule is what one check holds twins to, in words.
+type Rule struct {
+	Name string // the subtest's, too
+	Ours bool   // a choice of this project, where the specification is silent
+}
+
+// Rules are all of them, in the order of the checks.
+func Rules() []Rule {
+	var all []Rule
+	for _, c := range checks() {
+		all = append(all, Rule{c.name, c.ours})
+	}
+	return all
+}
+
 // leftOut says why a check cannot be made.
 func (c check) leftOut(tw Twin, live bool) string {
 	switch {

@@ -96,6 +96,7 @@ var faults = []struct {
 
 	{"a version is checked, then written", "of writers with the same version exactly one wins"},
 	{"a version is checked, then written", "counting with versions loses nothing"},
+	{"a version is checked, then written", "several writers add to an array with versions"},
 	{"a version is checked, then written", "puts without a version all have a version of their own"},
 	{"a patch is read, then written", "patches of different keys all survive"},
 
