@@ -25,7 +25,8 @@ import (
 const carbonTimeout = 20 * time.Second
 
 // A carbon is Debian's carbon-cache as a child process, with the settings that Debian ships
-// but for these: it stores a point for each second, and accepts any number of new series.
+// but for these: it stores a point for each second, accepts any number of new series, and
+// writes down what is oldest first.
 type carbon struct {
 	t    *testing.T
 	dir  string
@@ -53,6 +54,7 @@ STORAGE_DIR = `+c.dir+`
 CARBON_METRIC_INTERVAL = 0
 MAX_CREATES_PER_MINUTE = inf
 MIN_TIMESTAMP_RESOLUTION = 1
+CACHE_WRITE_STRATEGY = timesorted
 ENABLE_TAGS = False
 LOG_CREATES = True
 LINE_RECEIVER_INTERFACE = 127.0.0.1
@@ -136,7 +138,8 @@ func (c *carbon) settle() {
 		c.t.Fatal(err)
 	}
 	defer conn.Close()
-	if _, err := fmt.Fprintf(conn, "%s 1 %d\n", marker, time.Now().Unix()); err != nil {
+	// The time makes it the last that carbon writes down of all that it has.
+	if _, err := fmt.Fprintf(conn, "%s 1 %d\n", marker, time.Now().Add(5*time.Second).Unix()); err != nil {
 		c.t.Fatal(err)
 	}
 	c.await(marker)
