@@ -138,8 +138,8 @@ func (c *carbon) settle() {
 		c.t.Fatal(err)
 	}
 	defer conn.Close()
-	// The time makes it the last that carbon writes down of all that it has.
-	if _, err := fmt.Fprintf(conn, "%s 1 %d\n", marker, time.Now().Add(5*time.Second).Unix()); err != nil {
+	// A second later than all others, it is what carbon writes down last.
+	if _, err := fmt.Fprintf(conn, "%s 1 %d\n", marker, time.Now().Unix()+1); err != nil {
 		c.t.Fatal(err)
 	}
 	c.await(marker)
