@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"reflect"
 	"runtime"
-	"strings"
 	"sync"
 
 	"github.com/twinpanel/twinpanel/twin"
@@ -65,22 +64,6 @@ type client struct {
 	names  map[twin.Name]bool
 	talks  []*talk
 	config *twin.Document // the twin's own _config, to be put back; nil = there is none
-}
-
-// hide makes the trace one that can be shown to anybody.
-func (c *client) hide() {
-	hide := []string{c.prefix, ""}
-	rest, _ := c.Twin.(*RESTTwin)
-	if wire, ok := c.Twin.(*WireTwin); ok {
-		rest = wire.RESTTwin
-		if wire.Bystander != "" {
-			hide = append(hide, string(wire.Bystander), "OTHER_ID")
-		}
-	}
-	if rest != nil {
-		hide = append(hide, string(rest.id), "DEVICE_ID", strings.ToUpper(string(rest.id)), "DEVICE_ID")
-	}
-	traceOf(c.ctx).hiding(hide...)
 }
 
 // name returns a name that only this check uses.

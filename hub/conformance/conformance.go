@@ -90,7 +90,7 @@ func runAll(t *testing.T, open func(*testing.T) Twin, live bool) {
 				return
 			}
 			differences := record(t.Logf, func(r reporter) { check.do(ctx, r, tw) })
-			report.add(check.name, differences, said.take())
+			report.add(check.name, differences, said)
 		})
 	}
 	if live {
@@ -101,10 +101,10 @@ func runAll(t *testing.T, open func(*testing.T) Twin, live bool) {
 // A report says what a live hub does where the specification is silent.
 type report struct{ same, differs []string }
 
-func (r *report) add(name string, differences, said []string) {
-	lines := append([]string{name}, said...)
+func (r *report) add(name string, differences []string, said *trace) {
+	lines := append([]string{name}, said.take()...)
 	for _, d := range differences {
-		lines = append(lines, "! "+d)
+		lines = append(lines, "! "+said.clear(d))
 	}
 	entry := strings.Join(lines, "\n    ")
 	if len(differences) > 0 {
@@ -185,7 +185,7 @@ func hasBystander(tw Twin) bool { w, ok := tw.(*WireTwin); return ok && w.Bystan
 func (c check) do(ctx context.Context, r reporter, tw Twin) {
 	prefix := "conformance-" + strings.ToLower(rand.Text()[:10]) + "-"
 	client := &client{Twin: tw, reporter: r, ctx: ctx, prefix: prefix, names: make(map[twin.Name]bool)}
-	client.hide()
+	traceOf(ctx).hide(prefix, "")
 	defer func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(withTrace(ctx, nil)), cleanTimeout)
 		defer cancel()

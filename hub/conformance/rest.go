@@ -180,8 +180,17 @@ func (r *RESTTwin) ask(ctx context.Context, method, path string, body []byte, he
 	if err != nil {
 		heard = err.Error()
 	}
-	traceOf(ctx).exchanged(strings.TrimSpace(said.String()+" "+string(body)), heard)
+	t := traceOf(ctx)
+	r.hide(t)
+	t.exchanged(strings.TrimSpace(said.String()+" "+string(body)), heard)
 	return a, err
+}
+
+// hide hides what opens the twin: a device's id is all that some devices show to connect.
+func (r *RESTTwin) hide(t *trace) {
+	t.hide(string(r.id), "DEVICE_ID")
+	t.hide(r.token, "TOKEN")
+	t.hide(r.ReadOnly, "READ_TOKEN")
 }
 
 func (r *RESTTwin) do(request *http.Request) (answer, error) {

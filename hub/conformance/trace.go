@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -9,9 +10,9 @@ import (
 // A trace is what a check said to a hub and what the hub answered, to the letter: one
 // line for each thing said. People paste it, so ids are replaced by words.
 type trace struct {
-	mu    sync.Mutex
-	hide  *strings.Replacer // nil = nothing to hide
-	lines []string
+	mu     sync.Mutex
+	hidden []string // what is hidden, each followed by what stands for it
+	lines  []string
 }
 
 type traceKey struct{}
@@ -29,11 +30,13 @@ func traceOf(ctx context.Context) *trace {
 	return t
 }
 
-// hiding sets texts to replace, as strings.NewReplacer takes them.
-func (t *trace) hiding(oldnew ...string) {
+// hide lets a word stand for a secret from now on.
+func (t *trace) hide(secret, word string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.hide = strings.NewReplacer(oldnew...)
+	if secret != "" && !slices.Contains(t.hidden, secret) {
+		t.hidden = append(t.hidden, secret, word, strings.ToUpper(secret), word)
+	}
 }
 
 // said adds a line.
@@ -61,9 +64,7 @@ func (t *trace) exchanged(said, heard string) {
 }
 
 func (t *trace) clear(words string) string {
-	if t.hide != nil {
-		words = t.hide.Replace(words)
-	}
+	words = strings.NewReplacer(t.hidden...).Replace(words)
 	return brief(strings.ToValidUTF8(strings.TrimSpace(words), "\ufffd"))
 }
 

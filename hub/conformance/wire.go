@@ -125,6 +125,8 @@ type wireConn struct {
 
 // open opens a connection on which nothing has been said yet.
 func (w *WireTwin) open(ctx context.Context) (*wireConn, error) {
+	w.hide(traceOf(ctx))
+	traceOf(ctx).hide(string(w.Bystander), "OTHER_ID")
 	ctx, cancel := context.WithTimeout(ctx, answerTime)
 	defer cancel()
 	conn, err := w.dial(ctx)
