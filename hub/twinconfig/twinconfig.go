@@ -52,88 +52,108 @@ type level struct {
 // lets it through. The error is a [*twin.InvalidError] that names the place, such as
 // data.documents.current.state._tsdb_trigger.
 func Parse(data json.RawMessage) (Config, error) {
-	var c Config
+	c, bad := parse(data)
+	if bad != nil {
+		bad.Place = "data" + bad.Place
+		return Config{}, bad
+	}
+	return c, nil
+}
+
+// The functions below name the place of an error from the inside out. A _config is parsed at
+// each write of its twin, so what only an error needs is made only for one.
+
+func parse(data json.RawMessage) (c Config, bad *twin.InvalidError) {
 	for key, value := range twin.Members(data) {
 		if key != "documents" {
-			return Config{}, refuse("data"+twin.Place(key), "format",
-				`unknown key: documents are configured under "documents", as in {"documents":{"current":{"_tsdb_trigger":"on-change"}}}`)
+			return c, below(key, refuse("format",
+				`unknown key: documents are configured under "documents", as in {"documents":{"current":{"_tsdb_trigger":"on-change"}}}`))
 		}
-		if !isObject(value) {
-			return Config{}, refuse("data.documents", "format", `not an object: write the documents' names and what holds for them, as in {"current":{"_tsdb_trigger":"on-change"}}`)
-		}
-		c.documents = make(map[twin.Name]*level)
-		for key, value := range twin.Members(value) {
-			place := "data.documents" + twin.Place(key)
-			name, err := parseDocument(place, key)
-			if err != nil {
-				return Config{}, err
-			}
-			if c.documents[name], err = parseLevel(place, value, &level{}); err != nil {
-				return Config{}, err
-			}
+		if c.documents, bad = parseDocuments(value); bad != nil {
+			return c, below(key, bad)
 		}
 	}
 	return c, nil
 }
 
+func parseDocuments(value json.RawMessage) (map[twin.Name]*level, *twin.InvalidError) {
+	if !isObject(value) {
+		return nil, refuse("format", `not an object: write the documents' names and what holds for them, as in {"current":{"_tsdb_trigger":"on-change"}}`)
+	}
+	documents := make(map[twin.Name]*level)
+	for key, value := range twin.Members(value) {
+		name, bad := parseDocument(key)
+		if bad == nil {
+			documents[name], bad = parseLevel(value, &level{})
+		}
+		if bad != nil {
+			return nil, below(key, bad)
+		}
+	}
+	return documents, nil
+}
+
 // parseDocument reads the name of a document that is configured.
-func parseDocument(place, key string) (twin.Name, error) {
+func parseDocument(key string) (twin.Name, *twin.InvalidError) {
 	switch key {
 	case string(twin.ConfigName):
-		return "", refuse(place, "constraint", "nothing of _config itself is pushed: name another document")
+		return "", refuse("constraint", "nothing of _config itself is pushed: name another document")
 	case tagsKey, triggerKey:
-		return "", refuse(place, "constraint", "a parameter belongs to a document or to a key in it: write it one level deeper")
+		return "", refuse("constraint", "a parameter belongs to a document or to a key in it: write it one level deeper")
 	}
 	name, err := twin.ParseName(key)
 	if err != nil {
-		return "", refuse(place, "format", "not a document's name: write 1 to 128 letters, digits and - _ . ~, but not . or ..")
+		return "", refuse("format", "not a document's name: write 1 to 128 letters, digits and - _ . ~, but not . or ..")
 	}
 	return name, nil
 }
 
 // parseLevel reads what holds for a document or for a key in it.
-func parseLevel(place string, value json.RawMessage, inherited *level) (*level, error) {
+func parseLevel(value json.RawMessage, inherited *level) (*level, *twin.InvalidError) {
 	if !isObject(value) {
-		return nil, refuse(place, "format", `not an object: write parameters and keys of the document, as in {"_tsdb_trigger":"on-change"}`)
+		return nil, refuse("format", `not an object: write parameters and keys of the document, as in {"_tsdb_trigger":"on-change"}`)
 	}
 	l := &level{trigger: inherited.trigger, tags: inherited.tags}
 	// Parameters first: the keys beside them inherit them, wherever they stand.
+	var keys []string
+	var values []json.RawMessage
 	for key, value := range twin.Members(value) {
-		var err error
-		switch place := place + twin.Place(key); {
+		var bad *twin.InvalidError
+		switch {
 		case key == tagsKey:
-			l.tags, err = parseTags(place, value)
+			l.tags, bad = parseTags(value)
 		case key == triggerKey:
-			l.trigger, err = parseTrigger(place, value)
+			l.trigger, bad = parseTrigger(value)
 		case strings.HasPrefix(key, "_"):
-			err = refuse(place, "format", "unknown parameter: keys that begin with _ are reserved, there are _tags and _tsdb_trigger")
+			bad = refuse("format", "unknown parameter: keys that begin with _ are reserved, there are _tags and _tsdb_trigger")
+		default:
+			keys, values = append(keys, key), append(values, value)
 		}
-		if err != nil {
-			return nil, err
+		if bad != nil {
+			return nil, below(key, bad)
 		}
 	}
-	l.pushes, l.onChange = l.trigger != never, l.trigger == onChange
-	l.rest = &level{trigger: l.trigger, tags: l.tags, pushes: l.pushes, onChange: l.onChange}
-	l.rest.rest = l.rest
-	for key, value := range twin.Members(value) {
-		if strings.HasPrefix(key, "_") {
-			continue
+	l.pushes, l.onChange, l.rest = l.trigger != never, l.trigger == onChange, l
+	if len(keys) == 0 {
+		return l, nil
+	}
+	rest := *l
+	rest.rest = &rest
+	l.rest = &rest
+	l.keys = make(map[string]*level, len(keys))
+	for i, key := range keys {
+		k, bad := parseLevel(values[i], l)
+		if bad != nil {
+			return nil, below(key, bad)
 		}
-		below, err := parseLevel(place+twin.Place(key), value, l)
-		if err != nil {
-			return nil, err
-		}
-		if l.keys == nil {
-			l.keys = make(map[string]*level)
-		}
-		l.keys[key] = below
-		l.pushes = l.pushes || below.pushes
-		l.onChange = l.onChange || below.onChange
+		l.keys[key] = k
+		l.pushes = l.pushes || k.pushes
+		l.onChange = l.onChange || k.onChange
 	}
 	return l, nil
 }
 
-func parseTrigger(place string, value json.RawMessage) (trigger, error) {
+func parseTrigger(value json.RawMessage) (trigger, *twin.InvalidError) {
 	if isNull(value) {
 		return never, nil
 	}
@@ -142,35 +162,38 @@ func parseTrigger(place string, value json.RawMessage) (trigger, error) {
 	case onUpdate, onChange:
 		return t, nil
 	}
-	return never, refuse(place, "format", `unknown trigger: write "on-update", "on-change", or null to push nothing`)
+	return never, refuse("format", `unknown trigger: write "on-update", "on-change", or null to push nothing`)
 }
 
-func parseTags(place string, value json.RawMessage) (map[string]string, error) {
+func parseTags(value json.RawMessage) (map[string]string, *twin.InvalidError) {
 	if isNull(value) {
 		return nil, nil
 	}
 	if !isObject(value) {
-		return nil, refuse(place, "format", `not an object: write tags and their values, as in {"site":"home"}, or null for no tags`)
+		return nil, refuse("format", `not an object: write tags and their values, as in {"site":"home"}, or null for no tags`)
 	}
 	tags := make(map[string]string)
 	for name, value := range twin.Members(value) {
-		at := place + twin.Place(name)
 		tag, ok := text(value)
+		var bad *twin.InvalidError
 		switch {
 		case name == "":
-			return nil, refuse(at, "required", `a tag without a name: name it, as in {"site":"home"}`)
+			bad = refuse("required", `a tag without a name: name it, as in {"site":"home"}`)
 		case name == "name" || name == "json_path":
-			return nil, refuse(at, "constraint", "every series has this tag already: choose another name")
+			bad = refuse("constraint", "every series has this tag already: choose another name")
 		case utf8.RuneCountInString(name) > MaxTagName:
-			return nil, refuse(at, "constraint", fmt.Sprintf("a name longer than %d characters: choose a shorter one", MaxTagName))
+			bad = refuse("constraint", fmt.Sprintf("a name longer than %d characters: choose a shorter one", MaxTagName))
 		case !ok:
-			return nil, refuse(at, "format", `not a text: write the tag's value in quotes, as in {"site":"home"}`)
+			bad = refuse("format", `not a text: write the tag's value in quotes, as in {"site":"home"}`)
 		case tag == "":
-			return nil, refuse(at, "required", "empty: write the tag's value, or leave the tag out")
+			bad = refuse("required", "empty: write the tag's value, or leave the tag out")
 		case utf8.RuneCountInString(tag) > MaxTagValue:
-			return nil, refuse(at, "constraint", fmt.Sprintf("longer than %d characters: write a shorter value", MaxTagValue))
+			bad = refuse("constraint", fmt.Sprintf("longer than %d characters: write a shorter value", MaxTagValue))
 		case len(tags) == MaxTags:
-			return nil, refuse(place, "constraint", fmt.Sprintf("more than %d tags: leave some out", MaxTags))
+			return nil, refuse("constraint", fmt.Sprintf("more than %d tags: leave some out", MaxTags))
+		}
+		if bad != nil {
+			return nil, below(name, bad)
 		}
 		tags[name] = tag
 	}
@@ -178,8 +201,14 @@ func parseTags(place string, value json.RawMessage) (map[string]string, error) {
 }
 
 // refuse has the same argument for every place: what cannot be accepted is the document's data.
-func refuse(place, reason, help string) error {
-	return &twin.InvalidError{Argument: "data", Place: place, Reason: reason, Help: help}
+func refuse(reason, help string) *twin.InvalidError {
+	return &twin.InvalidError{Argument: "data", Reason: reason, Help: help}
+}
+
+// below says that an error is in the value of a key.
+func below(key string, bad *twin.InvalidError) *twin.InvalidError {
+	bad.Place = twin.Place(key) + bad.Place
+	return bad
 }
 
 func isObject(value json.RawMessage) bool { return len(value) > 0 && value[0] == '{' }

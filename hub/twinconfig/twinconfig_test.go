@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -106,5 +107,33 @@ func TestParseAccepts(t *testing.T) {
 		if _, err := twinconfig.Parse(json.RawMessage(data)); err != nil {
 			t.Errorf("%s: got error %v", data, err)
 		}
+	}
+}
+
+// A _config is parsed at each write of its twin: the worst one must not make each of them dear.
+func TestParseNeedsLittleMemory(t *testing.T) {
+	const depth = 28
+	var b strings.Builder
+	b.WriteString(`{"documents":{"current":`)
+	for range depth {
+		fmt.Fprintf(&b, `{%q:`, strings.Repeat("k", 64))
+	}
+	for i, open := 0, "{"; b.Len() < twin.MaxDataSize-100; i, open = i+1, "," {
+		fmt.Fprintf(&b, `%s"%x":{}`, open, i)
+	}
+	b.WriteString(strings.Repeat("}", depth+3))
+	update, err := twin.ParsePut([]byte(`{"data":` + b.String() + `}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	if _, err := twinconfig.Parse(update.Data); err != nil {
+		t.Fatal(err)
+	}
+	runtime.ReadMemStats(&after)
+	const most = 100 * twin.MaxDataSize
+	if got := after.TotalAlloc - before.TotalAlloc; got > most {
+		t.Errorf("parsing %d bytes allocated %d, want %d at most", len(update.Data), got, most)
 	}
 }
