@@ -12,11 +12,15 @@ type queued struct {
 	size int
 }
 
-// sizeOf is about what a point keeps in memory. Tags count for each point, though those of one
-// write share them: with one number in each write there is nothing to share.
+// sizeOf is the most that a point keeps in memory: about two slots of the queue, of which up to
+// half are empty, and a map that has room for eight tags. Tags count for each point, though those
+// of one write share them: with one number in each write there is nothing to share.
 func sizeOf(p Point) int {
-	const point, key, tag = 128, 24, 64 // without their texts
+	const point, key, tags, tag = 192, 24, 320, 64 // without their texts
 	n := point + len(p.Name)
+	if len(p.Tags) > 0 {
+		n += tags
+	}
 	for _, k := range p.Path {
 		n += key + len(k)
 	}
