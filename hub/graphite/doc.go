@@ -17,7 +17,7 @@
 //     in a key the dot as well, and in a tag's name = ! ^ as well.
 //   - An empty text becomes a lone %, which nothing else does.
 //   - A name, a path as a whole, a tag's name or value longer than 191 bytes is cut to at most
-//     174, no character halved; then come ~ and the first 16 hexadecimal digits of the SHA-256 of
+//     173, no character halved; then come %~ and the first 16 hexadecimal digits of the SHA-256 of
 //     what was there before the cut.
 //
 // The percent sign is among them so that different texts stay different. The quotation mark is there because carbon takes a

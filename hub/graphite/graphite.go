@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"math"
 	"net"
 	"net/url"
 	"strconv"
@@ -149,11 +148,7 @@ func New(c Config) (*Pusher, error) {
 // Push queues points and returns at once. Where the queue is full, the oldest points are
 // dropped, counted and logged. Paths and tags must not be changed afterwards.
 func (p *Pusher) Push(points []Point) {
-	infinite, full := p.enqueue(points)
-	if infinite > 0 {
-		p.refuse(infinite, errInfinite)
-	}
-	if full {
+	if p.enqueue(points) {
 		p.log.Warn("time series queue is full: the oldest points are dropped", "bytes", maxQueue)
 	}
 	select {
@@ -162,20 +157,15 @@ func (p *Pusher) Push(points []Point) {
 	}
 }
 
-// enqueue returns how many points have no finite number, and whether the others have
-// filled the queue.
-func (p *Pusher) enqueue(points []Point) (infinite int, full bool) {
+// enqueue returns whether the points have filled the queue.
+func (p *Pusher) enqueue(points []Point) (full bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
 		p.dropped += uint64(len(points))
-		return 0, false
+		return false
 	}
 	for _, point := range points {
-		if math.IsNaN(point.Value) || math.IsInf(point.Value, 0) {
-			infinite++
-			continue
-		}
 		p.queue.push(point)
 		for p.queue.size > maxQueue {
 			p.queue.pop()
@@ -184,7 +174,7 @@ func (p *Pusher) enqueue(points []Point) (infinite int, full bool) {
 		}
 	}
 	full, p.full = full && !p.full, p.full || full
-	return infinite, full
+	return full
 }
 
 // Stats are counts of points.

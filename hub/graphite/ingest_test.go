@@ -224,6 +224,26 @@ func TestAnOutageBetweenPieces(t *testing.T) {
 	})
 }
 
+// A point that was refused is no longer queued, and doesn't count again when the rest is given up.
+func TestRefusedPointCountsOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		i := newIngest(t)
+		i.answer = func(w http.ResponseWriter, names []string) {
+			if slices.Contains(names, "p0") {
+				w.WriteHeader(http.StatusBadRequest)
+			} else {
+				w.WriteHeader(http.StatusServiceUnavailable)
+			}
+		}
+		p := start(t, metrics, &i.network, &log{})
+		p.Push(points(0, 2))
+		time.Sleep(time.Minute)
+		checkStats(t, p, 1, 0, 1)
+		p.Close()
+		checkStats(t, p, 0, 0, 2)
+	})
+}
+
 func TestAServerThatHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		i, l := newIngest(t), &log{}

@@ -2,7 +2,10 @@ package graphite
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
+	"fmt"
+	"math"
 	"math/rand/v2"
 	"net"
 	"time"
@@ -93,15 +96,15 @@ func (p *Pusher) take() []Point {
 func (p *Pusher) encode(points []Point) [][]byte {
 	batch := make([][]byte, 0, len(points))
 	for _, point := range points {
-		if s := newSeries(point); s.lineLen() <= maxLine {
+		s := newSeries(point)
+		switch {
+		case math.IsNaN(point.Value) || math.IsInf(point.Value, 0):
+			p.refuse(1, errInfinite)
+		case s.lineLen() > maxLine:
+			p.refuse(1, errTooLong)
+		default:
 			batch = append(batch, p.target.encode(s, point.Value, point.Time.Unix()))
 		}
-	}
-	if bad := len(points) - len(batch); bad > 0 {
-		p.refuse(bad, errTooLong)
-		p.mu.Lock()
-		p.inFlight -= bad
-		p.mu.Unlock()
 	}
 	return batch
 }
@@ -137,9 +140,6 @@ func (p *Pusher) deliver(batch [][]byte, o *outage) bool {
 			p.refuse(len(piece), refused)
 		}
 	}
-	p.mu.Lock()
-	p.inFlight = 0
-	p.mu.Unlock()
 	return true
 }
 
@@ -157,9 +157,10 @@ func (p *Pusher) land(n int) {
 	p.pushed += uint64(n)
 }
 
-// refuse drops points that nobody will ever take.
+// refuse drops points in flight that nobody will ever take.
 func (p *Pusher) refuse(n int, err error) {
 	p.mu.Lock()
+	p.inFlight -= n
 	p.dropped += uint64(n)
 	p.refused += n
 	count := p.refused
@@ -213,10 +214,13 @@ func (p *Pusher) works(o *outage) {
 }
 
 // reason is an error without what differs from one attempt to the next though nothing has
-// changed, such as port numbers and name servers.
+// changed, such as port numbers, name servers, and the time at which a certificate had expired.
 func reason(err error) string {
 	if dns, ok := errors.AsType[*net.DNSError](err); ok {
 		return dns.Err
+	}
+	if cert, ok := errors.AsType[x509.CertificateInvalidError](err); ok {
+		return fmt.Sprint("certificate is invalid: ", cert.Reason)
 	}
 	for {
 		inner := errors.Unwrap(err)

@@ -89,13 +89,14 @@ func isTaken(r rune) bool {
 	return unicode.IsSpace(r) || unicode.IsControl(r)
 }
 
-// fit cuts a text that is too long, and keeps different texts different.
+// fit cuts a text that is too long, and keeps different texts different: one that was not cut
+// has no ~ after a percent sign.
 func fit(s string) string {
 	if len(s) <= maxText {
 		return s
 	}
 	hash := sha256.Sum256([]byte(s))
-	end := "~" + hex.EncodeToString(hash[:8])
+	end := "%~" + hex.EncodeToString(hash[:8])
 	n := maxText - len(end)
 	switch {
 	case s[n-1] == '%':

@@ -13,7 +13,7 @@ import (
 
 func TestSeriesOfOddTexts(t *testing.T) {
 	long := strings.Repeat("n", 192)
-	const longHash = "~5727d8dbbbe0647d"
+	const longHash = "%~5727d8dbbbe0647d"
 	tests := []struct {
 		name  string
 		point Point
@@ -38,9 +38,9 @@ func TestSeriesOfOddTexts(t *testing.T) {
 		{"other languages", Point{Name: "n", Tags: map[string]string{"tür": "日本 😀"}}, "n;tür=日本%20😀"},
 		{"bytes that are no text", Point{Name: "n", Tags: map[string]string{"a": "\xff\xc3"}}, "n;a=%FF%C3"},
 		{"the longest that fits", Point{Name: long[:191]}, long[:191]},
-		{"too long", Point{Name: "n", Tags: map[string]string{"a": long}}, "n;a=" + long[:174] + longHash},
-		{"no half of an escape", Point{Name: long[:173] + strings.Repeat(" ", 20)}, long[:173] + "~ac2c3a0e4a313541"},
-		{"no half of a character", Point{Name: long[:172] + strings.Repeat("日", 20)}, long[:172] + "~f875da4334c7849d"},
+		{"too long", Point{Name: "n", Tags: map[string]string{"a": long}}, "n;a=" + long[:173] + longHash},
+		{"no half of an escape", Point{Name: long[:172] + strings.Repeat(" ", 20)}, long[:172] + "%~1fee95280380978a"},
+		{"no half of a character", Point{Name: long[:172] + strings.Repeat("日", 20)}, long[:172] + "%~f875da4334c7849d"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -57,6 +57,11 @@ func TestSeriesThatAreLongStayDifferent(t *testing.T) {
 	b := newSeries(Point{Name: "n", Path: []string{strings.Repeat("x", 500), "b"}})
 	if slices.Equal(a.tags, b.tags) {
 		t.Errorf("both are %s", a.tags)
+	}
+	path, _ := strings.CutPrefix(a.tags[0], pathTag+"=")
+	c := newSeries(Point{Name: "n", Path: strings.Split(path, ".")})
+	if slices.Equal(a.tags, c.tags) {
+		t.Errorf("a key that looks like what was cut gives %s, too", a.tags)
 	}
 }
 
