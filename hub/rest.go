@@ -32,8 +32,9 @@ const (
 // delete and delete all, as the vendor's SDKs call them.
 //
 // Every answer is application/json, also one without a body, since those SDKs
-// refuse others. Whoever shows no valid token gets it as the last one on his connection. Requests need no content type: the specification's own curl
-// commands send their JSON as a form.
+// refuse others. Whoever shows no valid token gets it as the last one on his
+// connection. Requests need no content type: the specification's own curl commands
+// send their JSON as a form.
 func (h *Hub) REST() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET "+restTwin, h.route(h.restList))

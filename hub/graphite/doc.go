@@ -20,13 +20,14 @@
 //     173, no character halved; then come %~ and the first 16 hexadecimal digits of the SHA-256 of
 //     what was there before the cut.
 //
-// The percent sign is among them so that different texts stay different. The quotation mark is there because carbon takes a
-// series that ends in "} for one in another notation, and 191 characters are what the
-// tables of Graphite's own tag database hold.
+// The percent sign is among them so that different texts stay different. The quotation mark is
+// there because carbon takes a series that ends in "} for one in another notation, and 191
+// characters are what the tables of Graphite's own tag database hold.
 //
 // # The two ways
 //
-// tcp://HOST or tcp://HOST:PORT (2003 if there is none) is carbon's plaintext protocol, a line for each point:
+// tcp://HOST or tcp://HOST:PORT (2003 if there is none) is carbon's plaintext protocol, a line for
+// each point:
 //
 //	NAME;TAG=VALUE;TAG=VALUE NUMBER UNIXTIME
 //
@@ -37,18 +38,20 @@
 //
 // http://USER:TOKEN@HOST/PATH or https://… is a POST of a JSON array. USER and TOKEN, in
 // percent-encoding where they hold other characters than letters and digits, are sent as
-// Basic credentials and never logged. Redirects are not followed, since credentials don't belong to
-// another host. Each point is one element:
+// Basic credentials and never logged. Redirects are not followed, since credentials don't belong
+// to another host. HTTP_PROXY, HTTPS_PROXY and NO_PROXY in the environment hold, as for most
+// programs. Each point is one element:
 //
 //	{"name":NAME,"interval":1,"value":NUMBER,"tags":["TAG=VALUE",…],"time":UNIXTIME}
 //
 // # Trouble
 //
-// What is pushed waits in memory, in order, and is sent in batches. When the queue is full, the oldest
-// points are dropped. A batch that can't be sent is tried again for ever: after network errors, and
-// after every answer of a server but these. 400, 413 and 422 say that the points themselves are not
-// wanted. Then the batch is halved, and the halves as well, until what is refused stands alone and
-// is dropped; after many halvings the rest that is refused is dropped together. Points without a finite
-// number, or of more tags than fit into carbon's longest line, are dropped as well.
-// Everything that is dropped is counted, and there is one log line when trouble begins and one when it ends.
+// What is pushed waits in memory, in order, and is sent in batches. When the queue is full, the
+// oldest points are dropped. A batch that can't be sent is tried again for ever: after network
+// errors, and after every answer of a server but these. 400, 413 and 422 say that the points
+// themselves are not wanted. Then the batch is halved, and the halves as well, until what is refused
+// stands alone and is dropped; after many halvings the rest that is refused is dropped together.
+// Points without a finite number, or of more tags than fit into carbon's longest line, are dropped
+// as well. Everything that is dropped is counted, and there is one log line when trouble begins and
+// one when it ends.
 package graphite

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"net/http"
 	"net/url"
 	"strconv"
 	"sync"
@@ -47,7 +48,8 @@ type Point struct {
 type Config struct {
 	// URI is tcp://HOST:2003, or http(s)://USER:TOKEN@HOST/PATH. Required.
 	URI string
-	// Dial opens connections; nil = as package net does.
+	// Dial opens connections; nil = as package net does, for HTTP through the proxy that the
+	// environment names in HTTP_PROXY, HTTPS_PROXY and NO_PROXY.
 	Dial   func(ctx context.Context, network, address string) (net.Conn, error)
 	Logger *slog.Logger // nil = silent; it is never told the URI's credentials or path
 }
@@ -126,8 +128,9 @@ func New(c Config) (*Pusher, error) {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
+	var proxy proxyOf
 	if c.Dial == nil {
-		c.Dial = new(net.Dialer).DialContext
+		c.Dial, proxy = new(net.Dialer).DialContext, http.ProxyFromEnvironment
 	}
 	p := &Pusher{
 		log:     c.Logger.With("host", u.Host),
@@ -139,7 +142,7 @@ func New(c Config) (*Pusher, error) {
 	if u.Scheme == "tcp" {
 		p.target = newCarbon(u, c.Dial)
 	} else {
-		p.target = newIngest(u, c.Dial)
+		p.target = newIngest(u, c.Dial, proxy)
 	}
 	go p.run()
 	return p, nil

@@ -15,6 +15,9 @@ import (
 // of different seconds are taken for one.
 const interval = 1
 
+// proxyOf finds the proxy for a request, as http.Transport.Proxy does; nil = there is none.
+type proxyOf = func(*http.Request) (*url.URL, error)
+
 // ingest is a target that speaks JSON over HTTP.
 type ingest struct {
 	url         string // without credentials
@@ -22,7 +25,7 @@ type ingest struct {
 	client      *http.Client
 }
 
-func newIngest(u *url.URL, dial dialer) *ingest {
+func newIngest(u *url.URL, dial dialer, proxy proxyOf) *ingest {
 	plain := *u
 	plain.User, plain.Fragment = nil, ""
 	return &ingest{
@@ -30,7 +33,7 @@ func newIngest(u *url.URL, dial dialer) *ingest {
 		credentials: u.User,
 		client: &http.Client{
 			Transport: &http.Transport{
-				Proxy:       http.ProxyFromEnvironment,
+				Proxy:       proxy,
 				DialContext: dial,
 				// Batches are a second apart at least, except after an outage. A connection kept
 				// from one to the next may have been closed by the server meanwhile, which net/http

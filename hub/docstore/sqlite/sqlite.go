@@ -58,8 +58,9 @@ type Options struct {
 // DB is a hub's data folder, opened by the hub: a [docstore.Store] and a
 // [registry.Registry] on one database.
 //
-// After a commit that failed for anything but want of space, nobody can know what the disk holds. All writes
-// are then refused until the folder has been closed and opened again; reads go on.
+// After a commit that failed for anything but want of space, nobody can know what the
+// disk holds. All writes are then refused until the folder has been closed and opened
+// again; reads go on.
 type DB struct {
 	*Registry
 	lock *os.File
@@ -71,8 +72,8 @@ var (
 )
 
 // Open opens the data folder for a hub and creates it if need be. Only one hub
-// at a time can have it. A folder of an older hub is upgraded; see [Registry]. Errors that a person can do something about have a
-// method Hint() string.
+// at a time can have it. A folder of an older hub is upgraded; Kept says where the copy
+// is. Errors that a person can do something about have a method Hint() string.
 func Open(dir string, o Options) (*DB, error) {
 	if err := prepareFolder(dir, o); err != nil {
 		return nil, err
