@@ -48,6 +48,9 @@ func shares(files int) (mqtt, rest, web int) {
 	return max(1, mqtt), max(1, rest), max(1, web)
 }
 
+// textFault is logged after a panic.
+const textFault = "connection ended by a fault of the hub: please report it"
+
 // Why the endpoint ends a connection or has none.
 var (
 	errClosed = errors.New("hub is closed")
@@ -218,6 +221,9 @@ func (e *endpoint) run(s *session) {
 	defer e.conns.Done()
 	defer func() {
 		s.conn.Close()
+		if ws, ok := s.conn.(*webSocketConn); ok && s.device == "" {
+			<-ws.carried // a stranger counts until he is gone
+		}
 		s.notices.close()
 		e.leave(s)
 		if p := recover(); p != nil {
@@ -229,6 +235,6 @@ func (e *endpoint) run(s *session) {
 
 // logPanic is called while the stack still shows where it happened.
 func (s *session) logPanic(p any) {
-	s.log(slog.LevelError, "connection ended by a fault of the hub: please report it",
+	s.log(slog.LevelError, textFault,
 		"panic", p, "stack", string(debug.Stack()))
 }

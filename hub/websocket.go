@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"path"
+	"runtime/debug"
 	"strings"
 
 	"github.com/coder/websocket"
@@ -96,17 +97,30 @@ func (e *endpoint) upgrade(w http.ResponseWriter, r *http.Request) {
 		refused(err, attrs...)
 		return
 	}
-	if slot := below[*slotConn](taker.conn); slot != nil {
-		slot.release()
-	}
 	conn := newWebSocketConn(ws, taker.conn)
 	s := e.begin(conn)
 	if s == nil {
-		conn.carry()
+		e.carry(conn)
 		return
 	}
-	e.conns.Go(conn.carry)
+	if slot := below[*slotConn](taker.conn); slot != nil {
+		slot.release() // from here on the session counts
+	}
+	e.conns.Go(func() { e.carry(conn) })
 	go e.run(s)
+}
+
+// carry does a WebSocket's part beside its session. A panic ends this connection only, as in run.
+func (e *endpoint) carry(conn *webSocketConn) {
+	defer close(conn.carried)
+	defer func() {
+		if p := recover(); p != nil {
+			conn.abort()
+			e.log.stranger(slog.LevelError, hostOf(conn.RemoteAddr()), textFault,
+				"remote", conn.RemoteAddr(), "panic", p, "stack", string(debug.Stack()))
+		}
+	}()
+	conn.carry()
 }
 
 // offersMQTT tells whether a client offers one of the subprotocols, which it must.

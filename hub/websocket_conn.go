@@ -39,7 +39,8 @@ type webSocketConn struct {
 	fill net.Conn // the other end
 
 	closing sync.Once
-	closed  chan struct{}
+	closed  chan struct{} // closed when the session has ended
+	carried chan struct{} // and after the good-bye, too
 
 	mu     sync.Mutex
 	ended  bool // carry says good-bye, with deadlines of its own
@@ -49,7 +50,7 @@ type webSocketConn struct {
 
 func newWebSocketConn(ws *websocket.Conn, tcp net.Conn) *webSocketConn {
 	ws.SetReadLimit(-1) // of a message; a packet's limit is the session's
-	c := &webSocketConn{ws: ws, tcp: tcp, closed: make(chan struct{})}
+	c := &webSocketConn{ws: ws, tcp: tcp, closed: make(chan struct{}), carried: make(chan struct{})}
 	c.in, c.fill = net.Pipe()
 	return c
 }
@@ -72,6 +73,15 @@ func (c *webSocketConn) carry() {
 	c.tcp.SetDeadline(time.Now().Add(stopTime))
 	// An error is the client's, who is gone or won't agree.
 	_ = c.ws.Close(code, text)
+}
+
+// abort ends the connection without a good-bye.
+func (c *webSocketConn) abort() {
+	c.mu.Lock()
+	c.failed = net.ErrClosed
+	c.mu.Unlock()
+	c.tcp.Close()
+	c.fill.Close()
 }
 
 // pass returns why there is nothing more to pass on. io.EOF is a client that said good-bye.

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -265,5 +266,79 @@ func TestWebSocketSeesWhatMQTTWrites(t *testing.T) {
 		web.send(publishPacket("$SCW/twins/"+string(multiID)+"/a/get", 0, ""))
 		web.want(answer("$SCW/twins/"+string(multiID)+"/a/get/response/success", `{"version":1,"data":{"n":1}}`))
 		web.want("")
+	})
+}
+
+// A WebSocket that the hub ends takes a place until the good-bye is over: that of an HTTP
+// connection where it came to no session, else that of a newcomer.
+func TestWebSocketGoodByesAreCounted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newWebServer(t, nil)
+		synctest.Wait()
+		before := len(s.web.slots)
+		count := func() (slots, newcomers int) {
+			synctest.Wait()
+			s.endpoint.mu.Lock()
+			defer s.endpoint.mu.Unlock()
+			return len(s.web.slots) - before, s.endpoint.newcomers
+		}
+		s.endpoint.maxNewcomers = 10
+		for range 10 {
+			s.dialDeafWeb().send(packet(0xc0))
+		}
+		for range 7 {
+			s.dialDeafWeb()
+		}
+		if slots, newcomers := count(); slots != 7 || newcomers != 10 {
+			t.Errorf("during good-byes: got %d slots and %d newcomers, want 7 and 10", slots, newcomers)
+		}
+		time.Sleep(stopTime)
+		if slots, newcomers := count(); slots != 0 || newcomers != 0 {
+			t.Errorf("after them: got %d slots and %d newcomers, want none", slots, newcomers)
+		}
+	})
+}
+
+// A panickyConn panics while it is read, once the time has come.
+type panickyConn struct {
+	net.Conn
+	now atomic.Bool
+}
+
+func (c *panickyConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if c.now.Load() {
+		panic("a fault below")
+	}
+	return n, err
+}
+
+func TestPanicEndsOneWebSocket(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newWebServer(t, nil)
+		ours, theirs := net.Pipe()
+		defer ours.Close()
+		bad := &panickyConn{Conn: theirs}
+		s.door <- bad
+		if _, err := io.WriteString(ours, upgradeRequest); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := http.ReadResponse(bufio.NewReader(ours), nil); err != nil {
+			t.Fatal(err)
+		}
+		other := s.connectWeb(otherID, 60)
+		bad.now.Store(true)
+		if _, err := ours.Write(frame(connectPacket(string(panelID), 60))); err != nil {
+			t.Fatal(err)
+		}
+		if b, err := io.ReadAll(ours); err != nil || len(b) > 0 {
+			t.Errorf("got %x, %v, want the end", b, err)
+		}
+		synctest.Wait()
+		if log := s.log.take(); !strings.Contains(log, "level=ERROR") || !strings.Contains(log, "a fault below") {
+			t.Errorf("log is %q", log)
+		}
+		other.send(packet(0xc0))
+		other.want("d000")
 	})
 }
