@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/twinpanel/twinpanel/hub/docstore"
@@ -16,10 +17,21 @@ import (
 type series struct {
 	pusher *graphite.Pusher // nil = there is no database
 	log    *quietLog
+
+	mu     sync.Mutex
+	latest map[docstore.Key]*latestPush // of documents that are being written
+}
+
+// A latestPush is what was pushed for the highest version of a document, as long as it is
+// being written. Writes that the store commits together push in any order.
+type latestPush struct {
+	writes  int // under way
+	version uint32
+	points  []graphite.Point
 }
 
 func newSeries(c Config, log *quietLog) (*series, error) {
-	s := &series{log: log}
+	s := &series{log: log, latest: make(map[docstore.Key]*latestPush)}
 	if c.Graphite == "" {
 		return s, nil
 	}
@@ -37,14 +49,16 @@ func (s *series) close() {
 // A seriesWrite is what has to be known of a write before it happens. The zero value
 // pushes nothing.
 type seriesWrite struct {
-	pusher *graphite.Pusher
+	series *series
 	config twinconfig.Config
 	write  write
 	old    docstore.Document // what it replaces; version 0 = nothing
 	known  bool              // old is what was there
+	latest *latestPush
 }
 
-// begin reads what the push of a write needs. Trouble with that never fails the write.
+// begin reads what the push of a write needs. Trouble with that never fails the write. The
+// caller calls end after the write, whatever became of it.
 func (s *series) begin(ctx context.Context, documents docstore.Store, w write) seriesWrite {
 	if s.pusher == nil || w.key.Name == twin.ConfigName {
 		return seriesWrite{}
@@ -54,7 +68,7 @@ func (s *series) begin(ctx context.Context, documents docstore.Store, w write) s
 		s.warn(w.key, "time series: nothing is pushed, _config can't be read", err)
 		return seriesWrite{}
 	}
-	sw := seriesWrite{pusher: s.pusher, config: config, write: w}
+	sw := seriesWrite{series: s, config: config, write: w, latest: s.join(w.key)}
 	switch {
 	case !config.NeedsOld(w.key.Name):
 	case w.old != nil:
@@ -84,12 +98,62 @@ func (s *series) warn(key docstore.Key, msg string, err error) {
 	s.log.warn(string(key.Twin), msg, "device", shortID(key.Twin), "document", key.Name, "error", err)
 }
 
+// join counts a write of a document as under way.
+func (s *series) join(key docstore.Key) *latestPush {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	latest := s.latest[key]
+	if latest == nil {
+		latest = new(latestPush)
+		s.latest[key] = latest
+	}
+	latest.writes++
+	return latest
+}
+
+// end says that the write is no longer under way.
+func (w seriesWrite) end() {
+	if w.series == nil {
+		return
+	}
+	w.series.mu.Lock()
+	defer w.series.mu.Unlock()
+	if w.latest.writes--; w.latest.writes == 0 {
+		delete(w.series.latest, w.write.key)
+	}
+}
+
 // push queues the points of a write that has happened and gave this version. It doesn't
 // wait for anything.
 func (w seriesWrite) push(version uint32) {
-	if w.pusher == nil {
+	if w.series == nil {
 		return
 	}
+	points := w.points(version)
+	w.series.mu.Lock()
+	defer w.series.mu.Unlock()
+	w.series.pushNow(points)
+	if version < w.latest.version {
+		// A newer one was faster. The last number that the database gets has to be its number.
+		w.series.pushNow(w.latest.points)
+		return
+	}
+	w.latest.version, w.latest.points = version, points
+}
+
+// pushNow queues points with the present time.
+func (s *series) pushNow(points []graphite.Point) {
+	now := time.Now()
+	for i := range points {
+		points[i].Time = now
+	}
+	if len(points) > 0 {
+		s.pusher.Push(points)
+	}
+}
+
+// points are those of a write that gave this version, without their time.
+func (w seriesWrite) points(version uint32) []graphite.Point {
 	old := w.old.Data
 	// When somebody came between, nobody knows what the write has replaced. A number pushed
 	// again does no harm, a change that was missed does.
@@ -98,15 +162,12 @@ func (w seriesWrite) push(version uint32) {
 	}
 	key := w.write.key
 	values := w.config.Values(key.Name, old, w.write.sent)
-	if len(values) == 0 {
-		return
-	}
 	points := make([]graphite.Point, len(values))
-	name, now := fmt.Sprintf("twins.%s.%s", key.Twin, key.Name), time.Now()
+	name := fmt.Sprintf("twins.%s.%s", key.Twin, key.Name)
 	for i, v := range values {
-		points[i] = graphite.Point{Name: name, Path: v.Path, Tags: v.Tags, Value: v.Number, Time: now}
+		points[i] = graphite.Point{Name: name, Path: v.Path, Tags: v.Tags, Value: v.Number}
 	}
-	w.pusher.Push(points)
+	return points
 }
 
 // SeriesStats counts the points of time series since the start; nothing without

@@ -232,6 +232,46 @@ func TestSeriesTrouble(t *testing.T) {
 	}
 }
 
+// A lateStore answers a put later than the one that comes after it.
+type lateStore struct {
+	*docstore.Memory
+	slow string // this data
+}
+
+func (s *lateStore) Put(ctx context.Context, key docstore.Key, cond docstore.If, data []byte) (uint32, error) {
+	version, err := s.Memory.Put(ctx, key, cond, data)
+	if string(data) == s.slow {
+		time.Sleep(time.Second)
+	}
+	return version, err
+}
+
+// Whichever of two writers hears first that it has written, the last number in the database is
+// that of the document.
+func TestSeriesOfWritersAtTheSameTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		carbon, store := &fakeCarbon{}, &lateStore{docstore.NewMemory(), `{"a":1,"b":1}`}
+		s := newSeriesServer(t, carbon, store)
+		s.put(panelID, "_config", `{"data":`+pushChanges+`}`)
+		now := time.Now().Unix()
+		var first sync.WaitGroup
+		first.Go(func() { s.put(panelID, "current", `{"data":{"a":1,"b":1}}`) })
+		synctest.Wait()
+		s.put(panelID, "current", `{"data":{"a":2}}`)
+		first.Wait()
+		checkLines(t, "points", carbon.got(),
+			fmt.Sprintf("current;json_path=a 2 %d", now),
+			fmt.Sprintf("current;json_path=a 1 %d", now+1), fmt.Sprintf("current;json_path=b 1 %d", now+1),
+			fmt.Sprintf("current;json_path=a 2 %d", now+1))
+		if len(s.series.latest) > 0 {
+			t.Errorf("%d documents are still being written", len(s.series.latest))
+		}
+		if _, err := s.Do(t.Context(), panelID, "current", twin.Put, []byte(`{"version":9,"data":{"a":3}}`)); err == nil || len(s.series.latest) > 0 {
+			t.Errorf("after a refused write, %v, %d documents are still being written", err, len(s.series.latest))
+		}
+	})
+}
+
 // BenchmarkPutWithSeries is the core's work for a put of a panel's current, on a store in memory: what
 // the pushes add to it.
 func BenchmarkPutWithSeries(b *testing.B) {

@@ -181,6 +181,7 @@ func (h *Hub) write(ctx context.Context, w write) (twin.Document, error) {
 		}
 	}
 	series := h.series.begin(ctx, h.documents, w)
+	defer series.end()
 	version, err := h.documents.Put(ctx, w.key, w.cond, w.data)
 	if err != nil {
 		return twin.Document{}, err
