@@ -22,6 +22,7 @@ type session struct {
 	notices <-chan struct{} // about the watched document; nil = not asked for
 	heard   bool            // the hub has sent one
 	trusted bool            // and has missed none since
+	looked  time.Time       // the last get's end
 	seen    uint32          // version of the watched document at the last get, 0 = there was none
 	unread  bool            // the last get was refused
 }
@@ -88,7 +89,7 @@ func (x *session) run(ctx context.Context) error {
 		}
 		if now := x.pace(); polled || now != pace {
 			pace = now
-			poll.Reset(pace)
+			poll.Reset(time.Until(x.looked.Add(pace))) // however often the pace changes
 		}
 	}
 }
@@ -118,6 +119,7 @@ func (x *session) read(ctx context.Context, told bool) error {
 	if end := x.end(ctx); end != nil {
 		return end
 	}
+	x.looked = time.Now()
 	x.unread = err != nil && !errors.Is(err, twin.ErrDocumentNotFound)
 	if !x.unread {
 		if x.trusted && !told && doc.Version != x.seen && len(x.notices) == 0 {

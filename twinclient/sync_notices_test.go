@@ -354,3 +354,28 @@ func TestSyncHubRefusesWithNotices(t *testing.T) {
 		}
 	})
 }
+
+// Polls are not put off by a hub that refuses what is published now and then.
+func TestSyncPollsWhereHubRefusesNowAndThen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newFakeHub(t)
+		h.notices = with
+		d := start(t, h, `{"n":0}`, func(c *SyncConfig) { c.Heartbeat = DefaultPoll / 2 })
+		time.Sleep(5 * time.Second)
+		began := time.Now()
+		h.do(func() {
+			h.notices = without
+			h.fault = func(request string) fault {
+				if strings.HasPrefix(request, "get") || time.Since(began)/(DefaultPoll/2)%2 == 0 {
+					return none
+				}
+				return refuse
+			}
+		})
+		want := h.order(1)
+		time.Sleep(noticedPoll + time.Second)
+		if got := d.latest(); got != want {
+			t.Errorf("got %s, want %s after %v", got, want, noticedPoll)
+		}
+	})
+}
