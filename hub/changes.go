@@ -18,7 +18,8 @@ import (
 // document: room for a twin that is replaced as a whole.
 const maxDueNotices = 2 * twin.MaxDocuments
 
-// Why a connection that asked for notices ends. It must not go on believing that it hears of every change.
+// Why a connection that asked for notices ends: it must not go on believing that it
+// hears of every change.
 var (
 	errLateNotices = fmt.Errorf("more than %d change notices wait for the client", maxDueNotices)
 	errNoVersion   = errors.New("no change notice by the hub's own trouble: the client would miss a change")
@@ -46,7 +47,8 @@ func (e *endpoint) changed(key docstore.Key, from *session) {
 // A writer only enters the document's name. The goroutine that sends exists while there
 // are names. It takes one off, then reads the version the document has at that moment.
 // So one notice may stand for several changes. And since a name is entered after its
-// change was committed, the last notice says what the last change made, in whatever order writers get here.
+// change was committed, the last notice says what the last change made, in whatever
+// order writers get here.
 type notices struct {
 	mu      sync.Mutex
 	filters filters     // those of the session that ask for notices
@@ -153,9 +155,9 @@ func (s *session) noticeError(err error) error {
 	return errNoVersion
 }
 
-// asked begins the notices that filters ask for which the client has just subscribed to, also again: with the
-// present version of each document that they mean. The filters count before a version is
-// read, so that no change gets lost in between.
+// asked begins the notices that filters ask for which the client has just subscribed to,
+// also again: with the present version of each document that they mean. The filters
+// count before a version is read, so that no change gets lost in between.
 func (s *session) asked(fresh filters) error {
 	if len(fresh) == 0 {
 		return nil

@@ -109,7 +109,8 @@ func TestNoticesNeedAFilterOfTheirOwn(t *testing.T) {
 	}
 }
 
-// However many filters mean a document, there is one notice, in the form that says me if one of them does.
+// However many filters mean a document, there is one notice, in the form that says me if
+// one of them does.
 func TestNoticesComeOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const own = "$SCW/twins/" + string(panelID)
@@ -257,7 +258,7 @@ func TestNoticesThatCannotBeSentEndTheConnection(t *testing.T) {
 		{"client takes half a notice", func(s *testServer, c *rawClient) {
 			s.put(panelID, "desired", `{"data":{}}`)
 			io.ReadFull(c.conn, make([]byte, 9))
-			c.send(publishPacket("$SCW/twins/me/desired/get", 0, ""))
+			c.send(packet(0xc0)) // whose answer would look like the rest of the notice
 			time.Sleep(writeTime)
 		}, errNotReading.Error()},
 		{"too many notices wait", func(s *testServer, _ *rawClient) {
@@ -346,6 +347,18 @@ func TestLastNoticeIsTheTruth(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A change that is told while a connection ends starts nothing that would outlive it.
+func TestNoticesEndWithTheConnection(t *testing.T) {
+	s := newSession(newTestServer(t, nil).endpoint, nil)
+	s.device = panelID
+	s.notices.watch(filters{"$SCW/twins/me/desired/changed"})
+	s.notices.close()
+	s.notify("desired")
+	if s.notices.sending || len(s.notices.due) > 0 {
+		t.Errorf("sending %v, due %q", s.notices.sending, s.notices.due)
+	}
 }
 
 // stuckStore takes its time for a read.

@@ -77,8 +77,8 @@ func BenchmarkIdleConnections(b *testing.B) {
 	}
 }
 
-// BenchmarkPut is a put of a document that nobody asked for, that a client on loopback is told of, and
-// that one is told of who reads nothing.
+// BenchmarkPut is a put that nobody wants to hear of, that a client on loopback is told of,
+// and that a client should be told of who reads nothing.
 func BenchmarkPut(b *testing.B) {
 	for _, subscriber := range []string{"none", "reading", "deaf"} {
 		b.Run("subscriber="+subscriber, func(b *testing.B) {

@@ -61,12 +61,12 @@ type session struct {
 
 	notices notices
 
-	writing sync.Mutex
-	broken  error // of a write: the client may have a part of a packet
+	writing chan struct{} // holds an element while somebody writes, which may take time
+	broken  error         // of a write: the client may have a part of a packet
 }
 
 func newSession(e *endpoint, conn net.Conn) *session {
-	s := &session{endpoint: e, conn: conn, stopped: make(chan struct{}), ended: make(chan struct{})}
+	s := &session{endpoint: e, conn: conn, stopped: make(chan struct{}), ended: make(chan struct{}), writing: make(chan struct{}, 1)}
 	s.in.source = s
 	return s
 }
@@ -258,8 +258,8 @@ func (s *session) readError(err error) error {
 
 // write sends b in one piece. After an error nothing more is sent.
 func (s *session) write(b []byte) error {
-	s.writing.Lock()
-	defer s.writing.Unlock()
+	s.writing <- struct{}{}
+	defer func() { <-s.writing }()
 	if s.broken == nil {
 		s.broken = s.writeLocked(b)
 	}

@@ -19,7 +19,7 @@ const (
 	DefaultHeartbeat = 30 * time.Second
 
 	noticedPoll = 30 * time.Second       // pause between two reads where the hub tells of changes
-	minInterval = 100 * time.Millisecond // of poll and heartbeat, between publications of changes, and between reads after notices
+	minInterval = 100 * time.Millisecond // of poll and heartbeat, and between what changes and notices cause
 	putEvery    = 10                     // heartbeats: each tenth publishes the whole document
 
 	firstRetry   = time.Second

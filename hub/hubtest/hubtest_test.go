@@ -285,6 +285,7 @@ func TestDropNoticesLosesNoticesOnly(t *testing.T) {
 		devices, _ := h.Registry.Devices(t.Context())
 		h.DropNotices(true)
 		h.MustPut(devices[0].ID, "desired", `{"alarm_armed":true}`)
+		synctest.Wait()
 		c.get(t)
 		if got, want := c.packet(t), strings.Replace(answer, `:1,`, `:2,`, 1); got != want {
 			t.Errorf("got %q, want %q", got, want)

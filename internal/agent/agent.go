@@ -24,7 +24,7 @@ const (
 type Config struct {
 	Panel     panel.Config // Changed, Heartbeat and Logger are set from here
 	Hub       twinclient.Options
-	Poll      time.Duration // pause between two reads of desired; 0 = 2 s
+	Poll      time.Duration // pause between two reads of desired where the hub doesn't tell of changes; 0 = 2 s
 	Heartbeat time.Duration // longest pause between two writes of current; 0 = 30 s
 	Control   bool          // answer on the control socket in the panel's state folder
 	Logger    *slog.Logger  // nil = silent
