@@ -27,15 +27,10 @@ var (
 
 // changed tells the connections of a twin's device that asked for it that a document
 // has changed or is gone. The connection that made the change itself knows already: from;
-// nil = none. Nobody waits for a connection here.
+// nil = none. Nobody waits for a connection here, and other devices' not for the many
+// connections and filters that a device may have.
 func (e *endpoint) changed(key docstore.Key, from *session) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	d := e.devices[key.Twin]
-	if d == nil {
-		return
-	}
-	for _, s := range d.sessions {
+	for _, s := range e.sessionsOf(key.Twin) {
 		if s != from {
 			s.notify(key.Name)
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net"
 	"net/http/httptest"
 	"strings"
 	"sync"
@@ -400,4 +401,47 @@ func TestEndWaitsForNotices(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A lockWatcher notes whether the endpoint is locked when the hub wakes the reader to end
+// the connection. Until then nobody else does anything.
+type lockWatcher struct {
+	net.Conn
+	endpoint *endpoint
+	locked   chan bool
+}
+
+func (c *lockWatcher) SetReadDeadline(by time.Time) error {
+	if by.Unix() == 1 {
+		free := c.endpoint.mu.TryLock()
+		if free {
+			c.endpoint.mu.Unlock()
+		}
+		c.locked <- !free
+	}
+	return c.Conn.SetReadDeadline(by)
+}
+
+// However many connections a device has, those of others can come and go while they are told.
+func TestNoticesLeaveTheEndpointUnlocked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newTestServer(t, nil)
+		ours, theirs := net.Pipe()
+		defer ours.Close()
+		conn := &lockWatcher{theirs, s.endpoint, make(chan bool, 1)}
+		go s.ServeConn(conn)
+		c := &rawClient{t: t, conn: ours}
+		c.send(connectPacket(string(panelID), 60))
+		c.readNext("20020000")
+		c.send(subscribePacket(1, "$SCW/twins/me/+/changed"))
+		c.readNext("9003000100")
+		synctest.Wait()
+		for n := range maxDueNotices + 2 { // one is being sent, and one is too many
+			s.endpoint.changed(docstore.Key{Twin: panelID, Name: twin.Name(fmt.Sprintf("n%d", n))}, nil)
+			synctest.Wait()
+		}
+		if <-conn.locked {
+			t.Error("the endpoint was locked while a connection was told of a change")
+		}
+	})
 }

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"slices"
 	"time"
+
+	"github.com/twinpanel/twinpanel/twin"
 )
 
 // A device has one connection at a time. These limits calm two clients that
@@ -94,6 +96,17 @@ func (e *endpoint) replace(s *session) []*session {
 		d.takeOvers = append(d.takeOvers, time.Now())
 	}
 	return old
+}
+
+// sessionsOf are those of a device at this moment. One that comes later reads what is true then.
+func (e *endpoint) sessionsOf(id twin.ID) []*session {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	d := e.devices[id]
+	if d == nil {
+		return nil
+	}
+	return slices.Clone(d.sessions)
 }
 
 // leave forgets a session that has ended, and releases whoever waits for that.
