@@ -12,6 +12,7 @@ import (
 	iot "github.com/scaleway/scaleway-sdk-go/api/iot/v1"
 
 	"github.com/twinpanel/twinpanel/hub/hubtest"
+	"github.com/twinpanel/twinpanel/twin"
 )
 
 // The topics of the specification's walk-through. The document's name is spelled as there.
@@ -33,6 +34,7 @@ func TestConsole(t *testing.T) {
 		{"no device's id", testConsoleNoID},
 		{"the specification's walk-through", testConsoleWalkThrough},
 		{"without a mouse", testConsoleKeyboard},
+		{"somebody else's document", testConsoleForeignDocument},
 		{"the hub restarts", testConsoleRestart},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.test(t, browser) })
@@ -207,4 +209,26 @@ func testConsoleRestart(t *testing.T, browser context.Context) {
 	p.state("Connected as " + id)
 	p.publish("$SCW/twins/me/desired/get", "")
 	p.received("$SCW/twins/me/desired/get/response/error", 1, `{"error":"document not found"}`)
+}
+
+// What others have written is text, whatever it looks like, and doesn't grow on the page
+// beyond what it holds.
+func testConsoleForeignDocument(t *testing.T, browser context.Context) {
+	h := hubtest.Start(t)
+	d := h.AddDevice("panel")
+	h.MustPut(d.ID, "html", `{"a":"<img src=x onerror=alert(1)><script>alert(2)</script>"}`)
+	h.MustPut(d.ID, "long", `{"a":`+strings.Repeat("[", 30)+strings.Repeat("1,", 100_000)+"1"+strings.Repeat("]", 30)+`}`)
+	p := openTab(t, browser, consoleURL(h)+"#"+string(d.ID))
+	p.state("Connected as")
+	p.click("subscribe")
+	for _, name := range []twin.Name{"html", "long"} {
+		p.publish("$SCW/twins/me/"+string(name)+"/get", "")
+		p.received("$SCW/twins/me/"+string(name)+"/get/response/success", 1, string(h.MustGet(d.ID, name).Encode()))
+	}
+	if n := evaluate[int](p, `document.querySelectorAll('#log img, #log script').length`); n != 0 {
+		t.Errorf("the document became %d elements of the page", n)
+	}
+	if n := evaluate[int](p, `document.getElementById('log').textContent.length`); n > 300_000 {
+		t.Errorf("the page shows %d characters, want no more than the 200,000 that came", n)
+	}
 }

@@ -4,6 +4,7 @@
 import { Client } from './mqtt.js';
 
 const longestLog = 500; // messages; older ones go
+const longestPretty = 10_000; // characters of a payload that is indented, which can make it 30 times as long
 
 const at = id => document.getElementById(id);
 const main = document.querySelector('main');
@@ -201,9 +202,10 @@ function log(direction, topic, payload) {
   at('empty').hidden = true;
 }
 
-// pretty indents JSON, and leaves everything else as it is. It moves nothing but spaces:
+// pretty indents JSON, and leaves everything else as it is, and what is too long. It moves nothing but spaces:
 // JSON.parse and back would round numbers and change the order of keys.
 function pretty(payload) {
+  if (payload.length > longestPretty) return payload;
   try {
     JSON.parse(payload);
   } catch {
