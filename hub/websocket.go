@@ -36,7 +36,9 @@ const (
 // Browsers name the page that connects. Allowed are pages of the host that they connect to,
 // and those whose host, port included, matches one of Config.Origins, a pattern as
 // of [path.Match]: app.example, *.example:8080, or https://app.example to have the scheme
-// compared as well. Other programs name none and are allowed.
+// compared as well. Other programs name none and are allowed. A page whose host's name was
+// made to lead here (DNS rebinding) passes for one of the hub's own, so what protects a
+// device is that nobody knows its id.
 func (h *Hub) WebSocket() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/mqtt", h.endpoint.upgrade)

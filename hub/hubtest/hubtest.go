@@ -196,7 +196,7 @@ func (h *Hub) REST() string { return "http://" + h.listen(restSide) + restPath }
 
 // WS is the hub's address for MQTT over WebSocket on loopback, ws://127.0.0.1:PORT/mqtt.
 // It stays the same when the hub restarts. The hub's console is at /console there.
-// [Hub.DropAnswers] and [Hub.DelayAnswers] don't touch these connections.
+// [Hub.DropAnswers], [Hub.DelayAnswers] and [Hub.DropNotices] don't touch these connections.
 func (h *Hub) WS() string { return "ws://" + h.listen(wsSide) + "/mqtt" }
 
 // AddDevice adds a device that may connect with its id alone.
