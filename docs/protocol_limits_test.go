@@ -74,6 +74,9 @@ func (c constants) eval(t *testing.T, expr ast.Expr) constant.Value {
 	case *ast.Ident:
 		return constant.MakeInt64(c.value(t, e.Name))
 	case *ast.SelectorExpr:
+		if of := e.X.(*ast.Ident).Name; of != "time" { // a package of this module
+			return constant.MakeInt64(readConstants(t, of).value(t, e.Sel.Name))
+		}
 		return constant.MakeInt64(int64(durations[e.Sel.Name]))
 	case *ast.BinaryExpr:
 		x, y := c.eval(t, e.X), c.eval(t, e.Y)

@@ -28,7 +28,7 @@ var (
 // which the hub doesn't know after a [*docstore.OutcomeError], and a
 // removed device has no business here any more.
 func mqttError(id twin.ID, name twin.Name, err error) (payload []byte, ok bool) {
-	if _, unknown := errors.AsType[*docstore.OutcomeError](err); unknown || errors.Is(err, registry.ErrNoDevice) {
+	if isUnknown(err) || errors.Is(err, registry.ErrNoDevice) {
 		return nil, false
 	}
 	switch {
@@ -38,6 +38,12 @@ func mqttError(id twin.ID, name twin.Name, err error) (payload []byte, ok bool) 
 		err = errInternal
 	}
 	return twin.EncodeError(id, name, err), true
+}
+
+// isUnknown tells whether the store doesn't know if it wrote.
+func isUnknown(err error) bool {
+	_, unknown := errors.AsType[*docstore.OutcomeError](err)
+	return unknown
 }
 
 // isRefusal tells what is wrong with a request from what is wrong with the hub.
@@ -159,7 +165,7 @@ func restError(r *http.Request, err error) (status int, body any) {
 		}
 		return http.StatusBadRequest, invalid("body", "format", "ended too early")
 	}
-	if _, ok := errors.AsType[*docstore.OutcomeError](err); ok {
+	if isUnknown(err) {
 		return http.StatusServiceUnavailable, plainBody{"outcome unknown: the write may have happened or not, get the document to see"}
 	}
 	switch {

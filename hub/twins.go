@@ -63,11 +63,11 @@ func (h *Hub) delete(ctx context.Context, id twin.ID, name twin.Name) error {
 	}
 	defer cancel()
 	key := docstore.Key{Twin: id, Name: name}
-	if err := h.documents.Delete(ctx, key, docstore.Any); err != nil {
-		return err
+	err = h.documents.Delete(ctx, key, docstore.Any)
+	if err == nil || isUnknown(err) {
+		h.endpoint.changed(key, nil)
 	}
-	h.endpoint.changed(key, nil)
-	return nil
+	return err
 }
 
 // deleteAll removes all documents of a twin.
@@ -81,13 +81,13 @@ func (h *Hub) deleteAll(ctx context.Context, id twin.ID) error {
 	if err != nil {
 		return err
 	}
-	if err := h.documents.DeleteAll(ctx, id); err != nil {
-		return err
+	err = h.documents.DeleteAll(ctx, id)
+	if err == nil || isUnknown(err) {
+		for _, name := range names {
+			h.endpoint.changed(docstore.Key{Twin: id, Name: name}, nil)
+		}
 	}
-	for _, name := range names {
-		h.endpoint.changed(docstore.Key{Twin: id, Name: name}, nil)
-	}
-	return nil
+	return err
 }
 
 // begin starts every request: there is a twin as long as its device is registered,
@@ -133,8 +133,7 @@ func (h *Hub) patch(ctx context.Context, from *session, key docstore.Key, payloa
 	for overtaken := false; ; overtaken = true {
 		doc, err := h.patchOnce(ctx, from, key, update)
 		_, stale := errors.AsType[*twin.VersionError](err)
-		_, unknown := errors.AsType[*docstore.OutcomeError](err)
-		late := errors.Is(err, context.DeadlineExceeded) && !unknown
+		late := errors.Is(err, context.DeadlineExceeded) && !isUnknown(err)
 		switch again := stale && update.Version == 0; {
 		case again && ctx.Err() == nil:
 			continue
@@ -184,6 +183,9 @@ func (h *Hub) write(ctx context.Context, w write) (twin.Document, error) {
 	defer series.end()
 	version, err := h.documents.Put(ctx, w.key, w.cond, w.data)
 	if err != nil {
+		if isUnknown(err) { // perhaps it is news
+			h.endpoint.changed(w.key, nil)
+		}
 		return twin.Document{}, err
 	}
 	series.push(version)

@@ -69,7 +69,7 @@ func (c *Config) flags(fs *pflag.FlagSet) {
 	fs.StringVar(&c.SimulateDoor, "simulate-door", "closed", "how the simulated doors begin: open, closed or fault")
 	stateDirFlag(fs, &c.StateDir)
 	fs.StringVar(&c.OnCorrupt, "on-corrupt", string(panel.StartArmed), "what to be when the journal cannot be read: armed or disarmed")
-	fs.DurationVar(&c.Poll, "poll", twinclient.DefaultPoll, "pause between two looks at what the phone wants: 1s to 60s")
+	fs.DurationVar(&c.Poll, "poll", twinclient.DefaultPoll, "pause between two looks at what the phone wants, where the hub doesn't tell of changes: 1s to 60s")
 	fs.DurationVar(&c.Heartbeat, "heartbeat", twinclient.DefaultHeartbeat, "longest pause between two signs of life: 5s to 300s")
 	fs.DurationVar(&c.Rules.ExitDelay, "exit-delay", c.Rules.ExitDelay, "time to leave after arming: 0s to 255s; 45s goes well with an entry delay of 30s")
 	fs.DurationVar(&c.Rules.EntryDelay, "entry-delay", c.Rules.EntryDelay, "time to disarm after opening a door: 0s to 255s")
