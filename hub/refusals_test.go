@@ -16,7 +16,7 @@ import (
 // Help texts that stand in several refusals.
 const (
 	noVersion   = "not a whole number from 0 to 4294967295: send the document's version, or 0 for any"
-	beside      = `unknown key: the document's content goes under "data", as in {"data":{"alarm_armed":true}}`
+	beside      = `unknown key: the document's content goes under "data", as in {"data":{…}}`
 	noObject    = `not an object: write {"key":value}`
 	twice       = "duplicate key: name each key once"
 	nullInArray = "null inside an array: replace the whole array without nulls"

@@ -45,7 +45,8 @@ func (h *Hub) REST() http.Handler {
 	mux.Handle("PATCH "+restDocument, h.route(h.restDo(twin.Patch)))
 	mux.Handle("DELETE "+restDocument, h.route(h.restDelete))
 	mux.Handle(restDocument, otherMethods("DELETE, GET, HEAD, OPTIONS, PATCH, PUT"))
-	mux.HandleFunc("/", unknownRoute)
+	unknown := h.unknownRoute()
+	mux.Handle("/", unknown)
 
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		header := w.Header()
@@ -57,15 +58,19 @@ func (h *Hub) REST() http.Handler {
 		// ServeMux would redirect a path such as a//b, and clients turn a
 		// redirected PUT into a GET.
 		if p := r.URL.EscapedPath(); path.Clean(p) != p {
-			unknownRoute(w, r)
+			unknown.ServeHTTP(w, r)
 			return
 		}
 		mux.ServeHTTP(w, r)
 	})
 }
 
-func unknownRoute(w http.ResponseWriter, _ *http.Request) {
-	writeJSON(w, http.StatusNotFound, plainBody{"Not Found"})
+// unknownRoute refuses a path that leads nowhere. Most often its beginning is missing.
+func (h *Hub) unknownRoute() http.Handler {
+	body := plainBody{"Not Found: paths here begin with /iot/v1/regions/" + h.region + "/twins/"}
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		writeJSON(w, http.StatusNotFound, body)
+	})
 }
 
 // otherMethods answers OPTIONS, and refuses what a path doesn't know.

@@ -109,7 +109,7 @@ func refuseKey(name []byte) *InvalidError {
 		Argument: "body",
 		Place:    excerpt(string(name)),
 		Reason:   "format",
-		Help:     `unknown key: the document's content goes under "data", as in {"data":{"alarm_armed":true}}`,
+		Help:     `unknown key: the document's content goes under "data", as in {"data":{…}}`,
 	}
 }
 

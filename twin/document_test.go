@@ -106,7 +106,7 @@ func TestParsePutRefuses(t *testing.T) {
 
 func TestParsePutTellsWhereContentGoes(t *testing.T) {
 	_, err := twin.ParsePut([]byte(`{"alarm_armed":true}`))
-	const want = `alarm_armed: unknown key: the document's content goes under "data", as in {"data":{"alarm_armed":true}}`
+	const want = `alarm_armed: unknown key: the document's content goes under "data", as in {"data":{…}}`
 	if err == nil || err.Error() != want {
 		t.Errorf("error reads\n%v, want\n%s", err, want)
 	}
