@@ -27,7 +27,8 @@ const (
 )
 
 // WebSocket is the handler of /mqtt, MQTT over WebSocket, and of /console, a page with
-// a client that connects there; everything else is not found. ServeWS serves it, too.
+// a client that connects there; / leads to /console, and everything else is not found.
+// ServeWS serves it, too.
 //
 // What comes over WebSocket is MQTT as over TCP, by the same rules and within the same
 // limits. Packets may be cut over frames and messages in any way [MQTT-6.0.0-2]. A text
@@ -45,10 +46,22 @@ func (h *Hub) WebSocket() http.Handler {
 	page := console.Handler()
 	mux.Handle("/console", page)
 	mux.Handle("/console/", page)
-	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
-		http.Error(w, textNotFound, http.StatusNotFound)
-	})
+	mux.HandleFunc("/", h.endpoint.elsewhere)
 	return mux
+}
+
+// elsewhere answers on paths where nothing is. An address without its path is the likeliest
+// mistake in the settings of a client, and many clients don't show the answer.
+func (e *endpoint) elsewhere(w http.ResponseWriter, r *http.Request) {
+	switch {
+	case r.Header.Get("Upgrade") != "":
+		http.Error(w, textNotFound, http.StatusNotFound)
+		e.refused(r, errors.New("another path"), "hint", "MQTT is at /mqtt")
+	case r.URL.Path == "/":
+		http.Redirect(w, r, "/console", http.StatusTemporaryRedirect)
+	default:
+		http.Error(w, textNotFound, http.StatusNotFound)
+	}
 }
 
 // CheckOrigin says what is wrong with one of Config.Origins; nil = nothing.
@@ -71,13 +84,6 @@ func CheckOrigin(pattern string) error {
 
 // upgrade makes an MQTT connection of a request.
 func (e *endpoint) upgrade(w http.ResponseWriter, r *http.Request) {
-	refused := func(reason error, attrs ...any) {
-		host, _, err := net.SplitHostPort(r.RemoteAddr)
-		if err != nil {
-			host = r.RemoteAddr
-		}
-		e.log.stranger(slog.LevelInfo, host, "WebSocket refused", append([]any{"remote", r.RemoteAddr, "reason", reason}, attrs...)...)
-	}
 	switch {
 	case r.Header.Get("Upgrade") == "":
 		w.Header().Set("Upgrade", "websocket")
@@ -86,7 +92,7 @@ func (e *endpoint) upgrade(w http.ResponseWriter, r *http.Request) {
 		return
 	case !offersMQTT(r.Header):
 		http.Error(w, textSubprotocol, http.StatusBadRequest)
-		refused(errors.New(textSubprotocol))
+		e.refused(r, errors.New(textSubprotocol))
 		return
 	}
 	taker := &hijacker{ResponseWriter: w}
@@ -96,7 +102,7 @@ func (e *endpoint) upgrade(w http.ResponseWriter, r *http.Request) {
 		if taker.status == http.StatusForbidden {
 			attrs = []any{"hint", "--ws-origin allows a page's host"}
 		}
-		refused(err, attrs...)
+		e.refused(r, err, attrs...)
 		return
 	}
 	conn := newWebSocketConn(ws, taker.conn)
@@ -110,6 +116,15 @@ func (e *endpoint) upgrade(w http.ResponseWriter, r *http.Request) {
 	}
 	e.conns.Go(func() { e.carry(conn) })
 	go e.run(s)
+}
+
+// refused logs a request that did not become a connection.
+func (e *endpoint) refused(r *http.Request, reason error, attrs ...any) {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		host = r.RemoteAddr
+	}
+	e.log.stranger(slog.LevelInfo, host, "WebSocket refused", append([]any{"remote", r.RemoteAddr, "reason", reason}, attrs...)...)
 }
 
 // carry does a WebSocket's part beside its session. A panic ends this connection only, as in run.

@@ -37,9 +37,10 @@ func TestWebSocketRefused(t *testing.T) {
 	}{
 		{"no WebSocket", "GET /mqtt", nil, nil, 426, "this is for MQTT over WebSocket: give this address to an MQTT client, with ws: in place of http:, or open /console", ""},
 		{"another method", "POST /mqtt", upgrade, nil, 405, `WebSocket protocol violation: handshake request method is not GET but "POST"`, "not GET"},
-		{"another path", "GET /ws", upgrade, nil, 404, "not found: MQTT over WebSocket is at /mqtt, a client for it at /console", ""},
-		{"below the path", "GET /mqtt/", upgrade, nil, 404, "not found: MQTT over WebSocket is at /mqtt, a client for it at /console", ""},
-		{"root", "GET /", nil, nil, 404, "not found: MQTT over WebSocket is at /mqtt, a client for it at /console", ""},
+		{"another path", "GET /ws", upgrade, nil, 404, "not found: MQTT over WebSocket is at /mqtt, a client for it at /console", `reason="another path" hint="MQTT is at /mqtt"`},
+		{"below the path", "GET /mqtt/", upgrade, nil, 404, "not found: MQTT over WebSocket is at /mqtt, a client for it at /console", `reason="another path" hint="MQTT is at /mqtt"`},
+		{"no path", "GET /", upgrade, nil, 404, "not found: MQTT over WebSocket is at /mqtt, a client for it at /console", `reason="another path" hint="MQTT is at /mqtt"`},
+		{"another page", "GET /index.html", nil, nil, 404, "not found: MQTT over WebSocket is at /mqtt, a client for it at /console", ""},
 		{"no such file of the console", "GET /console/nothing.js", nil, nil, 404, "404 page not found", ""},
 		{"no subprotocol", "GET /mqtt", without("Sec-WebSocket-Protocol"), nil, 400, offer, "must offer"},
 		{"empty subprotocol", "GET /mqtt", without("Sec-WebSocket-Protocol", "Sec-WebSocket-Protocol: "), nil, 400, offer, "must offer"},
@@ -62,6 +63,7 @@ func TestWebSocketRefused(t *testing.T) {
 		{"allowed by its scheme, too", "GET /mqtt", with(other), []string{"https://app.example"}, 101, "", ""},
 		{"allowed by a pattern", "GET /mqtt", with(other), []string{"*.example"}, 101, "", ""},
 		{"console", "GET /console", nil, nil, 200, "<!doctype html>", ""},
+		{"root", "GET /", nil, nil, 307, "", ""},
 		{"console with a slash", "GET /console/", nil, nil, 308, "", ""},
 	}
 	for _, tt := range tests {
@@ -80,6 +82,9 @@ func TestWebSocketRefused(t *testing.T) {
 					if got := header.Get("Sec-WebSocket-Extensions"); got != "" {
 						t.Errorf("got extensions %q, want none", got)
 					}
+				}
+				if to := header.Get("Location"); status == http.StatusTemporaryRedirect && to != "/console" {
+					t.Errorf("leads to %q, want /console", to)
 				}
 				log := s.log.take()
 				if !strings.Contains(log, tt.log) || (log == "") != (tt.log == "") {
