@@ -144,15 +144,37 @@ func (p *tab) tabTo(id string) {
 	p.t.Fatalf("the tab key never leads to #%s", id)
 }
 
-// show sets the width of the page and its colours.
-func (p *tab) show(width int64, colours string) {
+// A window is a size in pixels.
+type window struct{ width, height int64 }
+
+var (
+	laptop = window{1280, 800}
+	small  = window{1000, 700}
+	phone  = window{390, 800}
+	narrow = window{320, 800}
+)
+
+// show sets the window of the page and its colours.
+func (p *tab) show(w window, colours string) {
 	p.t.Helper()
-	p.do(chromedp.EmulateViewport(width, 800), chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
+	p.do(chromedp.EmulateViewport(w.width, w.height), chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
 		_, err := cdp.Call(ctx, target, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
 			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: colours}},
 		})
 		return err
 	}))
+}
+
+// picture is how an element looks.
+func (p *tab) picture(id string) []byte {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(p.ctx, browserTimeout)
+	defer cancel()
+	image, err := chromedp.Run(ctx, chromedp.Screenshot(chromedp.ID(id)))
+	if err != nil {
+		p.t.Fatalf("picture of #%s: %v", id, err)
+	}
+	return image
 }
 
 // screenshots saves the page in narrow and wide, dark and light, in the folder ARTIFACTS
@@ -166,9 +188,9 @@ func (p *tab) screenshots(name string) {
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		p.t.Fatal(err)
 	}
-	for _, width := range []int64{1280, 390} {
+	for _, w := range []window{laptop, small, phone} {
 		for _, colours := range []string{"light", "dark"} {
-			p.show(width, colours)
+			p.show(w, colours)
 			evaluate[chromedp.Void](p, `scrollTo(0, 0)`)
 			ctx, cancel := context.WithTimeout(p.ctx, browserTimeout)
 			image, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
@@ -176,7 +198,7 @@ func (p *tab) screenshots(name string) {
 			if err != nil {
 				p.t.Fatalf("screenshot: %v", err)
 			}
-			file := filepath.Join(folder, fmt.Sprintf("%s-%d-%s.png", name, width, colours))
+			file := filepath.Join(folder, fmt.Sprintf("%s-%d-%s.png", name, w.width, colours))
 			if err := os.WriteFile(file, image, 0o644); err != nil {
 				p.t.Fatal(err)
 			}

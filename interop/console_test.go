@@ -1,6 +1,7 @@
 package interop
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -34,6 +35,9 @@ func TestConsole(t *testing.T) {
 		{"no device's id", testConsoleNoID},
 		{"the specification's walk-through", testConsoleWalkThrough},
 		{"without a mouse", testConsoleKeyboard},
+		{"in a small window", testConsoleSmallWindow},
+		{"a request that writes the configuration", testConsoleConfig},
+		{"a topic that is no request", testConsoleNoRequest},
 		{"somebody else's document", testConsoleForeignDocument},
 		{"the hub restarts", testConsoleRestart},
 	} {
@@ -96,17 +100,17 @@ func sameJSON(a, b string) bool {
 
 // checkWidth fails when a page in a narrow window has to be moved sideways, or something in it
 // is wider than what it stands in.
-func (p *tab) checkWidth(width int64) {
+func (p *tab) checkWidth(w window) {
 	p.t.Helper()
-	p.show(width, "light")
-	if got := evaluate[int64](p, `document.documentElement.scrollWidth`); got > width {
-		p.t.Errorf("in a window of %d pixels the page is %d wide", width, got)
+	p.show(w, "light")
+	if got := evaluate[int64](p, `document.documentElement.scrollWidth`); got > w.width {
+		p.t.Errorf("in a window of %d pixels the page is %d wide", w.width, got)
 	}
 	const tooWide = `[...document.querySelectorAll('main *')]
 		.filter(e => e.clientWidth > 0 && e.scrollWidth > e.clientWidth && !['INPUT', 'TEXTAREA'].includes(e.tagName))
 		.map(e => e.tagName + ' ' + e.textContent)`
 	for _, e := range evaluate[[]string](p, tooWide) {
-		p.t.Errorf("in a window of %d pixels this is wider than its place: %s", width, e)
+		p.t.Errorf("in a window of %d pixels this is wider than its place: %s", w.width, e)
 	}
 }
 
@@ -120,8 +124,8 @@ func testConsoleWalkThrough(t *testing.T, browser context.Context) {
 	rest(t, api, id, put("concurency", new(uint32(1)), `{"test_value":"first actor"}`))
 
 	p := openTab(t, browser, consoleURL(h))
-	p.checkWidth(320)
-	p.show(1280, "light")
+	p.checkWidth(narrow)
+	p.show(laptop, "light")
 	p.fill("device", id)
 	p.click("connect")
 	p.state("Connected as " + id)
@@ -136,7 +140,7 @@ func testConsoleWalkThrough(t *testing.T, browser context.Context) {
 		t.Errorf("over REST: got %s, want %s", got, want)
 	}
 	p.screenshots("console")
-	p.show(1280, "light")
+	p.show(laptop, "light")
 
 	p.publish(putTopic, `{"data": {test_value}}`)
 	p.text("log", "not JSON")
@@ -146,7 +150,7 @@ func testConsoleWalkThrough(t *testing.T, browser context.Context) {
 	p.received(changedTopic, 1, `{"version":3}`)
 	rest(t, api, id, put("concurency", nil, `{"test_value":"phone"}`))
 	p.received(changedTopic, 2, `{"version":4}`)
-	p.checkWidth(320)
+	p.checkWidth(narrow)
 }
 
 func testConsoleUnknownDevice(t *testing.T, browser context.Context) {
@@ -157,7 +161,7 @@ func testConsoleUnknownDevice(t *testing.T, browser context.Context) {
 	p.state("The hub refused this device.")
 	p.text("hint", "hub device list")
 	p.screenshots("console-unknown-device")
-	p.checkWidth(320)
+	p.checkWidth(narrow)
 }
 
 func testConsoleNoID(t *testing.T, browser context.Context) {
@@ -186,6 +190,72 @@ func testConsoleKeyboard(t *testing.T, browser context.Context) {
 	p.tabTo("publish")
 	p.do(chromedp.KeyEvent(kb.Enter))
 	p.received("$SCW/twins/me/desired/put/response/success", 1, `{"version":1,"data":{"alarm_armed":true}}`)
+}
+
+// Where a page is tried out most, beside an editor, the button is in sight, and so is what
+// came last.
+func testConsoleSmallWindow(t *testing.T, browser context.Context) {
+	h := hubtest.Start(t)
+	id := string(h.AddDevice("panel").ID)
+	url := consoleURL(h)
+	p := openTab(t, browser, url+"#"+id)
+	host := strings.TrimSuffix(strings.TrimPrefix(url, "http://"), "/console")
+	if got, want := evaluate[string](p, `document.title`), "Console · "+host; got != want {
+		t.Errorf("title: got %q, want %q", got, want)
+	}
+	p.show(small, "light")
+	p.state("Connected as")
+	p.click("subscribe")
+	p.text("list", "Unsubscribe")
+	if got := evaluate[float64](p, `document.getElementById('publish').getBoundingClientRect().bottom`); got > float64(small.height) {
+		t.Errorf("the button Publish ends at %v, below the window of %d", got, small.height)
+	}
+	for n := range 6 {
+		p.publish("$SCW/twins/me/desired/get", "")
+		p.received("$SCW/twins/me/desired/get/response/error", n+1, `{"error":"document not found"}`)
+	}
+	for _, w := range []window{small, laptop, narrow, {1000, 500}, laptop, small} {
+		p.show(w, "light")
+		p.await(fmt.Sprintf("the end of the log at %dx%d", w.width, w.height),
+			`(box => box.scrollHeight - box.scrollTop - box.clientHeight < 2)(document.getElementById('log'))`)
+	}
+	p.screenshots("console-small-window")
+}
+
+func testConsoleConfig(t *testing.T, browser context.Context) {
+	h := hubtest.Start(t)
+	id := h.AddDevice("panel").ID
+	p := openTab(t, browser, consoleURL(h)+"#"+string(id))
+	p.state("Connected as")
+	p.click("subscribe")
+	p.text("list", "Unsubscribe")
+	p.fill("document", " config")
+	p.do(chromedp.Focus(chromedp.ID("topic")))
+	without := p.picture("document")
+	p.fill("document", "_config")
+	p.do(chromedp.Focus(chromedp.ID("topic")))
+	if bytes.Equal(p.picture("document"), without) {
+		t.Error("the field does not show the underscore of _config")
+	}
+	p.do(chromedp.Click(`[data-fill="put"]`))
+	p.click("publish")
+	p.received("$SCW/twins/me/_config/put/response/success", 1, `{"version":1,"data":{"documents":{"current":{"_tsdb_trigger":"on-change"}}}}`)
+}
+
+func testConsoleNoRequest(t *testing.T, browser context.Context) {
+	h := hubtest.Start(t)
+	p := openTab(t, browser, consoleURL(h)+"#"+string(h.AddDevice("panel").ID))
+	p.state("Connected as")
+	p.publish("$SCW/twins/me/desired/get", "")
+	p.text("unheard", "Nothing is subscribed")
+	p.click("subscribe")
+	p.text("list", "Unsubscribe")
+	p.publish("$SCW/twins/me/desired/putt", `{"data": {}}`)
+	p.text("unheard", "No answer will come")
+	p.screenshots("console-no-request")
+	p.checkWidth(narrow)
+	p.publish("$SCW/twins/me/desired/put", `{"data": {}}`)
+	p.await("no note", `document.getElementById('unheard').textContent === ''`)
 }
 
 func testConsoleRestart(t *testing.T, browser context.Context) {

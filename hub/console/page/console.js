@@ -19,7 +19,7 @@ const refusals = {
   2: ['The hub does not take an empty client id.', ''],
   3: ['The hub cannot look for devices now.', 'Its log says why.'],
   4: ['The hub does not take a user name.', ''],
-  5: ['The hub refused this device.', 'Is the id right, and is it one of this hub? “hub device list” shows all. May the device connect without a certificate? “hub device add NAME --allow-insecure” makes one that may.'],
+  5: ['The hub refused this device.', 'Is the id right, and is it one of this hub? `hub device list` shows all. May the device connect without a certificate? `hub device add NAME` `--allow-insecure` makes one that may.'],
 };
 
 // why says what ended a connection, and what to do about it.
@@ -41,7 +41,7 @@ const filters = new Set(); // subscribed, or to be subscribed at the next connec
 function show(state, words, hint = '') {
   main.dataset.state = state;
   at('state').textContent = words;
-  at('hint').textContent = hint;
+  at('hint').replaceChildren(...prose(hint));
   at('connect').textContent = connected ? 'Disconnect' : client ? 'Cancel' : 'Connect';
   at('device').readOnly = client !== null;
   list();
@@ -50,7 +50,7 @@ function show(state, words, hint = '') {
 function connect() {
   const id = at('device').value.trim().toLowerCase();
   if (!/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(id)) {
-    complain('device', id === '' ? 'Which device? hub device list shows the ids.' : 'This is no device id. One looks like 11111111-1111-4111-8111-111111111111.');
+    complain('device', id === '' ? 'Which device? `hub device list` shows the ids.' : 'This is no device id. One looks like 11111111-1111-4111-8111-111111111111.');
     return;
   }
   complain('device', '');
@@ -139,6 +139,10 @@ const samples = {
     put: () => ({ last_update: new Date().toISOString(), alarm_armed: false, siren_ringing: false, door_open: true }),
     patch: () => ({ last_update: new Date().toISOString(), door_open: false }),
   },
+  _config: {
+    put: () => ({ documents: { current: { _tsdb_trigger: 'on-change' } } }),
+    patch: () => ({ documents: { current: { _tsdb_trigger: 'on-change' } } }),
+  },
 };
 
 for (const button of document.querySelectorAll('[data-fill]')) {
@@ -167,7 +171,10 @@ function publish() {
     return;
   }
   log('out', topic, payload);
-  at('unheard').textContent = filters.size === 0 ? 'Nothing is subscribed, so the hub’s answer does not arrive here.' : '';
+  at('unheard').replaceChildren(...prose(
+    !/^\$SCW\/twins\/[^/]+\/[^/]+\/(get|put|patch)$/.test(topic) ? 'No answer will come: a request’s topic is `$SCW/twins/me/DOCUMENT/` and then `get`, `put` or `patch`.'
+    : filters.size === 0 ? 'Nothing is subscribed, so the hub’s answer does not arrive here.'
+    : ''));
 }
 
 at('publishing').addEventListener('submit', event => {
@@ -194,13 +201,27 @@ function log(direction, topic, payload) {
   item.dataset.topic = topic;
   if (/\/response\/error$/.test(topic)) item.dataset.error = '';
 
-  const box = at('log');
-  const follow = box.scrollHeight - box.scrollTop - box.clientHeight < 40; // unless somebody reads further up
   box.append(item);
   if (box.children.length > longestLog) box.firstElementChild.remove();
-  if (follow) box.scrollTop = box.scrollHeight;
+  toEnd();
   at('empty').hidden = true;
 }
+
+// The log stays at its end, unless somebody reads further up. What moves because the box has
+// another size was moved by nobody.
+const box = at('log');
+let follow = true, size = '';
+const sizeNow = () => `${box.clientWidth}x${box.clientHeight}`;
+function toEnd() {
+  if (follow) box.scrollTop = box.scrollHeight;
+}
+box.addEventListener('scroll', () => {
+  if (sizeNow() === size) follow = box.scrollHeight - box.scrollTop - box.clientHeight < 40;
+});
+new ResizeObserver(() => {
+  size = sizeNow();
+  toEnd();
+}).observe(box);
 
 // pretty indents JSON, and leaves everything else as it is, and what is too long. It moves nothing but spaces:
 // JSON.parse and back would round numbers and change the order of keys.
@@ -229,7 +250,8 @@ function pretty(payload) {
 }
 
 at('clear').addEventListener('click', () => {
-  at('log').replaceChildren();
+  box.replaceChildren();
+  follow = true;
   at('empty').hidden = false;
 });
 
@@ -237,9 +259,14 @@ at('clear').addEventListener('click', () => {
 
 // complain says what is wrong with a field, below it; nothing is wrong with an empty text.
 function complain(id, words) {
-  at(`${id}-error`).textContent = words;
+  at(`${id}-error`).replaceChildren(...prose(words));
   if (words === '') at(id).removeAttribute('aria-invalid');
   else at(id).setAttribute('aria-invalid', 'true');
+}
+
+// prose makes what stands in backticks a command or a topic.
+function prose(words) {
+  return words.split('`').map((part, i) => i % 2 ? make('code', '', part) : part);
 }
 
 function make(tag, className, ...children) {
@@ -259,5 +286,6 @@ function connectFromLink() {
 }
 
 addEventListener('hashchange', connectFromLink);
+document.title = at('title').textContent = `Console · ${location.host}`;
 show('off', 'Not connected.');
 connectFromLink();
