@@ -26,7 +26,19 @@ type carbon struct {
 }
 
 func newCarbon(u *url.URL, dial dialer) *carbon {
-	return &carbon{address: net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), carbonPort)), dial: dial}
+	return &carbon{address: carbonAddress(u), dial: dial}
+}
+
+func carbonAddress(u *url.URL) string {
+	return net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), carbonPort))
+}
+
+// reach keeps the connection for the first batch.
+func (c *carbon) reach(ctx context.Context) error {
+	if err := c.connect(ctx); err != nil {
+		return fmt.Errorf("connecting: %w", err)
+	}
+	return nil
 }
 
 func (c *carbon) encode(s series, value float64, unix int64) []byte {

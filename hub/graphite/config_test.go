@@ -10,22 +10,23 @@ import (
 func TestNewRefusesURIs(t *testing.T) {
 	const write = "write tcp://HOST:2003 or https://USER:TOKEN@HOST/PATH"
 	tests := []struct{ uri, want string }{
-		{"", "empty: " + write},
-		{"https://user:s3cret@host:port/metrics", "not a URI: " + write + ", and %XX for special characters in USER and TOKEN"},
-		{"https://user:s3%cret@host/metrics", "not a URI: " + write + ", and %XX for special characters in USER and TOKEN"},
-		{"s3cret\x00", "not a URI: " + write + ", and %XX for special characters in USER and TOKEN"},
-		{"s3cret:token@host/metrics", "neither tcp nor http nor https: " + write},
-		{"carbon.example.com", "neither tcp nor http nor https: " + write},
-		{"udp://host:2003", "neither tcp nor http nor https: " + write},
-		{"tcp:host:2003", "without a host: write tcp://HOST"},
-		{"https:///s3cret", "without a host: write https://HOST"},
-		{"tcp://:2003", "without a host: write tcp://HOST"},
-		{"tcp://host:0", "with a port that there is not: write one from 1 to 65535"},
-		{"https://user:s3cret@host:65536", "with a port that there is not: write one from 1 to 65535"},
-		{"tcp://user:s3cret@host:2003", "more than a host and a port, which is all that carbon takes: write tcp://HOST:2003"},
-		{"tcp://host:2003/s3cret", "more than a host and a port, which is all that carbon takes: write tcp://HOST:2003"},
-		{"tcp://host:2003?s3cret", "more than a host and a port, which is all that carbon takes: write tcp://HOST:2003"},
-		{"tcp://host:2003#s3cret", "more than a host and a port, which is all that carbon takes: write tcp://HOST:2003"},
+		{"", "the URI is empty: " + write},
+		{"https://user:s3cret@host:port/metrics", "the URI can't be read: " + write + ", and %XX for special characters in USER and TOKEN"},
+		{"https://user:s3%cret@host/metrics", "the URI can't be read: " + write + ", and %XX for special characters in USER and TOKEN"},
+		{"s3cret\x00", "the URI begins neither with tcp:// nor http:// nor https://: " + write},
+		{"s3cret:token@host/metrics", "the URI begins neither with tcp:// nor http:// nor https://: " + write},
+		{"carbon.example.com", "the URI begins neither with tcp:// nor http:// nor https://: " + write},
+		{"udp://host:2003", "the URI begins neither with tcp:// nor http:// nor https://: " + write},
+		{"tcp:host:2003", "the URI begins neither with tcp:// nor http:// nor https://: " + write},
+		{"127.0.0.1:2003", "the URI begins neither with tcp:// nor http:// nor https://: " + write},
+		{"https:///s3cret", "the URI has no host: write https://HOST"},
+		{"tcp://:2003", "the URI has no host: write tcp://HOST"},
+		{"tcp://host:0", "the URI has a port that there is not: write one from 1 to 65535"},
+		{"https://user:s3cret@host:65536", "the URI has a port that there is not: write one from 1 to 65535"},
+		{"tcp://user:s3cret@host:2003", "the URI has more than a host and a port, which is all that carbon takes: write tcp://HOST:2003"},
+		{"tcp://host:2003/s3cret", "the URI has more than a host and a port, which is all that carbon takes: write tcp://HOST:2003"},
+		{"tcp://host:2003?s3cret", "the URI has more than a host and a port, which is all that carbon takes: write tcp://HOST:2003"},
+		{"tcp://host:2003#s3cret", "the URI has more than a host and a port, which is all that carbon takes: write tcp://HOST:2003"},
 	}
 	for _, tt := range tests {
 		c := graphite.Config{URI: tt.uri}
@@ -49,6 +50,22 @@ func TestValidateAcceptsURIs(t *testing.T) {
 	} {
 		if err := (graphite.Config{URI: uri}).Validate(); err != nil {
 			t.Errorf("%s: %v", uri, err)
+		}
+	}
+}
+
+func TestServerHasNoSecrets(t *testing.T) {
+	for uri, want := range map[string]string{
+		"":                         "",
+		"tcp://user:s3cret@carbon": "",
+		"tcp://carbon":             "tcp://carbon:2003",
+		"TCP://[::1]:2103/":        "tcp://[::1]:2103",
+		"http://host":              "http://host",
+		"https://12345:s3cret@host/s3cret?s3cret#s3cret": "https://host",
+		"https://s3cret@host:8443/":                      "https://host:8443",
+	} {
+		if got := (graphite.Config{URI: uri}).Server(); got != want {
+			t.Errorf("%q: got %q, want %q", uri, got, want)
 		}
 	}
 }

@@ -53,5 +53,6 @@
 // stands alone and is dropped; after many halvings the rest that is refused is dropped together.
 // Points without a finite number, or of more tags than fit into carbon's longest line, are dropped
 // as well. Everything that is dropped is counted, and there is one log line when trouble begins and
-// one when it ends.
+// one when it ends. A pusher connects once when it starts, so that a wrong address is in the log
+// before there are points; an ingest gets a HEAD request then, whose answer doesn't matter.
 package graphite

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 )
@@ -60,22 +61,41 @@ func (c Config) Validate() error {
 	return err
 }
 
+// Server is where points go, as tcp://HOST:2003 or https://HOST: the URI without what may be
+// secret in it. It is empty where Validate finds something wrong.
+func (c Config) Server() string {
+	u, err := c.parse()
+	if err != nil {
+		return ""
+	}
+	server := url.URL{Scheme: u.Scheme, Host: u.Host}
+	if u.Scheme == "tcp" {
+		server.Host = carbonAddress(u)
+	}
+	return server.String()
+}
+
 // parse reads the URI.
 func (c Config) parse() (*url.URL, error) {
+	const example = "write tcp://HOST:2003 or https://USER:TOKEN@HOST/PATH"
+	if c.URI == "" {
+		return nil, errors.New("the URI is empty: " + example)
+	}
+	switch scheme, _, _ := strings.Cut(c.URI, "://"); strings.ToLower(scheme) {
+	case "tcp", "http", "https":
+	default:
+		return nil, errors.New("the URI begins neither with tcp:// nor http:// nor https://: " + example)
+	}
 	u, err := url.Parse(c.URI)
 	switch {
-	case c.URI == "":
-		return nil, errors.New("empty: write tcp://HOST:2003 or https://USER:TOKEN@HOST/PATH")
 	case err != nil:
-		return nil, errors.New("not a URI: write tcp://HOST:2003 or https://USER:TOKEN@HOST/PATH, and %XX for special characters in USER and TOKEN")
-	case u.Scheme != "tcp" && u.Scheme != "http" && u.Scheme != "https":
-		return nil, errors.New("neither tcp nor http nor https: write tcp://HOST:2003 or https://USER:TOKEN@HOST/PATH")
+		return nil, errors.New("the URI can't be read: " + example + ", and %XX for special characters in USER and TOKEN")
 	case u.Hostname() == "":
-		return nil, errors.New("without a host: write " + u.Scheme + "://HOST")
+		return nil, errors.New("the URI has no host: write " + u.Scheme + "://HOST")
 	case u.Port() != "" && !isPort(u.Port()):
-		return nil, errors.New("with a port that there is not: write one from 1 to 65535")
+		return nil, errors.New("the URI has a port that there is not: write one from 1 to 65535")
 	case u.Scheme == "tcp" && (u.User != nil || u.RawQuery != "" || u.Fragment != "" || u.Path != "" && u.Path != "/"):
-		return nil, errors.New("more than a host and a port, which is all that carbon takes: write tcp://HOST:2003")
+		return nil, errors.New("the URI has more than a host and a port, which is all that carbon takes: write tcp://HOST:2003")
 	}
 	return u, nil
 }
@@ -92,6 +112,8 @@ type target interface {
 	// send takes a batch or nothing of it, as far as it can know. A *refusedError says
 	// that it is of no use to try again.
 	send(ctx context.Context, batch [][]byte) error
+	// reach tells whether somebody listens there, without sending anything to keep.
+	reach(ctx context.Context) error
 	close()
 }
 
@@ -119,7 +141,8 @@ type Pusher struct {
 	refusedLog time.Time // when that was written
 }
 
-// New checks the configuration and starts a pusher. It connects to nothing yet. Close it.
+// New checks the configuration and starts a pusher. A server that can't be reached is in the
+// log from the start, but no error. Close it.
 func New(c Config) (*Pusher, error) {
 	u, err := c.parse()
 	if err != nil {

@@ -61,9 +61,24 @@ func (i *ingest) encode(s series, value float64, unix int64) []byte {
 
 func (i *ingest) send(ctx context.Context, batch [][]byte) error {
 	body := append(append([]byte{'['}, bytes.Join(batch, []byte{','})...), ']')
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, i.url, bytes.NewReader(body))
+	status, err := i.ask(ctx, http.MethodPost, body)
 	if err != nil {
-		return errors.New("making a request") // the error would repeat the URL
+		return err
+	}
+	return judge(status)
+}
+
+// reach asks for nothing in particular, so any answer will do.
+func (i *ingest) reach(ctx context.Context) error {
+	_, err := i.ask(ctx, http.MethodHead, nil)
+	return err
+}
+
+// ask sends a request and returns the answer's status.
+func (i *ingest) ask(ctx context.Context, method string, body []byte) (status int, err error) {
+	r, err := http.NewRequestWithContext(ctx, method, i.url, bytes.NewReader(body))
+	if err != nil {
+		return 0, errors.New("making a request") // the error would repeat the URL
 	}
 	r.Header.Set("Content-Type", "application/json")
 	if i.credentials != nil {
@@ -75,10 +90,10 @@ func (i *ingest) send(ctx context.Context, batch [][]byte) error {
 		err = e.Err // without the URL, whose path may hold a key
 	}
 	if err != nil {
-		return fmt.Errorf("sending: %w", err)
+		return 0, fmt.Errorf("sending: %w", err)
 	}
 	answer.Body.Close()
-	return judge(answer.StatusCode)
+	return answer.StatusCode, nil
 }
 
 // judge makes an error of a status that is no success.

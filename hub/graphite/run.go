@@ -21,6 +21,7 @@ func (p *Pusher) run() {
 	defer close(p.ended)
 	defer p.target.close()
 	var o outage
+	p.reach(&o)
 	for {
 		batch := p.gather()
 		if batch == nil || !p.deliver(p.encode(batch), &o) {
@@ -35,6 +36,23 @@ func (p *Pusher) run() {
 	p.mu.Unlock()
 	if left+refused > 0 {
 		p.log.Warn("time series points dropped at the end", "count", left, "refused_before", refused)
+	}
+}
+
+// reach tries the server once, so that a wrong address is in the log before there are points.
+func (p *Pusher) reach(o *outage) {
+	ctx, cancel := context.WithTimeout(p.ctx, sendTimeout)
+	defer cancel()
+	tried := make(chan error, 1)
+	go func() { tried <- p.target.reach(ctx) }()
+	select {
+	case err := <-tried:
+		if err != nil {
+			p.fails(err, o)
+		}
+	case <-p.closing: // nobody wants to know any more
+		cancel()
+		<-tried
 	}
 }
 
@@ -185,13 +203,7 @@ type outage struct {
 // retry waits before the next attempt. It is false when there is none: of a pusher that
 // is closed, the first failure is the last.
 func (p *Pusher) retry(err error, o *outage) bool {
-	if o.reason == "" {
-		*o = outage{since: time.Now(), delay: firstRetry, dropped: p.Stats().Dropped}
-	}
-	if why := reason(err); why != o.reason {
-		o.reason = why
-		p.log.Warn("pushing time series fails: trying for ever", "error", err)
-	}
+	p.fails(err, o)
 	if p.ending() {
 		return false
 	}
@@ -201,6 +213,17 @@ func (p *Pusher) retry(err error, o *outage) bool {
 	}
 	o.delay = min(2*o.delay, longestRetry)
 	return true
+}
+
+// fails begins an outage, or goes on with it. There is one line for each reason.
+func (p *Pusher) fails(err error, o *outage) {
+	if o.reason == "" {
+		*o = outage{since: time.Now(), delay: firstRetry, dropped: p.Stats().Dropped}
+	}
+	if why := reason(err); why != o.reason {
+		o.reason = why
+		p.log.Warn("pushing time series fails: trying for ever", "error", err)
+	}
 }
 
 // works ends an outage.
