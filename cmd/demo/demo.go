@@ -47,7 +47,6 @@ func (c *Config) flags(fs *pflag.FlagSet) {
 }
 
 // listen opens an address that a flag gave, or the usual one. Only loopback will do: the demo knows no passwords.
-// It resolves first: what counts is where a name leads.
 func listen(flag, address, usual string) (net.Listener, error) {
 	if address == "" {
 		l, err := cli.Listen(flag, usual)
@@ -56,15 +55,10 @@ func listen(flag, address, usual string) (net.Listener, error) {
 		}
 		return l, err
 	}
-	resolved, err := net.ResolveTCPAddr("tcp", address)
-	if err != nil {
-		return nil, cli.Hint(cli.Usagef("%s %s is no address: %w", flag, address, err), "write host:port, as in %s", usual)
+	if err := cli.CheckAddress(flag, address, usual); err != nil {
+		return nil, err
 	}
-	if !resolved.IP.IsLoopback() {
-		return nil, cli.Hint(cli.Usagef("%s %s can be reached from outside this computer", flag, address),
-			"listen on 127.0.0.1: whoever reaches the demo can open its door")
-	}
-	return cli.Listen(flag, resolved.String())
+	return cli.ListenLoopback(flag, address, "listen on 127.0.0.1: whoever reaches the demo can open its door")
 }
 
 // A demo is what runs, with all that has to be told about it.

@@ -37,7 +37,7 @@ type devDevice struct {
 }
 
 func devCommand() *cli.Command {
-	var graphite string
+	var c Config
 	return &cli.Command{
 		Name:  "dev",
 		Short: "Serve a hub for a test, in memory, until stdin ends.",
@@ -52,17 +52,21 @@ its stdin ends: with the test that started it, however that ends. In bash:
   curl -H "X-Auth-Token: $token" "$rest/twins/$(jq -r .device.id <<<"$line")"
   exec {COPROC[1]}>&-
 
-The device may connect with its id alone.`,
-		Flags: func(fs *pflag.FlagSet) { graphiteFlag(fs, &graphite) },
+The device may connect with its id alone. The environment of the hub that is in
+use doesn't hold here: tests must not push to its database.`,
+		Flags: func(fs *pflag.FlagSet) {
+			c.hubFlags(fs)
+			cli.FlagOnly(fs, "ws-origin", "graphite", "other-topics")
+		},
 		Run: func(ctx context.Context, _ []string, stdout, stderr io.Writer) error {
-			return dev(ctx, graphite, os.Stdin, stdout, stderr)
+			return c.dev(ctx, os.Stdin, stdout, stderr)
 		},
 	}
 }
 
 // dev serves until ctx or stdin ends.
-func dev(ctx context.Context, graphite string, stdin io.Reader, stdout, stderr io.Writer) error {
-	if err := checkGraphite(graphite); err != nil {
+func (c *Config) dev(ctx context.Context, stdin io.Reader, stdout, stderr io.Writer) error {
+	if err := c.validateHub(); err != nil {
 		return err
 	}
 	log, stop := cli.NewLogger(stderr)
@@ -81,7 +85,7 @@ func dev(ctx context.Context, graphite string, stdin io.Reader, stdout, stderr i
 		defer listeners[i].Close()
 	}
 	mqtt, rest, ws := listeners[0], listeners[1], listeners[2]
-	h, err := hub.New(hub.Config{Documents: documents, Registry: devices, Graphite: graphite, Logger: log})
+	h, err := c.newHub(documents, devices, log)
 	if err != nil {
 		return err
 	}

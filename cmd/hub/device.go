@@ -30,19 +30,20 @@ func deviceCommand() *cli.Command {
 
 // A deviceLine is a device as the commands print it, with the vendor's names of the fields.
 type deviceLine struct {
-	ID            twin.ID   `json:"id"`
-	Name          string    `json:"name"`
-	AllowInsecure bool      `json:"allow_insecure"`
-	CreatedAt     time.Time `json:"created_at"`
+	ID                       twin.ID   `json:"id"`
+	Name                     string    `json:"name"`
+	AllowInsecure            bool      `json:"allow_insecure"`
+	AllowMultipleConnections bool      `json:"allow_multiple_connections"`
+	CreatedAt                time.Time `json:"created_at"`
 }
 
 func printDevice(w io.Writer, d registry.Device) error {
-	return json.NewEncoder(w).Encode(deviceLine{d.ID, d.Name, d.AllowInsecure, d.Created})
+	return json.NewEncoder(w).Encode(deviceLine{d.ID, d.Name, d.AllowInsecure, d.AllowMultipleConnections, d.Created})
 }
 
 func deviceAdd() *cli.Command {
 	var dir string
-	var allowInsecure bool
+	var allowInsecure, allowMultiple bool
 	return &cli.Command{
 		Name:  "add",
 		Args:  "NAME",
@@ -52,13 +53,14 @@ its twin. The name is for people; it must be unique and stays for life.`,
 		Flags: func(fs *pflag.FlagSet) {
 			dataFlag(fs, &dir)
 			fs.BoolVar(&allowInsecure, "allow-insecure", false, "let it connect with nothing but its id, which whoever learns it can do as well")
+			fs.BoolVar(&allowMultiple, "allow-multiple-connections", false, "let it have several connections; without this, a new one closes the one before")
 		},
 		Run: func(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 			d, err := registry.NewDevice(args[0])
 			if err != nil {
 				return &cli.UsageError{Err: err}
 			}
-			d.AllowInsecure = allowInsecure
+			d.AllowInsecure, d.AllowMultipleConnections = allowInsecure, allowMultiple
 			err = withRegistry(dir, sqlite.Options{}, stderr, func(r *sqlite.Registry) error { return r.AddDevice(ctx, d) })
 			if errors.Is(err, registry.ErrNameTaken) {
 				return cli.Hint(fmt.Errorf("there is a device %q already", d.Name), "choose another name; hub device list shows them all")

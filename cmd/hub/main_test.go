@@ -30,10 +30,11 @@ func TestMain(m *testing.M) {
 //
 //	fails CODE hub [arg...]     run a program that has to end with this exit code
 //	start [flag...]             start a hub in the background; sets $MQTT and $REST
-//	dev [flag...]               start hub dev instead; sets what its line has: $MQTT, $REST, $TOKEN, $READ_ONLY_TOKEN, $ID
+//	dev [flag...]               start hub dev instead; sets what its line has: $MQTT, $REST, $WS, $TOKEN, $READ_ONLY_TOKEN, $ID
 //	end SIGNAL|EOF              send TERM, INT or KILL to it, or end its stdin, and wait; prints what it printed
 //	rest METHOD PATH [BODY]     call $REST/PATH with $TOKEN; prints status and body
 //	connect ID                  CONNECT to $MQTT; prints the CONNACK's code
+//	publish ID TOPIC            CONNECT to $MQTT and PUBLISH nothing; prints acknowledged or closed
 //	websocket ID [ORIGIN]       CONNECT to $WS as a page of this origin does: prints the CONNACK's code, or the refusal
 //	occupy                      listen on a port; sets $TAKEN to its address
 //	capture NAME PATTERN        set $NAME to the first group of PATTERN in the last stdout
@@ -51,6 +52,7 @@ func TestCommands(t *testing.T) {
 			"end":       cmdEnd,
 			"rest":      cmdREST,
 			"connect":   cmdConnect,
+			"publish":   cmdPublish,
 			"websocket": cmdWebSocket,
 			"occupy":    clitest.Occupy,
 			"capture":   cmdCapture,
@@ -147,7 +149,7 @@ func cmdDev(ts *testscript.TestScript, neg bool, args []string) {
 		_, _ = p.Stop(os.Kill)
 		ts.Fatalf("dev: reading %q: %v", program.Head, err)
 	}
-	p.mqtt, p.rest = strings.TrimPrefix(line.MQTT, "mqtt://"), line.REST
+	p.mqtt, p.rest, p.ws = strings.TrimPrefix(line.MQTT, "mqtt://"), line.REST, line.WS
 	started(ts, p)
 	for url, want := range map[string]int{
 		line.Console: http.StatusOK,
@@ -204,6 +206,26 @@ func cmdConnect(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	defer conn.Close()
 	mqttConnect(ts, conn, args[0])
+}
+
+func cmdPublish(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: publish ID TOPIC")
+	}
+	conn, err := net.Dial("tcp", ts.Getenv("MQTT"))
+	ts.Check(err)
+	defer conn.Close()
+	mqttConnect(ts, conn, args[0])
+	// PUBLISH with QoS 1 and packet id 1.
+	_, err = fmt.Fprintf(conn, "\x32%c\x00%c%s\x00\x01", 4+len(args[1]), len(args[1]), args[1])
+	ts.Check(err)
+	var puback [4]byte
+	switch _, err = io.ReadFull(conn, puback[:]); {
+	case err == nil && puback[0] == 0x40:
+		fmt.Fprintln(ts.Stdout(), "acknowledged")
+	case err != nil:
+		fmt.Fprintln(ts.Stdout(), "closed")
+	}
 }
 
 // mqttConnect connects as a device and prints the answer.

@@ -7,13 +7,14 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"strconv"
 
 	"github.com/spf13/pflag"
 
 	"github.com/twinpanel/twinpanel/hub"
+	"github.com/twinpanel/twinpanel/hub/docstore"
 	"github.com/twinpanel/twinpanel/hub/docstore/sqlite"
 	"github.com/twinpanel/twinpanel/hub/graphite"
+	"github.com/twinpanel/twinpanel/hub/registry"
 	"github.com/twinpanel/twinpanel/internal/cli"
 )
 
@@ -34,25 +35,15 @@ func (c *Config) flags(fs *pflag.FlagSet) {
 	fs.StringVar(&c.MQTT, "mqtt", "127.0.0.1:1883", "`address` for devices; port 0 takes a free one")
 	fs.StringVar(&c.REST, "rest", "127.0.0.1:8081", "`address` for apps; port 0 takes a free one")
 	fs.StringVar(&c.WS, "ws", "", "`address` for MQTT over WebSocket and the console, a web page to be a device in; none without it")
-	fs.StringSliceVar(&c.Origins, "ws-origin", nil, "`host` of web pages that may open a WebSocket, beside the hub's own, as in app.example or *.example:8080; can be repeated")
-	graphiteFlag(fs, &c.Graphite)
 	fs.BoolVar(&c.Insecure, "insecure", false, "allow addresses that others can reach: all they send and get can be read and changed on the way, ids and tokens included")
-	fs.StringVar(&c.OtherTopics, "other-topics", string(hub.RefuseOtherTopics), "what happens when a device publishes outside $SCW/twins/: refuse closes its connection, drop ignores the message")
+	c.hubFlags(fs)
 }
 
-func graphiteFlag(fs *pflag.FlagSet, uri *string) {
-	fs.StringVar(uri, "graphite", "", "`URI` that time series are pushed to: tcp://HOST:2003 or https://USER:TOKEN@HOST/PATH; a token is safer in the variable")
-}
-
-// checkGraphite doesn't repeat the URI, which may hold credentials.
-func checkGraphite(uri string) error {
-	if uri == "" {
-		return nil
-	}
-	if err := (graphite.Config{URI: uri}).Validate(); err != nil {
-		return cli.Usagef("--graphite: %w", err)
-	}
-	return nil
+// hubFlags say what the hub does, wherever it listens and keeps its data.
+func (c *Config) hubFlags(fs *pflag.FlagSet) {
+	fs.StringSliceVar(&c.Origins, "ws-origin", nil, "`host` of web pages that may open a WebSocket, beside the hub's own, as in app.example or *.example:8080; can be repeated")
+	fs.StringVar(&c.Graphite, "graphite", "", "`URI` that time series are pushed to: tcp://HOST:2003 or https://USER:TOKEN@HOST/PATH; whoever uses this computer can read a command line")
+	fs.StringVar(&c.OtherTopics, "other-topics", string(hub.RefuseOtherTopics), "`refuse|drop` what a device publishes outside $SCW/twins/: refuse closes its connection, drop ignores the message")
 }
 
 // Validate says which flag is missing or wrong.
@@ -60,28 +51,36 @@ func (c *Config) Validate() error {
 	if err := checkData(c.Data); err != nil {
 		return err
 	}
-	for _, a := range []struct{ flag, address string }{{"--mqtt", c.MQTT}, {"--rest", c.REST}, {"--ws", c.WS}} {
+	for _, a := range []struct{ flag, address, example string }{
+		{"--mqtt", c.MQTT, "127.0.0.1:1883"},
+		{"--rest", c.REST, "127.0.0.1:8081"},
+		{"--ws", c.WS, "127.0.0.1:8083"},
+	} {
 		if a.flag == "--ws" && a.address == "" {
 			continue
 		}
-		_, port, err := net.SplitHostPort(a.address)
-		if err == nil {
-			_, err = strconv.ParseUint(port, 10, 16)
-		}
-		if err != nil {
-			return cli.Hint(cli.Usagef("%s is %q, which is no address", a.flag, a.address), "write host:port, as in 127.0.0.1:1883")
+		if err := cli.CheckAddress(a.flag, a.address, a.example); err != nil {
+			return err
 		}
 	}
 	if len(c.Origins) > 0 && c.WS == "" {
 		return cli.Hint(cli.Usagef("--ws-origin without --ws"), "add --ws 127.0.0.1:8083, or another address for MQTT over WebSocket")
 	}
+	return c.validateHub()
+}
+
+// validateHub says which of hubFlags is wrong.
+func (c *Config) validateHub() error {
 	for _, o := range c.Origins {
 		if err := hub.CheckOrigin(o); err != nil {
 			return cli.Usagef("--ws-origin: %w", err)
 		}
 	}
-	if err := checkGraphite(c.Graphite); err != nil {
-		return err
+	if c.Graphite != "" {
+		// The error doesn't repeat the URI, which may hold credentials.
+		if err := (graphite.Config{URI: c.Graphite}).Validate(); err != nil {
+			return cli.Usagef("--graphite: %w", err)
+		}
 	}
 	switch hub.OtherTopics(c.OtherTopics) {
 	case hub.RefuseOtherTopics, hub.DropOtherTopics:
@@ -129,14 +128,7 @@ func (c *Config) run(ctx context.Context, _ []string, stdout, stderr io.Writer) 
 		}
 		defer ws.Close()
 	}
-	h, err := hub.New(hub.Config{
-		Documents:   db,
-		Registry:    db,
-		OtherTopics: hub.OtherTopics(c.OtherTopics),
-		Graphite:    c.Graphite,
-		Origins:     c.Origins,
-		Logger:      log,
-	})
+	h, err := c.newHub(db, db, log)
 	if err != nil {
 		return err
 	}
@@ -152,7 +144,22 @@ func (c *Config) run(ctx context.Context, _ []string, stdout, stderr io.Writer) 
 		fmt.Fprintf(stdout, "Console at http://%s/console\n", ws.Addr())
 		servers = append(servers, func() error { return h.ServeWS(ws) })
 	}
+	if c.Graphite != "" {
+		fmt.Fprintf(stdout, "Time series to %s\n", graphite.Config{URI: c.Graphite}.Server())
+	}
 	return serve(ctx, h, log, servers...)
+}
+
+// newHub is the hub that hubFlags describe.
+func (c *Config) newHub(documents docstore.Store, devices registry.Registry, log *slog.Logger) (*hub.Hub, error) {
+	return hub.New(hub.Config{
+		Documents:   documents,
+		Registry:    devices,
+		OtherTopics: hub.OtherTopics(c.OtherTopics),
+		Graphite:    c.Graphite,
+		Origins:     c.Origins,
+		Logger:      log,
+	})
 }
 
 // serve runs a hub's servers until ctx ends, which is a clean end, or one of them does,
@@ -179,16 +186,11 @@ func serve(ctx context.Context, h *hub.Hub, log *slog.Logger, servers ...func() 
 }
 
 // listen opens an address, unless others could listen in and nobody said that this
-// is all right. It resolves first: what counts is where the name leads.
+// is all right.
 func (c *Config) listen(flag, address string) (net.Listener, error) {
-	resolved, err := net.ResolveTCPAddr("tcp", address)
-	if err != nil {
-		return nil, cli.Hint(fmt.Errorf("finding the address of %s %s: %w", flag, address, err),
-			"write an address of this computer, as in 127.0.0.1:1883, or a name that leads to one")
+	if c.Insecure {
+		return cli.Listen(flag, address)
 	}
-	if !c.Insecure && !resolved.IP.IsLoopback() {
-		return nil, cli.Hint(cli.Usagef("%s %s can be reached from outside this computer, in plain text", flag, address),
-			"listen on 127.0.0.1, or add --insecure if everybody on that network may read and change all documents")
-	}
-	return cli.Listen(flag, resolved.String())
+	return cli.ListenLoopback(flag, address,
+		"listen on 127.0.0.1, or add --insecure if everybody on that network may read and change all documents: nothing is encrypted")
 }

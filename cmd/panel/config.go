@@ -3,11 +3,9 @@ package main
 import (
 	"cmp"
 	"fmt"
-	"net"
 	"os"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -60,7 +58,7 @@ func (c *Config) flags(fs *pflag.FlagSet) {
 	fs.StringVar(&c.CA, "ca", "", "`file` with the authorities that may vouch for the hub; without it, those of the system")
 	fs.StringVar(&c.Cert, "cert", "", "`file` with this device's certificate")
 	fs.StringVar(&c.KeyFile, "key-file", "", "`file` with this device's key")
-	fs.BoolVar(&c.Insecure, "insecure", false, "allow a hub beyond this computer without encryption or without a certificate of this device; whoever learns the device id can disarm")
+	fs.BoolVar(&c.Insecure, "insecure", false, "allow a hub beyond this computer without encryption or without a certificate of this device, and a simulated house beyond it; whoever learns the device id can disarm, and whoever reaches the house can open its door")
 	fs.StringSliceVar(&c.Door, "door", nil, "`[NAME=]LINE` of a door contact, as in GPIO17 or front=GPIO17; up to 8 times")
 	fs.StringVar(&c.DoorOpenLevel, "door-open-level", "high", "level of a contact's line when the door is open; high = contact to ground, low = contact to 3.3 V; the pull goes the same way, so a cut wire reads open")
 	c.sirenFlags(fs)
@@ -203,7 +201,7 @@ var bootLines = regexp.MustCompile(`^GPIO([0-8]|14|15)$`)
 // house needs an address instead.
 func (c *Config) checkLines() error {
 	if c.Simulate != "" {
-		return checkAddress("--simulate", c.Simulate)
+		return cli.CheckAddress("--simulate", c.Simulate, "127.0.0.1:8080")
 	}
 	if c.SimulateDoor != "closed" {
 		return cli.Usagef("--simulate-door is for a simulated house: expected --simulate with it")
@@ -234,16 +232,4 @@ func (c *Config) checkSiren() error {
 		return cli.Hint(cli.Usagef("--siren is missing"), "name the line of the siren's relay, as in --siren GPIO27")
 	}
 	return oneOf("--siren-active", c.SirenActive, "high", "low")
-}
-
-// checkAddress wants what can be listened on.
-func checkAddress(flag, address string) error {
-	_, port, err := net.SplitHostPort(address)
-	if err == nil {
-		_, err = strconv.ParseUint(port, 10, 16)
-	}
-	if err != nil {
-		return cli.Hint(cli.Usagef("%s is %q, which is no address", flag, address), "write host:port, as in 127.0.0.1:8080")
-	}
-	return nil
 }

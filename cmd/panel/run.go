@@ -101,8 +101,16 @@ func (c *Config) openHouse() (*simulator.House, net.Listener, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	listener, err := cli.Listen("--simulate", c.Simulate)
+	listener, err := c.listenSimulated()
 	return house, listener, err
+}
+
+func (c *Config) listenSimulated() (net.Listener, error) {
+	if c.Insecure {
+		return cli.Listen("--simulate", c.Simulate)
+	}
+	return cli.ListenLoopback("--simulate", c.Simulate,
+		"listen on 127.0.0.1, or add --insecure if everybody on that network may open the door of the house")
 }
 
 // simulated are the lines of a simulated house. Its wiring is what it is, whatever the flags say of a real one.

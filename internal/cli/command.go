@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -24,6 +25,8 @@ const helpWidth = 80
 // of the program hub is HUB_OTHER_TOPICS. A flag wins over the variable, and an
 // empty variable counts as not set. Use pflag's StringSlice for a flag that can be
 // given several times, so that commas separate the values of the variable.
+//
+// Every program has --version, which is of no use in the environment.
 type Command struct {
 	Name  string // the word that calls it; the root's is the program's name
 	Args  string // its arguments as help shows them, a word for each: "NAME"; that many are required
@@ -39,7 +42,7 @@ type Command struct {
 // Execute finds the command that args call and runs it. With --help or -h it
 // prints help on stdout instead.
 func (c *Command) Execute(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	prefix := envName(c.Name) + "_"
+	root := c
 	path := c.Name
 	for len(args) > 0 {
 		sub := c.find(args[0])
@@ -48,7 +51,7 @@ func (c *Command) Execute(ctx context.Context, args []string, stdout, stderr io.
 		}
 		c, args, path = sub, args[1:], path+" "+sub.Name
 	}
-	err := c.execute(ctx, path, prefix, args, stdout, stderr)
+	err := c.execute(ctx, root, path, args, stdout, stderr)
 	if _, usage := errors.AsType[*UsageError](err); usage {
 		if _, ok := errors.AsType[hinter](err); !ok {
 			err = Hint(err, "%s --help shows how to call it", path)
@@ -66,7 +69,8 @@ func (c *Command) find(name string) *Command {
 	return nil
 }
 
-func (c *Command) execute(ctx context.Context, path, prefix string, args []string, stdout, stderr io.Writer) error {
+func (c *Command) execute(ctx context.Context, root *Command, path string, args []string, stdout, stderr io.Writer) error {
+	prefix := envName(root.Name) + "_"
 	fs := pflag.NewFlagSet(path, pflag.ContinueOnError)
 	fs.SetOutput(io.Discard) // errors are reported once, by Run
 	fs.Usage = func() {}
@@ -74,10 +78,20 @@ func (c *Command) execute(ctx context.Context, path, prefix string, args []strin
 	if c.Flags != nil {
 		c.Flags(fs)
 	}
+	var version bool
+	if c == root {
+		fs.BoolVar(&version, "version", false, "print the version and end")
+		FlagOnly(fs, "version")
+	}
 	if err := fs.Parse(args); errors.Is(err, pflag.ErrHelp) {
 		return c.help(stdout, fs, path, prefix)
+	} else if iv, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
+		return withExample(&UsageError{err}, iv.GetFlag(), iv.GetValue())
 	} else if err != nil {
 		return &UsageError{err}
+	}
+	if version {
+		return printVersion(stdout, c.Name)
 	}
 	if err := c.checkArgs(fs.Args()); err != nil {
 		return err
@@ -112,20 +126,53 @@ func (c *Command) commandNames() string {
 	return strings.Join(names, ", ")
 }
 
+// flagOnly marks flags without a variable.
+const flagOnly = "flag only"
+
+// FlagOnly makes flags that no environment variable stands for: those that would do harm where
+// a variable is set for another purpose.
+func FlagOnly(fs *pflag.FlagSet, names ...string) {
+	for _, name := range names {
+		if err := fs.SetAnnotation(name, flagOnly, nil); err != nil {
+			panic(err) // there is no such flag
+		}
+	}
+}
+
+// hasVariable tells whether a variable stands for a flag.
+func hasVariable(f *pflag.Flag) bool {
+	_, only := f.Annotations[flagOnly]
+	return !only
+}
+
+// withExample hints at what the value of a flag looks like, where its type says that.
+func withExample(err error, f *pflag.Flag, value string) error {
+	switch f.Value.Type() {
+	case "bool":
+		return Hint(err, "write true or false")
+	case "duration":
+		if _, e := strconv.ParseUint(value, 10, 64); e == nil {
+			return Hint(err, "write the unit as well: %[1]ss or %[1]sms", value)
+		}
+		return Hint(err, "write a number and its unit, as in 30s or 5m")
+	}
+	return err
+}
+
 // fromEnv sets the flags that were not given from their variables.
 func fromEnv(fs *pflag.FlagSet, prefix string) error {
 	var err error
 	fs.VisitAll(func(f *pflag.Flag) {
 		name := prefix + envName(f.Name)
 		value := os.Getenv(name)
-		if f.Changed || value == "" || err != nil {
+		if f.Changed || value == "" || err != nil || !hasVariable(f) {
 			return
 		}
 		if e := fs.Set(f.Name, value); e != nil {
 			if iv, ok := errors.AsType[*pflag.InvalidValueError](e); ok {
 				e = iv.Unwrap()
 			}
-			err = Usagef("invalid value %q in the environment variable %s: %w", value, name, e)
+			err = withExample(Usagef("invalid value %q in the environment variable %s: %w", value, name, e), f, value)
 		}
 	})
 	return err
@@ -163,10 +210,14 @@ func (c *Command) help(w io.Writer, fs *pflag.FlagSet, path, prefix string) erro
 		}
 	}
 	if fs.HasFlags() {
+		title := "Flags"
 		fs.VisitAll(func(f *pflag.Flag) {
-			f.Usage += " [" + prefix + envName(f.Name) + "]"
+			if hasVariable(f) {
+				f.Usage += " [" + prefix + envName(f.Name) + "]"
+				title = "Flags, with the environment variables that stand for them"
+			}
 		})
-		fmt.Fprintf(&b, "\nFlags, with the environment variables that stand for them:\n%s", fs.FlagUsagesWrapped(helpWidth))
+		fmt.Fprintf(&b, "\n%s:\n%s", title, fs.FlagUsagesWrapped(helpWidth))
 	}
 	_, err := io.WriteString(w, b.String())
 	return err

@@ -15,6 +15,8 @@ import (
 // bell is a program with every feature of Command.
 func bell() *Command {
 	var poll time.Duration
+	var quiet bool
+	var chime string
 	var doors []string
 	return &Command{
 		Name:  "bell",
@@ -22,13 +24,20 @@ func bell() *Command {
 		Flags: func(fs *pflag.FlagSet) {
 			fs.DurationVar(&poll, "poll-every", 2*time.Second, "how often to look")
 			fs.StringSliceVar(&doors, "door", nil, "a `PIN` to watch; may be repeated")
+			fs.BoolVar(&quiet, "quiet", false, "hum")
+			fs.StringVar(&chime, "chime", "", "`SOUND` that it makes")
+			FlagOnly(fs, "chime")
 		},
 		Run: func(_ context.Context, _ []string, stdout, _ io.Writer) error {
-			_, err := fmt.Fprintln(stdout, "rings", poll, doors)
+			_, err := fmt.Fprintln(stdout, "rings", poll, doors, quiet, chime)
 			return err
 		},
 		Commands: []*Command{
 			{Name: "owner", Short: "Who owns it.", Commands: []*Command{
+				{Name: "call", Short: "Call an owner.", Flags: func(fs *pflag.FlagSet) {
+					fs.BoolVar(&quiet, "quiet", false, "hum")
+					FlagOnly(fs, "quiet")
+				}, Run: func(context.Context, []string, io.Writer, io.Writer) error { return nil }},
 				{Name: "add", Args: "NAME", Short: "Add an owner.", Long: "Add an owner.\n\nThere can be many.",
 					Run: func(_ context.Context, args []string, stdout, _ io.Writer) error {
 						_, err := fmt.Fprintln(stdout, "added", args[0])
@@ -58,17 +67,27 @@ func TestRunReportsAndExits(t *testing.T) {
 		{name: "flag without its value", args: "--poll-every", code: 2,
 			stderr: "bell: flag needs an argument: --poll-every\nhint: bell --help shows how to call it\n"},
 		{name: "bad flag value", args: "--poll-every soon", code: 2,
-			stderr: "bell: invalid argument \"soon\" for \"--poll-every\" flag: time: invalid duration \"soon\"\nhint: bell --help shows how to call it\n"},
+			stderr: "bell: invalid argument \"soon\" for \"--poll-every\" flag: time: invalid duration \"soon\"\nhint: write a number and its unit, as in 30s or 5m\n"},
 		{name: "bad value in the environment", env: map[string]string{"BELL_POLL_EVERY": "soon"}, code: 2,
-			stderr: "bell: invalid value \"soon\" in the environment variable BELL_POLL_EVERY: time: invalid duration \"soon\"\nhint: bell --help shows how to call it\n"},
+			stderr: "bell: invalid value \"soon\" in the environment variable BELL_POLL_EVERY: time: invalid duration \"soon\"\nhint: write a number and its unit, as in 30s or 5m\n"},
+		{name: "duration without its unit", args: "--poll-every 30", code: 2,
+			stderr: "bell: invalid argument \"30\" for \"--poll-every\" flag: time: missing unit in duration \"30\"\nhint: write the unit as well: 30s or 30ms\n"},
+		{name: "bad truth", args: "--quiet=yes", code: 2,
+			stderr: "bell: invalid argument \"yes\" for \"--quiet\" flag: strconv.ParseBool: parsing \"yes\": invalid syntax\nhint: write true or false\n"},
+		{name: "bad truth in the environment", env: map[string]string{"BELL_QUIET": "yes"}, code: 2,
+			stderr: "bell: invalid value \"yes\" in the environment variable BELL_QUIET: strconv.ParseBool: parsing \"yes\": invalid syntax\nhint: write true or false\n"},
+		{name: "version of a command", args: "break --version", code: 2,
+			stderr: "bell: unknown flag: --version\nhint: bell break --help shows how to call it\n"},
+		{name: "help without its dashes", args: "help", code: 2,
+			stderr: "bell: unknown command \"help\": commands come before flags and are owner, break, misuse\nhint: bell --help shows how to call it\n"},
 		{name: "unknown command", args: "onwer", code: 2,
 			stderr: "bell: unknown command \"onwer\": commands come before flags and are owner, break, misuse\nhint: bell --help shows how to call it\n"},
 		{name: "command after a flag", args: "--door=1 break", code: 2,
 			stderr: "bell: unknown command \"break\": commands come before flags and are owner, break, misuse\nhint: bell --help shows how to call it\n"},
 		{name: "command missing", args: "owner", code: 2,
-			stderr: "bell: a command is missing: add\nhint: bell owner --help shows how to call it\n"},
+			stderr: "bell: a command is missing: call, add\nhint: bell owner --help shows how to call it\n"},
 		{name: "unknown subcommand", args: "owner remove", code: 2,
-			stderr: "bell: unknown command \"remove\": expected add\nhint: bell owner --help shows how to call it\n"},
+			stderr: "bell: unknown command \"remove\": expected call, add\nhint: bell owner --help shows how to call it\n"},
 		{name: "argument missing", args: "owner add", code: 2,
 			stderr: "bell: NAME is missing\nhint: bell owner add --help shows how to call it\n"},
 		{name: "argument too many", args: "owner add Ann Bob", code: 2,
@@ -79,11 +98,13 @@ func TestRunReportsAndExits(t *testing.T) {
 			stderr: "bell: --tone 9000 is too high\nhint: bell misuse --help shows how to call it\n"},
 		{name: "failure with a hint inside", args: "break", code: 1,
 			stderr: "bell: opening bell: no clapper\nhint: mount the clapper first\n"},
-		{name: "defaults", stdout: "rings 2s []\n"},
-		{name: "flags", args: "--poll-every 3s --door 1 --door 2", stdout: "rings 3s [1 2]\n"},
-		{name: "environment", env: map[string]string{"BELL_POLL_EVERY": "4s", "BELL_DOOR": "5,6"}, stdout: "rings 4s [5 6]\n"},
-		{name: "a flag wins over the environment", args: "--poll-every 3s", env: map[string]string{"BELL_POLL_EVERY": "soon"}, stdout: "rings 3s []\n"},
-		{name: "an empty variable is not set", env: map[string]string{"BELL_POLL_EVERY": ""}, stdout: "rings 2s []\n"},
+		{name: "defaults", stdout: "rings 2s [] false \n"},
+		{name: "flags", args: "--poll-every 3s --door 1 --door 2", stdout: "rings 3s [1 2] false \n"},
+		{name: "environment", env: map[string]string{"BELL_POLL_EVERY": "4s", "BELL_DOOR": "5,6"}, stdout: "rings 4s [5 6] false \n"},
+		{name: "a flag wins over the environment", args: "--poll-every 3s", env: map[string]string{"BELL_POLL_EVERY": "soon"}, stdout: "rings 3s [] false \n"},
+		{name: "an empty variable is not set", env: map[string]string{"BELL_POLL_EVERY": ""}, stdout: "rings 2s [] false \n"},
+		{name: "a flag without a variable", args: "--chime gong", env: map[string]string{"BELL_CHIME": "buzz"}, stdout: "rings 2s [] false gong\n"},
+		{name: "a variable that is none", env: map[string]string{"BELL_CHIME": "buzz", "BELL_VERSION": "1.2"}, stdout: "rings 2s [] false \n"},
 		{name: "subcommand", args: "owner add Ann", stdout: "added Ann\n"},
 		{name: "argument that looks like a flag", args: "owner add -- -x", stdout: "added -x\n"},
 	}
@@ -118,6 +139,9 @@ Commands:
 Flags, with the environment variables that stand for them:
       --poll-every duration   how often to look [BELL_POLL_EVERY] (default 2s)
       --door PIN              a PIN to watch; may be repeated [BELL_DOOR]
+      --quiet                 hum [BELL_QUIET]
+      --chime SOUND           SOUND that it makes
+      --version               print the version and end
 `,
 		"owner -h": `Who owns it.
 
@@ -125,7 +149,16 @@ Usage:
   bell owner COMMAND
 
 Commands:
-  add  Add an owner.
+  call  Call an owner.
+  add   Add an owner.
+`,
+		"owner call --help": `Call an owner.
+
+Usage:
+  bell owner call [flags]
+
+Flags:
+      --quiet   hum
 `,
 		"owner add --help": `Add an owner.
 
