@@ -52,7 +52,7 @@ var limitChecks = []check{
 		c.absent(more)
 		c.want(c.put(c.name("0"), 0, `{"a":1}`), 2, `{"a":1}`)
 		c.want(c.patch(c.name("1"), 1, `{"a":1}`), 2, `{"a":1}`)
-		if manages(c.Twin) {
+		if manages.met(c.Twin) {
 			c.delete(c.name("2"))
 			c.want(c.put(more, 0, `{"a":1}`), 1, `{"a":1}`)
 			c.tooMany(c.Put(c.ctx, c.name("2"), update(0, `{}`)))

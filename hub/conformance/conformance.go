@@ -4,7 +4,7 @@
 //
 // A [Twin] is one twin as a client sees it. [Run] holds it to every rule of
 // the specification and to each choice that this project made where the
-// specification is silent. [Live] runs against a hub that others use as well:
+// specification is silent. [Report.Live] runs against a hub that others use as well:
 // it writes under names of its own, removes what it wrote, leaves out what
 // needs a twin for itself, and only reports where the hub chose differently,
 // with what was said and answered, to the letter.
@@ -21,7 +21,6 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -55,12 +54,26 @@ type Sender interface {
 
 // Run holds twins to every rule. Each check calls open for a twin that has no
 // documents, and that nobody else writes.
-func Run(t *testing.T, open func(*testing.T) Twin) { runAll(t, open, false) }
-
-// Live holds the twin of a hub in use to the rules of the specification, and
-// reports where it differs from choices that are this project's own. What it
-// wrote it deletes, if the twin is a [Manager].
-func Live(t *testing.T, open func(*testing.T) Twin) { runAll(t, open, true) }
+func Run(t *testing.T, open func(*testing.T) Twin) {
+	for _, check := range checks() {
+		t.Run(check.name, func(t *testing.T) {
+			tw := open(t)
+			if why := check.leftOut(tw, false); why != "" {
+				t.Log("left out: " + why)
+				return
+			}
+			said := new(trace)
+			ctx, cancel := context.WithTimeout(withTrace(t.Context(), said), checkTimeout)
+			defer cancel()
+			defer func() {
+				if t.Failed() {
+					t.Log("said and answered:\n" + strings.Join(said.take(), "\n"))
+				}
+			}()
+			check.do(ctx, t, tw)
+		})
+	}
+}
 
 // Limits of a check's time, over a slow network too.
 const (
@@ -68,69 +81,13 @@ const (
 	cleanTimeout = 30 * time.Second // for leaving the twin as it was
 )
 
-func runAll(t *testing.T, open func(*testing.T) Twin, live bool) {
-	var report report
-	for _, check := range checks() {
-		t.Run(check.name, func(t *testing.T) {
-			tw := open(t)
-			if why := check.leftOut(tw, live); why != "" {
-				t.Log("left out: " + why)
-				return
-			}
-			said := new(trace)
-			ctx, cancel := context.WithTimeout(withTrace(t.Context(), said), checkTimeout)
-			defer cancel()
-			if !live || !check.ours {
-				defer func() {
-					if t.Failed() {
-						t.Log("said and answered:\n" + strings.Join(said.take(), "\n"))
-					}
-				}()
-				check.do(ctx, t, tw)
-				return
-			}
-			differences := record(t.Logf, func(r reporter) { check.do(ctx, r, tw) })
-			report.add(check.name, differences, said)
-		})
-	}
-	if live {
-		t.Log(report.String())
-	}
-}
-
-// A report says what a live hub does where the specification is silent.
-type report struct{ same, differs []string }
-
-func (r *report) add(name string, differences []string, said *trace) {
-	lines := append([]string{name}, said.take()...)
-	for _, d := range differences {
-		lines = append(lines, "! "+said.clear(d))
-	}
-	entry := strings.Join(lines, "\n    ")
-	if len(differences) > 0 {
-		r.differs = append(r.differs, entry)
-	} else {
-		r.same = append(r.same, entry)
-	}
-}
-
-func (r *report) String() string {
-	lines := []string{
-		"Where the specification is silent, the hub was asked, and answered:",
-		fmt.Sprintf("== %d times as this project's hub", len(r.same)),
-	}
-	lines = append(lines, r.same...)
-	lines = append(lines, fmt.Sprintf("== %d times otherwise; ! says how", len(r.differs)))
-	return strings.Join(append(lines, r.differs...), "\n")
-}
-
 // A check is one rule.
 type check struct {
 	name   string
-	ours   bool            // the specification doesn't say so: it is this project's choice
-	alone  bool            // needs a twin for itself
-	config bool            // writes _config, of which a twin has one only: it is put back
-	needs  func(Twin) bool // more than a Twin; nil = nothing more
+	ours   bool  // the specification doesn't say so: it is this project's choice
+	alone  bool  // needs a twin for itself
+	config bool  // writes _config, of which a twin has one only: it is put back
+	needs  *need // more than a Twin; nil = nothing more
 	run    func(*client)
 }
 
@@ -160,26 +117,31 @@ func (c check) leftOut(tw Twin, live bool) string {
 	switch {
 	case c.alone && live:
 		return "it needs a twin for itself"
-	case c.needs != nil && !c.needs(tw):
-		return "this way in has nothing to ask it with"
-	case c.config && live && !manages(tw):
+	case c.needs != nil && !c.needs.met(tw):
+		return "it needs " + c.needs.what
+	case c.config && live && !manages.met(tw):
 		return "it could not put _config back"
 	}
 	return ""
 }
 
-// What checks need.
-func manages(tw Twin) bool { _, ok := tw.(Manager); return ok }
+// A need is what a check needs of a twin.
+type need struct {
+	what string // with the variable of TestLive that gives it
+	met  func(Twin) bool
+}
 
-func sends(tw Twin) bool { _, ok := tw.(Sender); return ok }
-
-func asksREST(tw Twin) bool { _, ok := tw.(*RESTTwin); return ok }
-
-func hasReadOnly(tw Twin) bool { r, ok := tw.(*RESTTwin); return ok && r.ReadOnly != "" }
-
-func speaksMQTT(tw Twin) bool { _, ok := tw.(*WireTwin); return ok }
-
-func hasBystander(tw Twin) bool { w, ok := tw.(*WireTwin); return ok && w.Bystander != "" }
+var (
+	manages      = &need{"lists and deletes, which REST has", func(tw Twin) bool { _, ok := tw.(Manager); return ok }}
+	sends        = &need{"a way to send any body, which REST and MQTT have", func(tw Twin) bool { _, ok := tw.(Sender); return ok }}
+	asksREST     = &need{"REST: set TWIN_API", func(tw Twin) bool { _, ok := tw.(*RESTTwin); return ok }}
+	hasReadOnly  = &need{"a token that only reads: set TWIN_READ_TOKEN", func(tw Twin) bool { r, ok := tw.(*RESTTwin); return ok && r.ReadOnly != "" }}
+	speaksMQTT   = &need{"MQTT: set TWIN_MQTT or TWIN_WS", func(tw Twin) bool { _, ok := tw.(*WireTwin); return ok }}
+	hasBystander = &need{"MQTT and a second device: set TWIN_BYSTANDER, and TWIN_MQTT or TWIN_WS", func(tw Twin) bool {
+		w, ok := tw.(*WireTwin)
+		return ok && w.Bystander != ""
+	}}
+)
 
 // do makes the check and leaves the twin as it was.
 func (c check) do(ctx context.Context, r reporter, tw Twin) {
@@ -237,7 +199,7 @@ func (c *client) clean() {
 	for name := range c.names {
 		err := manager.Delete(c.ctx, name)
 		if _, bad := errors.AsType[*twin.InvalidError](err); err != nil && !bad && !errors.Is(err, twin.ErrDocumentNotFound) {
-			c.Logf("%s is left behind: %v", name, err)
+			c.Logf("deleting %s: %v", name, err)
 		}
 	}
 }

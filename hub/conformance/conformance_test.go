@@ -103,7 +103,7 @@ func TestOtherChoicesPassInLiveRuns(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
-				t.Run("live", func(t *testing.T) { tw := way.open(hub); Live(t, func(*testing.T) Twin { return tw }) })
+				t.Run("live", func(t *testing.T) { new(Report).Live(t, way.name, way.open(hub)) })
 				if names, err := hub.List(t.Context()); err != nil || !slices.Equal(names, there) {
 					t.Errorf("after a live run the twin has %q, %v; want only what was there before", names, err)
 				}
@@ -132,21 +132,23 @@ func TestReportsShowNoIDs(t *testing.T) {
 	}
 	synctest.Test(t, func(t *testing.T) {
 		for _, tt := range tests {
-			var report report
+			var report Report
+			differs := false
 			for _, c := range checks() {
 				tw := tt.open(newReference(tt.fault))
 				if c.leftOut(tw, false) == "" {
-					said := new(trace)
-					differences := record(t.Logf, func(r reporter) { c.do(withTrace(t.Context(), said), r, tw) })
-					report.add(c.name, differences, said)
+					e := entry{way: "REST or MQTT", check: c.name, ours: c.ours}
+					e.ask(t.Context(), t, c, tw)
+					report.entries = append(report.entries, e)
+					differs = differs || len(e.failures) > 0
 				}
 			}
-			for line := range strings.Lines(strings.ToLower(report.String())) {
+			for line := range strings.Lines(strings.ToLower(report.String() + report.Summary())) {
 				if strings.Contains(line, "abcdef00") || strings.Contains(line, "conformance-") {
 					t.Errorf("the report has the line %s", line)
 				}
 			}
-			if tt.fault != "" && len(report.differs) == 0 {
+			if tt.fault != "" && !differs {
 				t.Errorf("%s: the report has no difference", tt.fault)
 			}
 		}

@@ -29,8 +29,7 @@ type endpoint struct {
 
 // wire is the reference over MQTT, over pipes.
 func (r *reference) wire() *WireTwin {
-	e := &endpoint{reference: r, own: newReference("")}
-	r.changed = e.changed
+	e := r.endpoint()
 	t := Wire(func(context.Context) (net.Conn, error) {
 		ours, theirs := net.Pipe()
 		go e.serve(theirs)
@@ -38,6 +37,12 @@ func (r *reference) wire() *WireTwin {
 	}, r.rest())
 	t.Bystander = referenceBystander
 	return t
+}
+
+func (r *reference) endpoint() *endpoint {
+	e := &endpoint{reference: r, own: newReference("")}
+	r.changed = e.changed
+	return e
 }
 
 // An endpointConn is one connection.

@@ -64,9 +64,11 @@ func (t *trace) exchanged(said, heard string) {
 }
 
 func (t *trace) clear(words string) string {
-	words = strings.NewReplacer(t.hidden...).Replace(words)
-	return brief(strings.ToValidUTF8(strings.TrimSpace(words), "\ufffd"))
+	return brief(strings.ToValidUTF8(strings.TrimSpace(t.redact(words)), "\ufffd"))
 }
+
+// redact replaces what is hidden.
+func (t *trace) redact(words string) string { return strings.NewReplacer(t.hidden...).Replace(words) }
 
 // take returns the lines and forgets them.
 func (t *trace) take() []string {
