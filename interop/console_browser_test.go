@@ -18,7 +18,7 @@ import (
 )
 
 // browserTimeout bounds everything that a test waits for in a page.
-const browserTimeout = 20 * time.Second
+const browserTimeout = time.Minute
 
 // startBrowser starts Chromium, which ends with the test. The context is for tabs.
 func startBrowser(t *testing.T) context.Context {
