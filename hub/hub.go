@@ -12,6 +12,7 @@ import (
 	"net"
 	"sync"
 
+	"github.com/twinpanel/twinpanel/hub/credential"
 	"github.com/twinpanel/twinpanel/hub/docstore"
 	"github.com/twinpanel/twinpanel/hub/graphite"
 	"github.com/twinpanel/twinpanel/hub/registry"
@@ -36,6 +37,8 @@ type Config struct {
 	Region      string            // of the REST path; default DefaultRegion
 	OtherTopics OtherTopics       // default RefuseOtherTopics
 	Graphite    string            // URI that time series are pushed to, see [graphite.Config]; empty = none
+	Names       []string          // hosts that the hub's own certificate is for, see [credential.NewServer]
+	Certificate credential.Files  // shown instead of that one; zero = none
 	Origins     []string          // of web pages that may open a WebSocket, beside the hub's own, see [Hub.WebSocket]
 	Logger      *slog.Logger      // nil = silent
 }
@@ -75,6 +78,11 @@ type Hub struct {
 	series    *series
 	rest      *httpServer
 	web       *httpServer
+
+	names       []string
+	certificate credential.Files
+	tlsOnce     sync.Mutex
+	server      *credential.Server // nil until somebody wants TLS
 }
 
 // New checks the configuration and returns a hub that serves nothing yet.
@@ -87,7 +95,7 @@ func New(c Config) (*Hub, error) {
 	}
 	c.Region = cmp.Or(c.Region, DefaultRegion)
 	c.OtherTopics = cmp.Or(c.OtherTopics, RefuseOtherTopics)
-	h := &Hub{documents: c.Documents, registry: c.Registry, region: c.Region, log: newQuietLog(c.Logger)}
+	h := &Hub{documents: c.Documents, registry: c.Registry, region: c.Region, log: newQuietLog(c.Logger), names: c.Names, certificate: c.Certificate}
 	var err error
 	if h.series, err = newSeries(c, h.log); err != nil {
 		return nil, err

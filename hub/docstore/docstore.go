@@ -80,6 +80,9 @@ type Store interface {
 	// Put writes a document if the condition holds and returns its new version
 	// once the write is durable. The caller may use data again when Put returns.
 	Put(ctx context.Context, key Key, cond If, data []byte) (version uint32, err error)
+	// Set writes a document with its version, which must not be 0 ([ErrNoVersion]), whatever is
+	// there: for documents that move from another hub.
+	Set(ctx context.Context, key Key, doc Document) error
 	// Delete removes a document if the condition holds; one that is not there is
 	// not found, whatever the condition. A document put again later starts at
 	// version 1.
@@ -92,8 +95,11 @@ type Store interface {
 	Close() error
 }
 
-// ErrClosed answers every call after [Store.Close].
-var ErrClosed = errors.New("store is closed")
+// Errors of a store, beside those of package twin.
+var (
+	ErrClosed    = errors.New("store is closed") // answers every call after [Store.Close]
+	ErrNoVersion = errors.New("a document has a version from 1 on")
+)
 
 // An OutcomeError says that a write may or may not have happened: a commit failed or
 // the caller's context ended while it was under way. The caller must not claim either.

@@ -43,13 +43,33 @@ func (m *Memory) Put(ctx context.Context, key Key, cond If, data []byte) (uint32
 	if err := m.usable(ctx); err != nil {
 		return 0, err
 	}
-	docs := m.twins[key.Twin]
-	next, err := cond.Next(docs[key.Name].Version)
+	next, err := cond.Next(m.twins[key.Twin][key.Name].Version)
 	if err != nil {
 		return 0, err
 	}
-	if next == 1 && len(docs) >= twin.MaxDocuments {
-		return 0, twin.ErrTooManyDocuments
+	if err := m.set(key, Document{Version: next, Data: data}); err != nil {
+		return 0, err
+	}
+	return next, nil
+}
+
+// Set implements [Store].
+func (m *Memory) Set(ctx context.Context, key Key, doc Document) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err := m.usable(ctx); err != nil {
+		return err
+	}
+	if doc.Version == 0 {
+		return ErrNoVersion
+	}
+	return m.set(key, doc)
+}
+
+func (m *Memory) set(key Key, doc Document) error {
+	docs := m.twins[key.Twin]
+	if _, ok := docs[key.Name]; !ok && len(docs) >= twin.MaxDocuments {
+		return twin.ErrTooManyDocuments
 	}
 	if docs == nil {
 		docs = make(map[twin.Name]Document)
@@ -58,8 +78,8 @@ func (m *Memory) Put(ctx context.Context, key Key, cond If, data []byte) (uint32
 		}
 		m.twins[key.Twin] = docs
 	}
-	docs[key.Name] = Document{Version: next, Data: bytes.Clone(data)}
-	return next, nil
+	docs[key.Name] = Document{Version: doc.Version, Data: bytes.Clone(doc.Data)}
+	return nil
 }
 
 // Delete implements [Store].

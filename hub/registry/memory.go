@@ -1,11 +1,14 @@
 package registry
 
 import (
+	"bytes"
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/twinpanel/twinpanel/twin"
 )
@@ -21,13 +24,16 @@ type Memory struct {
 	mu      sync.RWMutex
 	devices map[twin.ID]Device
 	tokens  map[string]Token
+
+	hub         Hub
+	authorities []Authority
 }
 
 var _ Registry = (*Memory)(nil)
 
 // NewMemory returns an empty registry.
 func NewMemory() *Memory {
-	return &Memory{devices: make(map[twin.ID]Device), tokens: make(map[string]Token)}
+	return &Memory{devices: make(map[twin.ID]Device), tokens: make(map[string]Token), hub: NewHub()}
 }
 
 // Device implements [Registry].
@@ -56,11 +62,65 @@ func (m *Memory) AddDevice(ctx context.Context, d Device) error {
 			return ErrNameTaken
 		}
 	}
+	if m.certificateTaken(d) {
+		return ErrCertificateTaken
+	}
 	if err := m.deleteAll(ctx, d.ID); err != nil {
 		return err
 	}
 	m.devices[d.ID] = d
 	return nil
+}
+
+// certificateTaken tells whether another device has d's certificate.
+func (m *Memory) certificateTaken(d Device) bool {
+	for _, other := range m.devices {
+		if len(d.Certificate) > 0 && other.ID != d.ID && bytes.Equal(other.Certificate, d.Certificate) {
+			return true
+		}
+	}
+	return false
+}
+
+// DeviceByName implements [Registry].
+func (m *Memory) DeviceByName(ctx context.Context, name string) (Device, error) {
+	return m.findDevice(ctx, func(d Device) bool { return d.Name == name })
+}
+
+// DeviceByFingerprint implements [Registry].
+func (m *Memory) DeviceByFingerprint(ctx context.Context, fingerprint [sha256.Size]byte) (Device, error) {
+	return m.findDevice(ctx, func(d Device) bool { return len(d.Certificate) > 0 && d.Fingerprint() == fingerprint })
+}
+
+func (m *Memory) findDevice(ctx context.Context, is func(Device) bool) (Device, error) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	for _, d := range m.devices {
+		if is(d) {
+			return d, ctx.Err()
+		}
+	}
+	return Device{}, cmp.Or(ctx.Err(), ErrNoDevice)
+}
+
+// UpdateDevice implements [Registry].
+func (m *Memory) UpdateDevice(ctx context.Context, id twin.ID, change func(*Device) error) (Device, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	old, ok := m.devices[id]
+	if !ok {
+		return Device{}, cmp.Or(ctx.Err(), ErrNoDevice)
+	}
+	d := old
+	if err := cmp.Or(ctx.Err(), change(&d)); err != nil {
+		return Device{}, err
+	}
+	d.ID, d.Name, d.Created = old.ID, old.Name, old.Created
+	if m.certificateTaken(d) {
+		return Device{}, ErrCertificateTaken
+	}
+	m.devices[id] = d
+	return d, nil
 }
 
 // RemoveDevice implements [Registry].
@@ -98,7 +158,7 @@ func (m *Memory) Devices(ctx context.Context) ([]Device, error) {
 }
 
 // TokenByHash implements [Registry].
-func (m *Memory) TokenByHash(ctx context.Context, hash [32]byte) (Token, error) {
+func (m *Memory) TokenByHash(ctx context.Context, hash [sha256.Size]byte) (Token, error) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	for _, t := range m.tokens {
@@ -155,4 +215,64 @@ func (m *Memory) Tokens(ctx context.Context) ([]Token, error) {
 	}
 	slices.SortFunc(tokens, func(a, b Token) int { return cmp.Compare(a.Name, b.Name) })
 	return tokens, ctx.Err()
+}
+
+// Hub implements [Registry].
+func (m *Memory) Hub(ctx context.Context) (Hub, error) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.hub, ctx.Err()
+}
+
+// UpdateHub implements [Registry].
+func (m *Memory) UpdateHub(ctx context.Context, change func(*Hub) error) (Hub, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	h := m.hub
+	if err := cmp.Or(ctx.Err(), change(&h)); err != nil {
+		return Hub{}, err
+	}
+	m.hub = h
+	return h, nil
+}
+
+// Authorities implements [Registry].
+func (m *Memory) Authorities(ctx context.Context) ([]Authority, error) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return slices.Clone(m.authorities), ctx.Err()
+}
+
+// UpdateAuthorities implements [Registry].
+func (m *Memory) UpdateAuthorities(ctx context.Context, change func([]Authority) ([]Authority, error)) ([]Authority, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	all, err := change(slices.Clone(m.authorities))
+	if err != nil {
+		return nil, err
+	}
+	m.authorities = all
+	return slices.Clone(all), nil
+}
+
+// Seen implements [Registry].
+func (m *Memory) Seen(ctx context.Context, devices map[twin.ID]time.Time, tokens map[string]time.Time) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for id, at := range devices {
+		if d, ok := m.devices[id]; ok && at.After(d.LastActivity) {
+			d.LastActivity = at
+			m.devices[id] = d
+		}
+	}
+	for name, at := range tokens {
+		if t, ok := m.tokens[name]; ok && at.After(t.LastUsed) {
+			t.LastUsed = at
+			m.tokens[name] = t
+		}
+	}
+	return ctx.Err()
 }

@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"crypto/rand"
 	"crypto/sha256"
 	"fmt"
 	"strings"
@@ -59,6 +60,15 @@ func NewDevice(name string) (Device, error) {
 	return Device{ID: twin.ID(id.String()), Name: name, Created: now()}, nil
 }
 
+// NewSecret makes a device's MQTT password: 26 letters and digits with 130 random bits. It is not
+// kept: show it once, and give the device its [HashSecret].
+func NewSecret() string { return rand.Text() }
+
+// NewHub is what a new registry knows about its hub.
+func NewHub() Hub {
+	return Hub{ID: uuid.NewString(), Name: "hub", EventsTopicPrefix: "$SCW/events", Created: now()}
+}
+
 // NewToken makes a token with a new secret. The secret is not kept: show it
 // once, and add the token to a registry.
 func NewToken(name string) (t Token, secret string, err error) {
@@ -74,10 +84,10 @@ func NewToken(name string) (t Token, secret string, err error) {
 }
 
 // HashSecret is what a registry knows a secret by. A secret has 122 random
-// bits, so a fast hash without salt is enough: there is nothing to guess.
+// bits or more, so a fast hash without salt is enough: there is nothing to guess.
 // Looking the hash up gives nothing away by its timing either, since nobody
 // can choose a hash's bytes without knowing a secret.
-func HashSecret(secret string) [32]byte { return sha256.Sum256([]byte(secret)) }
+func HashSecret(secret string) [sha256.Size]byte { return sha256.Sum256([]byte(secret)) }
 
 // now has the precision that every registry can store.
 func now() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }

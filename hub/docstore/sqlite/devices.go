@@ -3,27 +3,71 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/twinpanel/twinpanel/hub/registry"
 	"github.com/twinpanel/twinpanel/twin"
 )
 
-const selectDevice = "SELECT id, name, allow_insecure, allow_multiple_connections, created FROM devices"
+const selectDevice = `SELECT id, name, allow_insecure, allow_multiple_connections, created, updated, last_activity,
+	description, disabled, read_only, certificate, custom_certificate, secret, message_filters FROM devices`
 
 // scanDevice reads a row of selectDevice.
 func scanDevice(row scanner) (registry.Device, error) {
 	var d registry.Device
-	var created int64
-	err := row.Scan(&d.ID, &d.Name, &d.AllowInsecure, &d.AllowMultipleConnections, &created)
-	d.Created = time.UnixMicro(created).UTC()
+	var created, updated, lastActivity int64
+	var readOnly string
+	var secret []byte
+	var filters sql.NullString
+	err := row.Scan(&d.ID, &d.Name, &d.AllowInsecure, &d.AllowMultipleConnections, &created, &updated, &lastActivity,
+		&d.Description, &d.Disabled, &readOnly, &d.Certificate, &d.CustomCertificate, &secret, &filters)
+	d.Created, d.Updated, d.LastActivity = fromMicro(created), fromMicro(updated), fromMicro(lastActivity)
+	for _, name := range strings.Fields(readOnly) {
+		d.ReadOnly = append(d.ReadOnly, twin.Name(name))
+	}
+	copy(d.Secret[:], secret) // the schema has checked the length
+	if filters.Valid {
+		d.MessageFilters = json.RawMessage(filters.String)
+	}
 	return d, err
+}
+
+// toMicro is a time as it is stored.
+func toMicro(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMicro()
+}
+
+// fromMicro is a time that was stored.
+func fromMicro(us int64) time.Time {
+	if us == 0 {
+		return time.Time{}
+	}
+	return time.UnixMicro(us).UTC()
 }
 
 // Device implements [registry.Registry].
 func (r *Registry) Device(ctx context.Context, id twin.ID) (registry.Device, error) {
-	d, err := scanDevice(r.getDevice.QueryRowContext(ctx, string(id)))
+	return r.device(ctx, r.getDevice, string(id))
+}
+
+// DeviceByName implements [registry.Registry].
+func (r *Registry) DeviceByName(ctx context.Context, name string) (registry.Device, error) {
+	return r.device(ctx, r.getDeviceByName, name)
+}
+
+// DeviceByFingerprint implements [registry.Registry].
+func (r *Registry) DeviceByFingerprint(ctx context.Context, fingerprint [32]byte) (registry.Device, error) {
+	return r.device(ctx, r.getDeviceByFingerprint, fingerprint[:])
+}
+
+func (r *Registry) device(ctx context.Context, get *sql.Stmt, by any) (registry.Device, error) {
+	d, err := scanDevice(get.QueryRowContext(ctx, by))
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return registry.Device{}, registry.ErrNoDevice
@@ -44,12 +88,67 @@ func (r *Registry) AddDevice(ctx context.Context, d registry.Device) error {
 			return registry.ErrIDTaken
 		case tx.exists("SELECT 1 FROM devices WHERE name = ?", d.Name):
 			return registry.ErrNameTaken
+		case tx.certificateTaken(d):
+			return registry.ErrCertificateTaken
 		}
 		tx.deleteAll(d.ID)
-		tx.exec("INSERT INTO devices (id, name, allow_insecure, allow_multiple_connections, created) VALUES (?, ?, ?, ?, ?)",
-			string(d.ID), d.Name, d.AllowInsecure, d.AllowMultipleConnections, d.Created.UnixMicro())
+		tx.exec("INSERT INTO devices (id, name, created, allow_insecure, allow_multiple_connections) VALUES (?, ?, ?, 0, 0)",
+			string(d.ID), d.Name, toMicro(d.Created))
+		tx.setDevice(d)
 		return nil
 	})
+}
+
+// UpdateDevice implements [registry.Registry].
+func (r *Registry) UpdateDevice(ctx context.Context, id twin.ID, change func(*registry.Device) error) (registry.Device, error) {
+	var d registry.Device
+	err := r.write(ctx, func(tx *tx) error {
+		old, ok := queryRow(tx, scanDevice, selectDevice+" WHERE id = ?", string(id))
+		if !ok {
+			return registry.ErrNoDevice
+		}
+		d = old
+		if err := change(&d); err != nil {
+			return err
+		}
+		d.ID, d.Name, d.Created = old.ID, old.Name, old.Created
+		if tx.certificateTaken(d) {
+			return registry.ErrCertificateTaken
+		}
+		tx.setDevice(d)
+		return nil
+	})
+	if err != nil {
+		return registry.Device{}, err
+	}
+	return d, nil
+}
+
+// certificateTaken tells whether another device has d's certificate.
+func (t *tx) certificateTaken(d registry.Device) bool {
+	fingerprint := d.Fingerprint()
+	return len(d.Certificate) > 0 && t.exists("SELECT 1 FROM devices WHERE fingerprint = ? AND id <> ?", fingerprint[:], string(d.ID))
+}
+
+// setDevice writes all that can change of a device.
+func (t *tx) setDevice(d registry.Device) {
+	names := make([]string, len(d.ReadOnly))
+	for i, name := range d.ReadOnly {
+		names[i] = string(name)
+	}
+	var certificate, fingerprint, secret []byte // nil is NULL
+	if len(d.Certificate) > 0 {
+		sum := d.Fingerprint()
+		certificate, fingerprint = d.Certificate, sum[:]
+	}
+	if d.HasSecret() {
+		secret = d.Secret[:]
+	}
+	t.exec(`UPDATE devices SET allow_insecure = ?, allow_multiple_connections = ?, updated = ?, last_activity = ?, description = ?, disabled = ?,
+		read_only = ?, certificate = ?, fingerprint = ?, custom_certificate = ?, secret = ?, message_filters = ? WHERE id = ?`,
+		d.AllowInsecure, d.AllowMultipleConnections, toMicro(d.Updated), toMicro(d.LastActivity), d.Description, d.Disabled,
+		strings.Join(names, " "), certificate, fingerprint, d.CustomCertificate, secret,
+		sql.NullString{String: string(d.MessageFilters), Valid: d.MessageFilters != nil}, string(d.ID))
 }
 
 // RemoveDevice implements [registry.Registry].
@@ -68,4 +167,17 @@ func (r *Registry) RemoveDevice(ctx context.Context, id twin.ID) error {
 // Devices implements [registry.Registry].
 func (r *Registry) Devices(ctx context.Context) ([]registry.Device, error) {
 	return list(ctx, r, "devices", selectDevice+" ORDER BY name", scanDevice)
+}
+
+// Seen implements [registry.Registry].
+func (r *Registry) Seen(ctx context.Context, devices map[twin.ID]time.Time, tokens map[string]time.Time) error {
+	return r.write(ctx, func(tx *tx) error {
+		for id, at := range devices {
+			tx.exec("UPDATE devices SET last_activity = max(last_activity, ?) WHERE id = ?", toMicro(at), string(id))
+		}
+		for name, at := range tokens {
+			tx.exec("UPDATE tokens SET last_used = max(last_used, ?) WHERE name = ?", toMicro(at), name)
+		}
+		return nil
+	})
 }

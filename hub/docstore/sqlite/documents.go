@@ -40,6 +40,23 @@ func (db *DB) Put(ctx context.Context, key docstore.Key, cond docstore.If, data 
 	return version, nil
 }
 
+// Set implements [docstore.Store].
+func (db *DB) Set(ctx context.Context, key docstore.Key, doc docstore.Document) error {
+	if doc.Version == 0 {
+		return docstore.ErrNoVersion
+	}
+	data := append(make([]byte, 0, len(doc.Data)), doc.Data...) // see Put
+	return db.write(ctx, func(tx *tx) error {
+		if tx.version(key) == 0 && tx.full(key.Twin) {
+			return twin.ErrTooManyDocuments
+		}
+		tx.exec(`INSERT INTO documents (twin, name, version, data) VALUES (?, ?, ?, ?)
+			ON CONFLICT (twin, name) DO UPDATE SET version = excluded.version, data = excluded.data`,
+			string(key.Twin), string(key.Name), int64(doc.Version), data)
+		return nil
+	})
+}
+
 // Delete implements [docstore.Store].
 func (db *DB) Delete(ctx context.Context, key docstore.Key, cond docstore.If) error {
 	return db.write(ctx, func(tx *tx) error {

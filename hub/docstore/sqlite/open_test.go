@@ -136,8 +136,8 @@ func TestOpenRefuses(t *testing.T) {
 		}, "not a hub's", flag},
 		{"a newer format", func(t *testing.T, dir string) {
 			fill(t, dir)
-			execute(t, dir, "PRAGMA user_version = 3")
-		}, "newer hub (format 3, this hub knows 2)", "run the newer hub"},
+			execute(t, dir, "PRAGMA user_version = 4")
+		}, "newer hub (format 4, this hub knows 3)", "run the newer hub"},
 		{"a file in the place of the folder", func(t *testing.T, dir string) {
 			if err := errors.Join(os.Remove(dir), os.WriteFile(dir, nil, 0o600)); err != nil {
 				t.Fatal(err)

@@ -13,10 +13,10 @@ import (
 // The header of the database file says whose it is and which format it has.
 const (
 	applicationID = 0x54776e50 // "TwnP"; PRAGMA application_id
-	format        = 2          // PRAGMA user_version
+	format        = 3          // PRAGMA user_version
 )
 
-// schema is format 2 of hub.db, a SQLite database in WAL mode.
+// schema is format 3 of hub.db, a SQLite database in WAL mode.
 //
 //	documents  one row per document of a twin
 //	  twin     the twin's id: a UUID in lower case with dashes
@@ -25,17 +25,27 @@ const (
 //	  data     the JSON as it was written, digit by digit
 //	devices    one row per device
 //	  id       the same as its twin's id; documents need no device
-//	  created  microseconds since 1970, UTC
+//	  read_only        names of documents, with a space between
+//	  certificate      DER; fingerprint is its SHA-256. NULL = none of its own
+//	  secret           SHA-256 of the MQTT password, which itself is nowhere; NULL = none
+//	  message_filters  the vendor's JSON; NULL = its default
 //	tokens     one row per token of the REST API
 //	  hash     SHA-256 of the secret, which itself is nowhere
-//	  created  microseconds since 1970, UTC
 //	  device   id of the one device whose twin it opens; empty = every twin
+//	hub        one row: what the hub knows about itself
+//	authorities  who vouches for the hub and for devices, oldest first
+//	  kind         server or device
+//	  certificate  DER
+//	  private_key  PKCS #8 in DER, a secret; NULL = somebody else has it
+//	  cross_signed DER; NULL = none
 //
-// Everything here is to be kept and trusted; nothing can be computed again.
+// Times are microseconds since 1970, UTC; 0 = never. Everything here is to be kept and
+// trusted; nothing can be computed again.
 // Text is compared byte by byte (BINARY, SQLite's default).
 //
-// Format 1 had no read_only and device of tokens; what it has is all open to all. A
-// database of an older format is upgraded when it is opened.
+// Format 1 had no read_only and device of tokens; what it has is all open to all. Format 2
+// had no tables hub and authorities, no last_used of tokens, and of devices nothing below
+// allow_multiple_connections but created. A database of an older format is upgraded when it is opened.
 const schema = `
 CREATE TABLE documents (
 	twin    TEXT    NOT NULL,
@@ -49,14 +59,53 @@ CREATE TABLE devices (
 	name                       TEXT    NOT NULL UNIQUE,
 	allow_insecure             INTEGER NOT NULL CHECK (allow_insecure IN (0, 1)),
 	allow_multiple_connections INTEGER NOT NULL CHECK (allow_multiple_connections IN (0, 1)),
-	created                    INTEGER NOT NULL
+	created                    INTEGER NOT NULL,
+	updated                    INTEGER NOT NULL DEFAULT 0,
+	last_activity              INTEGER NOT NULL DEFAULT 0,
+	description                TEXT    NOT NULL DEFAULT '',
+	disabled                   INTEGER NOT NULL DEFAULT 0 CHECK (disabled IN (0, 1)),
+	read_only                  TEXT    NOT NULL DEFAULT '',
+	certificate                BLOB,
+	fingerprint                BLOB CHECK (length(fingerprint) = 32),
+	custom_certificate         INTEGER NOT NULL DEFAULT 0 CHECK (custom_certificate IN (0, 1)),
+	secret                     BLOB CHECK (length(secret) = 32),
+	message_filters            TEXT
 ) STRICT;
+CREATE UNIQUE INDEX devices_by_fingerprint ON devices (fingerprint);
 CREATE TABLE tokens (
 	name      TEXT    NOT NULL PRIMARY KEY,
 	hash      BLOB    NOT NULL UNIQUE CHECK (length(hash) = 32),
 	created   INTEGER NOT NULL,
 	read_only INTEGER NOT NULL DEFAULT 0 CHECK (read_only IN (0, 1)),
-	device    TEXT    NOT NULL DEFAULT ''
+	device    TEXT    NOT NULL DEFAULT '',
+	last_used INTEGER NOT NULL DEFAULT 0
+) STRICT;
+` + schemaHub + schemaAuthorities
+
+const schemaHub = `
+CREATE TABLE hub (
+	only                INTEGER NOT NULL PRIMARY KEY CHECK (only = 1),
+	id                  TEXT    NOT NULL,
+	name                TEXT    NOT NULL,
+	graphite            TEXT    NOT NULL,
+	auto_provisioning   INTEGER NOT NULL CHECK (auto_provisioning IN (0, 1)),
+	project_id          TEXT    NOT NULL,
+	organization_id     TEXT    NOT NULL,
+	disable_events      INTEGER NOT NULL CHECK (disable_events IN (0, 1)),
+	events_topic_prefix TEXT    NOT NULL,
+	created             INTEGER NOT NULL,
+	updated             INTEGER NOT NULL
+) STRICT;
+`
+
+const schemaAuthorities = `
+CREATE TABLE authorities (
+	position     INTEGER NOT NULL PRIMARY KEY,
+	kind         TEXT    NOT NULL CHECK (kind IN ('server', 'device')),
+	certificate  BLOB    NOT NULL UNIQUE,
+	private_key  BLOB,
+	cross_signed BLOB,
+	created      INTEGER NOT NULL
 ) STRICT;
 `
 

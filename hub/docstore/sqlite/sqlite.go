@@ -1,4 +1,4 @@
-// Package sqlite keeps documents, devices and tokens of one hub in one SQLite
+// Package sqlite keeps documents, devices, tokens and authorities of one hub in one SQLite
 // database, without cgo.
 //
 // What it promises: a write that was answered is on the disk (WAL with
@@ -103,7 +103,7 @@ func (db *DB) Close() error {
 }
 
 // Registry is the part of a data folder that commands change while a hub runs
-// on it: devices and tokens. Removing a device removes its documents in the
+// on it: all but the documents. Removing a device removes its documents in the
 // same transaction.
 type Registry struct {
 	// Kept is the path of the copy that was kept of the database before it was
@@ -116,7 +116,8 @@ type Registry struct {
 	writer *groupcommit.Writer[*write]
 	closed atomic.Bool
 
-	getDocument, getDevice, getToken *sql.Stmt
+	getDocument, getToken, getHub                      *sql.Stmt
+	getDevice, getDeviceByName, getDeviceByFingerprint *sql.Stmt
 }
 
 var _ registry.Registry = (*Registry)(nil)
@@ -171,6 +172,9 @@ func (r *Registry) open(path string, locked bool) error {
 			return err
 		}
 	}
+	if err := makeHub(r.tx); err != nil {
+		return err
+	}
 	if r.reads, err = connect(path, readConnections, "query_only(1)"); err != nil {
 		return err
 	}
@@ -183,7 +187,10 @@ func (r *Registry) open(path string, locked bool) error {
 	}{
 		{&r.getDocument, selectDocument},
 		{&r.getDevice, selectDevice + " WHERE id = ?"},
+		{&r.getDeviceByName, selectDevice + " WHERE name = ?"},
+		{&r.getDeviceByFingerprint, selectDevice + " WHERE fingerprint = ?"},
 		{&r.getToken, selectToken + " WHERE hash = ?"},
+		{&r.getHub, selectHub},
 	} {
 		if *s.stmt, err = r.reads.Prepare(s.query); err != nil {
 			return err
@@ -193,6 +200,23 @@ func (r *Registry) open(path string, locked bool) error {
 		return r.tx.err
 	}
 	r.writer = groupcommit.New(r.tx.commitBatch)
+	return nil
+}
+
+// makeHub gives a database the hub's row if it has none yet.
+func makeHub(t *tx) error {
+	if t.exists("SELECT 1 FROM hub") || t.err != nil {
+		return t.err
+	}
+	t.begin()
+	if !t.exists("SELECT 1 FROM hub") {
+		t.setHub(registry.NewHub())
+	}
+	t.exec("COMMIT")
+	if err := t.err; err != nil {
+		t.rollback()
+		return err
+	}
 	return nil
 }
 

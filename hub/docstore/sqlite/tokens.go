@@ -4,21 +4,20 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"time"
 
 	"github.com/twinpanel/twinpanel/hub/registry"
 )
 
-const selectToken = "SELECT name, hash, created, read_only, device FROM tokens"
+const selectToken = "SELECT name, hash, created, read_only, device, last_used FROM tokens"
 
 // scanToken reads a row of selectToken.
 func scanToken(row scanner) (registry.Token, error) {
 	var t registry.Token
 	var hash []byte
-	var created int64
-	err := row.Scan(&t.Name, &hash, &created, &t.ReadOnly, &t.Device)
+	var created, lastUsed int64
+	err := row.Scan(&t.Name, &hash, &created, &t.ReadOnly, &t.Device, &lastUsed)
 	copy(t.Hash[:], hash) // the schema has checked the length
-	t.Created = time.UnixMicro(created).UTC()
+	t.Created, t.LastUsed = fromMicro(created), fromMicro(lastUsed)
 	return t, err
 }
 
@@ -48,8 +47,8 @@ func (r *Registry) AddToken(ctx context.Context, t registry.Token) error {
 		case t.Device != "" && !tx.exists("SELECT 1 FROM devices WHERE id = ?", string(t.Device)):
 			return registry.ErrNoDevice
 		}
-		tx.exec("INSERT INTO tokens (name, hash, created, read_only, device) VALUES (?, ?, ?, ?, ?)",
-			t.Name, t.Hash[:], t.Created.UnixMicro(), t.ReadOnly, string(t.Device))
+		tx.exec("INSERT INTO tokens (name, hash, created, read_only, device, last_used) VALUES (?, ?, ?, ?, ?, ?)",
+			t.Name, t.Hash[:], toMicro(t.Created), t.ReadOnly, string(t.Device), toMicro(t.LastUsed))
 		return nil
 	})
 }

@@ -15,6 +15,20 @@ var upgrades = map[int64]string{
 ALTER TABLE tokens ADD COLUMN read_only INTEGER NOT NULL DEFAULT 0 CHECK (read_only IN (0, 1));
 ALTER TABLE tokens ADD COLUMN device TEXT NOT NULL DEFAULT '';
 `,
+	2: `
+ALTER TABLE devices ADD COLUMN updated INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE devices ADD COLUMN last_activity INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE devices ADD COLUMN description TEXT NOT NULL DEFAULT '';
+ALTER TABLE devices ADD COLUMN disabled INTEGER NOT NULL DEFAULT 0 CHECK (disabled IN (0, 1));
+ALTER TABLE devices ADD COLUMN read_only TEXT NOT NULL DEFAULT '';
+ALTER TABLE devices ADD COLUMN certificate BLOB;
+ALTER TABLE devices ADD COLUMN fingerprint BLOB CHECK (length(fingerprint) = 32);
+ALTER TABLE devices ADD COLUMN custom_certificate INTEGER NOT NULL DEFAULT 0 CHECK (custom_certificate IN (0, 1));
+ALTER TABLE devices ADD COLUMN secret BLOB CHECK (length(secret) = 32);
+ALTER TABLE devices ADD COLUMN message_filters TEXT;
+CREATE UNIQUE INDEX devices_by_fingerprint ON devices (fingerprint);
+ALTER TABLE tokens ADD COLUMN last_used INTEGER NOT NULL DEFAULT 0;
+` + schemaHub + schemaAuthorities,
 }
 
 // copyInfix stands between hub.db and the number of a format: the database as it was before

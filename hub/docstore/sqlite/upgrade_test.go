@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
@@ -99,7 +100,7 @@ func check1(r *Registry) error {
 		{ID: storetest.Other, Name: "other", AllowMultipleConnections: true, Created: time.UnixMicro(1).UTC()},
 		{ID: storetest.Panel, Name: "panel", AllowInsecure: true, Created: time.UnixMicro(1698669296789012).UTC()},
 	}
-	if err != nil || len(devices) != 2 || devices[0] != want[0] || devices[1] != want[1] {
+	if err != nil || len(devices) != 2 || !reflect.DeepEqual(devices[0], want[0]) || !reflect.DeepEqual(devices[1], want[1]) {
 		return fmt.Errorf("devices %+v, %w; want %+v", devices, err, want)
 	}
 	tokens, err := r.Tokens(ctx)

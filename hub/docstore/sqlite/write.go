@@ -146,6 +146,39 @@ func (t *tx) row(query string, args []any, dest ...any) bool {
 	return err == nil
 }
 
+// queryAll scans all rows of a query.
+func queryAll[T any](t *tx, scan func(scanner) (T, error), query string, args ...any) (all []T) {
+	stmt := t.stmt(query)
+	if stmt == nil {
+		return nil
+	}
+	rows, err := stmt.Query(args...)
+	if err != nil {
+		t.err = err
+		return nil
+	}
+	defer rows.Close()
+	for rows.Next() {
+		one, err := scan(rows)
+		if err != nil {
+			t.err = err
+			return nil
+		}
+		all = append(all, one)
+	}
+	t.err = rows.Err()
+	return all
+}
+
+// queryRow scans the first row of a query and says whether there is one.
+func queryRow[T any](t *tx, scan func(scanner) (T, error), query string, args ...any) (one T, ok bool) {
+	all := queryAll(t, scan, query, args...)
+	if len(all) == 0 {
+		return one, false
+	}
+	return all[0], true
+}
+
 // exists says whether a query has a row.
 func (t *tx) exists(query string, args ...any) bool {
 	var found bool

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"sync"
 	"testing"
@@ -82,7 +83,7 @@ func wantError(t *testing.T, what string, err, want error) {
 func sameDevice(a, b registry.Device) bool {
 	created := a.Created.Equal(b.Created)
 	a.Created = b.Created
-	return created && a == b
+	return created && reflect.DeepEqual(a, b)
 }
 
 func sameToken(a, b registry.Token) bool {
