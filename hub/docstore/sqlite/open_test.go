@@ -334,3 +334,40 @@ func TestOpenHasAllReaders(t *testing.T) {
 		t.Errorf("%d readers are open and %d of them idle, want %d", s.OpenConnections, s.Idle, readConnections)
 	}
 }
+
+// What opens something, a device's password or a token, is kept as a hash: neither is in
+// any file of the folder, also not in the log of what was written.
+func TestDataFolderHoldsNoSecret(t *testing.T) {
+	dir := t.TempDir()
+	db, err := Open(dir, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	token, opens, err := registry.NewToken("app")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := registry.NewDevice("panel")
+	if err != nil {
+		t.Fatal(err)
+	}
+	password := registry.NewSecret()
+	d.Secret = registry.HashSecret(password)
+	if err := errors.Join(db.AddToken(t.Context(), token), db.AddDevice(t.Context(), d)); err != nil {
+		t.Fatal(err)
+	}
+	check := func(when string) {
+		for path, data := range content(t, dir) {
+			for _, secret := range []string{opens, strings.ReplaceAll(opens, "-", ""), password} {
+				if strings.Contains(data, secret) {
+					t.Errorf("%s, %s holds the secret %s", when, filepath.Base(path), secret)
+				}
+			}
+		}
+	}
+	check("open")
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	check("closed")
+}
