@@ -20,30 +20,43 @@ var (
 // every rule of the specification that is checked is named.
 func TestConformancePage(t *testing.T) {
 	p := readPage(t, "conformance.md")
-	checks := map[string]bool{} // named on the page
-	for _, r := range conformance.Rules() {
-		checks[r.Name] = false
-	}
+	checks := rules()
 	for _, heading := range []string{"## The reference", "## The tutorial", "### Questions that a run answers"} {
-		for _, r := range p.table(t, heading) {
-			shown := reference.FindAllStringSubmatch(p.lines[r.line][strings.LastIndex(p.lines[r.line], " | "):], -1)
-			if len(shown) == 0 {
-				t.Errorf("%s: nothing shows it", p.at(r.line))
-			}
-			for _, s := range shown {
-				if name, ok := strings.CutPrefix(s[1], "check "); !ok {
-					checkTestExists(t, p.at(r.line), s[1])
-				} else if _, known := checks[name]; known {
-					checks[name] = true
-				} else {
-					t.Errorf("%s: hub/conformance has no check %q", p.at(r.line), name)
-				}
-			}
-		}
+		checkShown(t, p, heading, checks)
 	}
 	for _, r := range conformance.Rules() {
 		if !r.Ours && !checks[r.Name] {
 			t.Errorf("%s doesn't name the check %q, a rule of the specification", p.file, r.Name)
+		}
+	}
+}
+
+// rules are the checks of hub/conformance by name, none of them marked yet.
+func rules() map[string]bool {
+	checks := map[string]bool{}
+	for _, r := range conformance.Rules() {
+		checks[r.Name] = false
+	}
+	return checks
+}
+
+// checkShown wants each row of a table to name in its last column what shows it, and that this
+// exists. It marks the checks of hub/conformance that are named.
+func checkShown(t *testing.T, p page, heading string, checks map[string]bool) {
+	t.Helper()
+	for _, r := range p.table(t, heading) {
+		shown := reference.FindAllStringSubmatch(p.lines[r.line][strings.LastIndex(p.lines[r.line], " | "):], -1)
+		if len(shown) == 0 {
+			t.Errorf("%s: nothing shows it", p.at(r.line))
+		}
+		for _, s := range shown {
+			if name, ok := strings.CutPrefix(s[1], "check "); !ok {
+				checkTestExists(t, p.at(r.line), s[1])
+			} else if _, known := checks[name]; known {
+				checks[name] = true
+			} else {
+				t.Errorf("%s: hub/conformance has no check %q", p.at(r.line), name)
+			}
 		}
 	}
 }
