@@ -72,6 +72,8 @@ type endpoint struct {
 	origins     []string
 	do          doFunc
 	list        listFunc
+	seen        *seen
+	logins      *logins
 	log         *quietLog
 	closing     chan struct{}
 
@@ -94,15 +96,17 @@ type doFunc func(context.Context, *session, twin.ID, twin.Name, twin.Method, []b
 // A listFunc is [Hub.list]. It bounds its own time.
 type listFunc func(context.Context, twin.ID) ([]twin.Name, error)
 
-// newEndpoint takes a complete Config, how many connections there may be, and the hub's log.
-func newEndpoint(c Config, conns int, do doFunc, list listFunc, log *quietLog) *endpoint {
+// newEndpoint is the one of a hub, with so many connections at a time.
+func newEndpoint(h *Hub, c Config, conns int) *endpoint {
 	return &endpoint{
 		registry:     c.Registry,
 		otherTopics:  c.OtherTopics,
 		origins:      c.Origins,
-		do:           do,
-		list:         list,
-		log:          log,
+		do:           h.do,
+		list:         h.list,
+		seen:         h.seen,
+		logins:       h.logins,
+		log:          h.log,
 		closing:      make(chan struct{}),
 		maxConns:     conns,
 		maxNewcomers: maxNewcomers,

@@ -109,6 +109,39 @@ func (e *endpoint) sessionsOf(id twin.ID) []*session {
 	return slices.Clone(d.sessions)
 }
 
+// presence tells whether a device is connected, and when it was last active as far as the
+// registry doesn't know better yet.
+func (e *endpoint) presence(id twin.ID) (connected bool, last time.Time) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.devices[id].connected(), e.seen.last(id)
+}
+
+// connectedDevices is how many devices are connected.
+func (e *endpoint) connectedDevices() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	n := 0
+	for _, d := range e.devices {
+		if d.connected() {
+			n++
+		}
+	}
+	return n
+}
+
+// connected is called with endpoint.mu held.
+func (d *device) connected() bool {
+	return d != nil && slices.ContainsFunc(d.sessions, func(s *session) bool { return s.admitted })
+}
+
+// kick ends a device's connections. The reason is for the log.
+func (e *endpoint) kick(id twin.ID, reason error) {
+	for _, s := range e.sessionsOf(id) {
+		s.stop(reason)
+	}
+}
+
 // leave forgets a session that has ended, and releases whoever waits for that.
 func (e *endpoint) leave(s *session) {
 	e.mu.Lock()

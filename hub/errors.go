@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"os"
+	"time"
 
 	"github.com/twinpanel/twinpanel/hub/docstore"
 	"github.com/twinpanel/twinpanel/hub/registry"
@@ -66,6 +68,11 @@ type authError struct {
 
 func (e *authError) Error() string { return "authentication is denied" }
 
+// A waitError says for how long no credential of a request's address is looked at.
+type waitError struct{ wait time.Duration }
+
+func (e *waitError) Error() string { return "too many failed logins from this address" }
+
 // A permissionError says what a request's token may not do, in the vendor's words.
 type permissionError struct {
 	action   string // "read" or "write"
@@ -107,6 +114,17 @@ type (
 		Method  string `json:"method"`
 		Reason  string `json:"reason"`
 		Type    string `json:"type"`
+	}
+	waitBody struct {
+		Help         string    `json:"help_message"`
+		Limit        waitLimit `json:"limit"`
+		Message      string    `json:"message"`
+		ResetSeconds int       `json:"reset_seconds"`
+		Type         string    `json:"type"`
+	}
+	waitLimit struct {
+		Quota         int `json:"quota"`
+		WindowSeconds int `json:"window_seconds"`
 	}
 	permissionBody struct {
 		Details []permissionDetail `json:"details"`
@@ -152,6 +170,12 @@ func restError(r *http.Request, err error) (status int, body any) {
 	}
 	if e, ok := errors.AsType[*authError](err); ok {
 		return http.StatusUnauthorized, authBody{e.Error(), e.method, e.reason, "denied_authentication"}
+	}
+	if e, ok := errors.AsType[*waitError](err); ok {
+		seconds := int(math.Ceil(e.wait.Seconds()))
+		return http.StatusTooManyRequests, waitBody{
+			fmt.Sprintf("wait %d s, and correct the token of whoever shows a wrong one", seconds),
+			waitLimit{freeGuesses, int(freeGuesses * guessInterval / time.Second)}, e.Error(), seconds, "too_many_requests"}
 	}
 	if e, ok := errors.AsType[*permissionError](err); ok {
 		return http.StatusForbidden, permissionBody{[]permissionDetail{{e.action, e.resource}}, e.Error(), "permissions_denied"}

@@ -74,6 +74,8 @@ type Hub struct {
 	registry  registry.Registry
 	region    string
 	log       *quietLog
+	seen      *seen
+	logins    *logins
 	endpoint  *endpoint
 	series    *series
 	rest      *httpServer
@@ -100,8 +102,9 @@ func New(c Config) (*Hub, error) {
 	if h.series, err = newSeries(c, h.log); err != nil {
 		return nil, err
 	}
+	h.seen, h.logins = newSeen(c.Registry, h.log), newLogins()
 	mqtt, rest, web := shares(fileLimit())
-	h.endpoint = newEndpoint(c, mqtt, h.do, h.list, h.log)
+	h.endpoint = newEndpoint(h, c, mqtt)
 	h.rest = newHTTPServer("REST", rest, c.Logger)
 	h.rest.http.Handler = h.REST()
 	h.web = newHTTPServer("WebSocket", web, c.Logger)
@@ -140,5 +143,6 @@ func (h *Hub) Close() error {
 	rest := h.rest.shutdown()
 	parts.Wait()
 	h.series.close()
+	h.seen.close()
 	return errors.Join(rest, web)
 }

@@ -134,6 +134,9 @@ func (h *Hub) route(call restCall) http.Handler {
 // authenticate finds the token in X-Auth-Token. X-Session-Token is where the
 // vendor's SDKs put a JWT; this hub issues none, and its refusal says so.
 func (h *Hub) authenticate(r *http.Request) (registry.Token, error) {
+	if wait := h.logins.wait(r.RemoteAddr); wait > 0 {
+		return registry.Token{}, &waitError{wait}
+	}
 	secret := r.Header.Get("X-Auth-Token")
 	if secret == "" && r.Header.Get("X-Session-Token") != "" {
 		return registry.Token{}, &authError{"jwt", "invalid_argument"}
@@ -145,12 +148,14 @@ func (h *Hub) authenticate(r *http.Request) (registry.Token, error) {
 	token, err := h.registry.TokenByHash(r.Context(), hash)
 	switch {
 	case errors.Is(err, registry.ErrNoToken):
+		h.logins.failed(r.RemoteAddr, hash)
 		return registry.Token{}, &authError{"api_key", "not_found"}
 	case err != nil:
 		return registry.Token{}, fmt.Errorf("reading token: %w", err)
 	case subtle.ConstantTimeCompare(hash[:], token.Hash[:]) != 1:
 		return registry.Token{}, &authError{"api_key", "not_found"}
 	}
+	h.seen.token(token.Name)
 	return token, nil
 }
 

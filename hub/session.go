@@ -132,6 +132,7 @@ func (s *session) loop() error {
 		if err != nil {
 			return s.readError(err)
 		}
+		s.endpoint.seen.device(s.device)
 		if err := s.handle(first, body); err != nil {
 			return err
 		}

@@ -95,6 +95,7 @@ func (s *session) connect() error {
 	if err := s.endpoint.admit(s); err != nil {
 		return err
 	}
+	s.endpoint.seen.device(s.device)
 	if err := s.write(appendConnack(nil, accepted)); err != nil {
 		return err
 	}
