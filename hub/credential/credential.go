@@ -7,8 +7,8 @@
 //
 // Which device a certificate is: the one on record under its fingerprint, or else the one whose name is its
 // common name, if a device authority signed it and the device has no certificate of its own on record. A certificate that a
-// hub made names the device's id as well, so that it opens no other device that
-// later has the same name.
+// hub made names the device's id as well, and counts only while it is on record: once it is taken back it opens
+// nothing, not even where nothing took its place, nor another device that later has the same name.
 package credential
 
 import (

@@ -118,6 +118,9 @@ func Identify(ctx context.Context, r registry.Registry, chain []*x509.Certificat
 	if err := verify(all, chain, now); err != nil {
 		return registry.Device{}, err
 	}
+	if ParseID(cert) != "" { // it was on record when the hub made it
+		return registry.Device{}, fmt.Errorf("certificate for %q is not on record any more: it was replaced, or its device was removed", cert.Subject.CommonName)
+	}
 	d, err = r.DeviceByName(ctx, cert.Subject.CommonName)
 	switch {
 	case errors.Is(err, registry.ErrNoDevice):
@@ -126,9 +129,6 @@ func Identify(ctx context.Context, r registry.Registry, chain []*x509.Certificat
 		return d, err
 	case len(d.Certificate) > 0:
 		return registry.Device{}, fmt.Errorf("device %q has another certificate on record", d.Name)
-	}
-	if id := ParseID(cert); id != "" && id != d.ID {
-		return registry.Device{}, fmt.Errorf("certificate was made for an earlier device %q", d.Name)
 	}
 	return d, nil
 }
