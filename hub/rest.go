@@ -1,14 +1,15 @@
 package hub
 
 import (
+	"cmp"
 	"context"
 	"crypto/subtle"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,14 +23,8 @@ import (
 // and people indent theirs.
 const restMaxBody = 512 << 10
 
-// Paths of the REST API.
-const (
-	restTwin     = "/iot/v1/regions/{region}/twins/{twin_id}"
-	restDocument = restTwin + "/documents/{document_name}"
-)
-
-// REST is the handler of /iot/v1/regions/{region}/twins/…: list, get, put, patch,
-// delete and delete all, as the vendor's SDKs call them.
+// REST is the handler of /iot/v1/regions/{region}/…: what restRoutes lists, as the
+// vendor's SDKs call it.
 //
 // Every answer is application/json, also one without a body, since those SDKs
 // refuse others. Whoever shows no valid token gets it as the last one on his
@@ -37,14 +32,15 @@ const (
 // send their JSON as a form.
 func (h *Hub) REST() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("GET "+restTwin, h.route(h.restList))
-	mux.Handle("DELETE "+restTwin, h.route(h.restDeleteAll))
-	mux.Handle(restTwin, otherMethods("DELETE, GET, HEAD, OPTIONS"))
-	mux.Handle("GET "+restDocument, h.route(h.restDo(twin.Get)))
-	mux.Handle("PUT "+restDocument, h.route(h.restDo(twin.Put)))
-	mux.Handle("PATCH "+restDocument, h.route(h.restDo(twin.Patch)))
-	mux.Handle("DELETE "+restDocument, h.route(h.restDelete))
-	mux.Handle(restDocument, otherMethods("DELETE, GET, HEAD, OPTIONS, PATCH, PUT"))
+	methods := make(map[string][]string)
+	for _, route := range h.restRoutes() {
+		pattern := "/iot/v1/regions/{region}" + route.path
+		mux.Handle(route.method+" "+pattern, h.serveRoute(route))
+		methods[pattern] = append(methods[pattern], route.method)
+	}
+	for pattern, known := range methods {
+		mux.Handle(pattern, otherMethods(known))
+	}
 	unknown := h.unknownRoute()
 	mux.Handle("/", unknown)
 
@@ -67,14 +63,20 @@ func (h *Hub) REST() http.Handler {
 
 // unknownRoute refuses a path that leads nowhere. Most often its beginning is missing.
 func (h *Hub) unknownRoute() http.Handler {
-	body := plainBody{"Not Found: paths here begin with /iot/v1/regions/" + h.region + "/twins/"}
+	body := plainBody{"Not Found: paths here begin with /iot/v1/regions/" + h.region + "/"}
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		writeJSON(w, http.StatusNotFound, body)
 	})
 }
 
 // otherMethods answers OPTIONS, and refuses what a path doesn't know.
-func otherMethods(allow string) http.Handler {
+func otherMethods(known []string) http.Handler {
+	known = append(known, http.MethodOptions)
+	if slices.Contains(known, http.MethodGet) {
+		known = append(known, http.MethodHead)
+	}
+	slices.Sort(known)
+	allow := strings.Join(known, ", ")
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Allow", allow)
 		if r.Method == http.MethodOptions {
@@ -85,12 +87,9 @@ func otherMethods(allow string) http.Handler {
 	})
 }
 
-// A restCall answers one kind of request; an answer of nil is 204.
-type restCall func(w http.ResponseWriter, r *http.Request, id twin.ID) (answer any, err error)
-
-// route does what all calls have in common. Whoever has no token learns nothing
-// but that.
-func (h *Hub) route(call restCall) http.Handler {
+// serveRoute does what all calls have in common, in this order. Whoever has no token
+// learns nothing but that.
+func (h *Hub) serveRoute(route restRoute) http.Handler {
 	serve := func(w http.ResponseWriter, r *http.Request) (any, error) {
 		token, err := h.authenticate(r)
 		if err != nil {
@@ -100,14 +99,18 @@ func (h *Hub) route(call restCall) http.Handler {
 		if region := r.PathValue("region"); region != h.region {
 			return nil, &twin.InvalidError{Argument: "region", Reason: "unknown", Help: "this hub serves region " + h.region}
 		}
-		id, err := twin.ParseID(r.PathValue("twin_id"))
+		request, err := route.request(token, r)
 		if err != nil {
 			return nil, err
 		}
-		if err := permit(token, r, id); err != nil {
-			return nil, err
+		if route.method != http.MethodGet && route.method != http.MethodDelete {
+			if request.body, err = h.restBody(w, r); err != nil {
+				return nil, err
+			}
 		}
-		return call(w, r, id)
+		ctx, cancel := context.WithTimeout(r.Context(), requestTimeout)
+		defer cancel()
+		return route.call(ctx, request)
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r.Body = http.MaxBytesReader(w, r.Body, restMaxBody)
@@ -116,9 +119,9 @@ func (h *Hub) route(call restCall) http.Handler {
 			status, body := restError(r, err)
 			// A client that has gone away makes the store give up, which is no trouble.
 			if status >= http.StatusInternalServerError && r.Context().Err() == nil && !errors.Is(err, errEnding) {
-				device := r.PathValue("twin_id")
-				h.log.error(device, "request failed", "method", r.Method, "device", shortID(twin.ID(device)), "document", r.PathValue("document_name"),
-					"request_id", w.Header().Get("X-Request-Id"), "error", err)
+				device := cmp.Or(r.PathValue("twin_id"), r.PathValue("device_id"))
+				h.log.error(device, "request failed", "method", r.Method, "path", route.path, "device", shortID(twin.ID(device)),
+					"document", r.PathValue("document_name"), "request_id", w.Header().Get("X-Request-Id"), "error", err)
 			}
 			writeJSON(w, status, body)
 			return
@@ -159,70 +162,6 @@ func (h *Hub) authenticate(r *http.Request) (registry.Token, error) {
 	return token, nil
 }
 
-// permit holds a token's scope against a request. A token for one twin gets the same
-// refusal for every other, whether there is such a twin or not.
-func permit(token registry.Token, r *http.Request, id twin.ID) error {
-	denied := &permissionError{action: "write", resource: "twin_document"}
-	if r.Method == http.MethodGet || r.Method == http.MethodHead {
-		denied.action = "read"
-	}
-	if r.PathValue("document_name") == "" {
-		denied.resource = "twin"
-	}
-	if token.ReadOnly && denied.action == "write" || token.Device != "" && token.Device != id {
-		return denied
-	}
-	return nil
-}
-
-// A restAnswer is a document as REST shows it: with its names.
-type restAnswer struct {
-	Twin     twin.ID         `json:"twin_id"`
-	Document twin.Name       `json:"document_name"`
-	Version  uint32          `json:"version"`
-	Data     json.RawMessage `json:"data"`
-}
-
-type restName struct {
-	Document twin.Name `json:"document_name"`
-}
-
-type restListAnswer struct {
-	Documents []restName `json:"documents"`
-}
-
-func (h *Hub) restList(_ http.ResponseWriter, r *http.Request, id twin.ID) (any, error) {
-	names, err := h.list(r.Context(), id)
-	if err != nil {
-		return nil, err
-	}
-	answer := restListAnswer{Documents: make([]restName, len(names))}
-	for i, name := range names {
-		answer.Documents[i].Document = name
-	}
-	return answer, nil
-}
-
-func (h *Hub) restDo(m twin.Method) restCall {
-	return func(w http.ResponseWriter, r *http.Request, id twin.ID) (any, error) {
-		name, err := twin.ParseName(r.PathValue("document_name"))
-		if err != nil {
-			return nil, err
-		}
-		var payload []byte
-		if m != twin.Get {
-			if payload, err = h.restBody(w, r); err != nil {
-				return nil, err
-			}
-		}
-		doc, err := h.Do(r.Context(), id, name, m, payload)
-		if err != nil {
-			return nil, err
-		}
-		return restAnswer{id, name, doc.Version, doc.Data}, nil
-	}
-}
-
 // restBody reads a body, but waits for none when the hub is closed.
 func (h *Hub) restBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	stay := context.AfterFunc(h.rest.closing, func() {
@@ -237,16 +176,4 @@ func (h *Hub) restBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 		return nil, &bodyError{err}
 	}
 	return body, nil
-}
-
-func (h *Hub) restDelete(_ http.ResponseWriter, r *http.Request, id twin.ID) (any, error) {
-	name, err := twin.ParseName(r.PathValue("document_name"))
-	if err != nil {
-		return nil, err
-	}
-	return nil, h.delete(r.Context(), id, name)
-}
-
-func (h *Hub) restDeleteAll(_ http.ResponseWriter, r *http.Request, id twin.ID) (any, error) {
-	return nil, h.deleteAll(r.Context(), id)
 }

@@ -83,7 +83,7 @@ func invalid(argument, reason, help string) string {
 const (
 	notAUUID   = "not a UUID: write the device's id as in 01234567-89ab-cdef-0123-456789abcdef"
 	badName    = "only letters, digits and - _ . ~ can stand in a name: choose another one"
-	noRoute    = `{"message":"Not Found: paths here begin with /iot/v1/regions/fr-par/twins/"}`
+	noRoute    = `{"message":"Not Found: paths here begin with /iot/v1/regions/fr-par/"}`
 	noMethod   = `{"message":"Method Not Allowed"}`
 	badAPIKey  = `{"message":"authentication is denied","method":"api_key","reason":"invalid_argument","type":"denied_authentication"}`
 	noAPIKey   = `{"message":"authentication is denied","method":"api_key","reason":"not_found","type":"denied_authentication"}`

@@ -30,7 +30,7 @@ func TestVendorSDKErrors(t *testing.T) {
 		return &scw.ResourceNotFoundError{Resource: "twin_document", ResourceID: name}
 	}
 	noTwin := &scw.ResourceNotFoundError{Resource: "twin", ResourceID: unknownID}
-	noRoute := &scw.ResponseError{StatusCode: http.StatusNotFound, Status: "404 Not Found", Message: "Not Found: paths here begin with /iot/v1/regions/fr-par/twins/"}
+	noRoute := &scw.ResponseError{StatusCode: http.StatusNotFound, Status: "404 Not Found", Message: "Not Found: paths here begin with /iot/v1/regions/fr-par/"}
 	const (
 		badName   = "only letters, digits and - _ . ~ can stand in a name: choose another one"
 		badID     = "not a UUID: write the device's id as in 01234567-89ab-cdef-0123-456789abcdef"

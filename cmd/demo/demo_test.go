@@ -364,7 +364,7 @@ func TestForgottenVariableIsToldByTheHub(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if status, body := send(t, r); status != http.StatusNotFound || !strings.Contains(body, `"Not Found: paths here begin with /iot/v1/regions/fr-par/twins/"`) {
+	if status, body := send(t, r); status != http.StatusNotFound || !strings.Contains(body, `"Not Found: paths here begin with /iot/v1/regions/fr-par/"`) {
 		t.Errorf("got %d %s, want the hub's 404", status, body)
 	}
 }

@@ -64,7 +64,7 @@ func (r *reference) answer(request *http.Request) (status int, body string) {
 	case !isTwin && !isDocument && r.is("REST: every path is a list"):
 		return 200, `{"documents":[]}`
 	case !isTwin && !isDocument:
-		return 404, `{"message":"Not Found: paths here begin with /iot/v1/regions/fr-par/twins/"}`
+		return 404, `{"message":"Not Found: paths here begin with /iot/v1/regions/fr-par/"}`
 	case method == "POST", method == "HEAD", isTwin && (method == "PUT" || method == "PATCH"):
 		return 405, `{"message":"Method Not Allowed"}`
 	}
