@@ -2,6 +2,7 @@
 //
 // [Replace] puts a new content in a file's place so that whatever happens in between,
 // the file holds the old content or the new one: never part of one, never nothing.
+// [Create] makes a file where there is none, and never touches one that exists.
 // [Lock] keeps a second process out of a folder.
 //
 // The promise is that of the disk: a card that reports a write as done and loses it all
@@ -26,8 +27,15 @@ func Replace(path string, data []byte, perm os.FileMode) error {
 	return replace(disk{}, path, data, perm)
 }
 
-// A fileSystem is what replace asks of the disk, step by step, so that tests can stop it
-// after each step.
+// Create makes the file at path and returns when it would survive a power cut. perm is before
+// the umask. An error leaves nothing behind, and wraps [fs.ErrExist] where there is such a file
+// already, which stays as it is. A power cut before the return may leave a part of the file.
+func Create(path string, data []byte, perm os.FileMode) error {
+	return create(disk{}, path, data, perm)
+}
+
+// A fileSystem is what replace and create ask of the disk, step by step, so that tests can
+// stop them after each step.
 type fileSystem interface {
 	remove(path string) error
 	create(path string, perm os.FileMode) (file, error) // fails when it exists
@@ -46,7 +54,6 @@ func replace(fs fileSystem, path string, data []byte, perm os.FileMode) error {
 		return fmt.Errorf("removing what an interrupted write left: %w", err)
 	}
 	if err := write(fs, next, data, perm); err != nil {
-		fs.remove(next) // best effort: the next Replace tries again
 		return err
 	}
 	if err := fs.rename(next, path); err != nil {
@@ -60,13 +67,34 @@ func replace(fs fileSystem, path string, data []byte, perm os.FileMode) error {
 	return nil
 }
 
+func create(fs fileSystem, path string, data []byte, perm os.FileMode) error {
+	if err := write(fs, path, data, perm); err != nil {
+		return err
+	}
+	if err := fs.syncDir(filepath.Dir(path)); err != nil {
+		fs.remove(path)
+		return fmt.Errorf("flushing the folder of %s: %w", path, err)
+	}
+	return nil
+}
+
 // write makes a file whose content is on the disk before the file gets its final name:
-// the other way round, a power cut can leave the name with nothing behind it.
+// the other way round, a power cut can leave the name with nothing behind it. It removes
+// what it could not finish, as well as it can.
 func write(fs fileSystem, path string, data []byte, perm os.FileMode) error {
 	f, err := fs.create(path, perm)
 	if err != nil {
 		return err
 	}
+	if err := fill(f, path, data); err != nil {
+		fs.remove(path)
+		return err
+	}
+	return nil
+}
+
+// fill writes all of a file and closes it.
+func fill(f file, path string, data []byte) error {
 	if _, err := f.Write(data); err != nil {
 		f.Close()
 		return err
