@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"crypto/x509"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -22,61 +24,69 @@ import (
 
 func deviceCommand() *cli.Command {
 	return &cli.Command{
-		Name:     "device",
-		Short:    "Add, list and remove the devices that may connect.",
-		Commands: []*cli.Command{deviceAdd(), deviceList(), deviceRemove()},
+		Name:  "device",
+		Short: "Add, list, change and remove the devices that may connect.",
+		Long: `Add, list, change and remove the devices that may connect, and renew what they
+connect with. All of it can be done while a hub runs: what it changes holds from
+the next connection on. A connection that may not go on ends at its next request,
+a ping included.`,
+		Commands: []*cli.Command{deviceAdd(), deviceList(), deviceSet(), deviceEnable(), deviceDisable(), deviceRenew(), deviceRemove()},
 	}
 }
 
-// A deviceLine is a device as the commands print it, with the vendor's names of the fields.
+// A deviceLine is a device as the commands print it, with the vendor's names of the fields where
+// it has such.
 type deviceLine struct {
-	ID                       twin.ID   `json:"id"`
-	Name                     string    `json:"name"`
-	AllowInsecure            bool      `json:"allow_insecure"`
-	AllowMultipleConnections bool      `json:"allow_multiple_connections"`
-	CreatedAt                time.Time `json:"created_at"`
+	ID                       twin.ID     `json:"id"`
+	Name                     string      `json:"name"`
+	Description              string      `json:"description"`
+	Enabled                  bool        `json:"enabled"`
+	AllowInsecure            bool        `json:"allow_insecure"`
+	AllowMultipleConnections bool        `json:"allow_multiple_connections"`
+	ReadOnly                 []twin.Name `json:"read_only"`
+	HasSecret                bool        `json:"has_secret"`
+	CertificateFingerprint   *string     `json:"certificate_fingerprint"` // SHA-256 in hexadecimal; null = none on record
+	CertificateExpiresAt     *time.Time  `json:"certificate_expires_at"`
+	CreatedAt                time.Time   `json:"created_at"`
+	LastActivityAt           *time.Time  `json:"last_activity_at"` // up to a minute old; null = never
 }
 
-func printDevice(w io.Writer, d registry.Device) error {
-	return json.NewEncoder(w).Encode(deviceLine{d.ID, d.Name, d.AllowInsecure, d.AllowMultipleConnections, d.Created})
-}
-
-func deviceAdd() *cli.Command {
-	var dir string
-	var allowInsecure, allowMultiple bool
-	return &cli.Command{
-		Name:  "add",
-		Args:  "NAME",
-		Short: "Add a device and print it.",
-		Long: `Add a device and print it as one JSON object. Its id, a UUID, is also the id of
-its twin. The name is for people; it must be unique and stays for life.`,
-		Flags: func(fs *pflag.FlagSet) {
-			dataFlag(fs, &dir)
-			fs.BoolVar(&allowInsecure, "allow-insecure", false, "let it connect with nothing but its id, which whoever learns it can do as well")
-			fs.BoolVar(&allowMultiple, "allow-multiple-connections", false, "let it have several connections; without this, a new one closes the one before")
-		},
-		Run: func(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-			d, err := registry.NewDevice(args[0])
-			if err != nil {
-				return &cli.UsageError{Err: err}
-			}
-			d.AllowInsecure, d.AllowMultipleConnections = allowInsecure, allowMultiple
-			err = withRegistry(dir, sqlite.Options{}, stderr, func(r *sqlite.Registry) error { return r.AddDevice(ctx, d) })
-			if errors.Is(err, registry.ErrNameTaken) {
-				return cli.Hint(fmt.Errorf("there is a device %q already", d.Name), "choose another name; hub device list shows them all")
-			}
-			if err != nil {
-				return err
-			}
-			if allowInsecure {
-				fmt.Fprintf(stderr, "warning: whoever learns the id of %q can act as that device\n", d.Name)
-			} else {
-				fmt.Fprintf(stderr, "warning: %q cannot connect: it has no credential and is not allowed to do without\n"+
-					"hint: remove it and add it again with --allow-insecure, if its id can be kept secret\n", d.Name)
-			}
-			return printDevice(stdout, d)
-		},
+func newDeviceLine(d registry.Device) deviceLine {
+	line := deviceLine{
+		ID:                       d.ID,
+		Name:                     d.Name,
+		Description:              d.Description,
+		Enabled:                  !d.Disabled,
+		AllowInsecure:            d.AllowInsecure,
+		AllowMultipleConnections: d.AllowMultipleConnections,
+		ReadOnly:                 append([]twin.Name{}, d.ReadOnly...), // [] and not null
+		HasSecret:                d.HasSecret(),
+		CreatedAt:                d.Created,
+		LastActivityAt:           orNull(d.LastActivity),
 	}
+	if len(d.Certificate) > 0 {
+		sum := d.Fingerprint()
+		line.CertificateFingerprint = new(hex.EncodeToString(sum[:]))
+		if cert, err := x509.ParseCertificate(d.Certificate); err == nil {
+			line.CertificateExpiresAt = new(cert.NotAfter)
+		}
+	}
+	return line
+}
+
+// orNull is a time as JSON has it: null for one that never came.
+func orNull(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
+
+// printLine prints a value as one line of JSON.
+func printLine(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false) // names are for people
+	return e.Encode(v)
 }
 
 func deviceList() *cli.Command {
@@ -84,7 +94,9 @@ func deviceList() *cli.Command {
 	return &cli.Command{
 		Name:  "list",
 		Short: "Print all devices.",
-		Long:  "Print all devices by name, one JSON object a line.",
+		Long: `Print all devices by name, one JSON object a line. certificate_fingerprint is the
+SHA-256 of the certificate on record; last_activity_at is up to a minute old while
+the hub runs. What there isn't is null.`,
 		Flags: func(fs *pflag.FlagSet) { dataFlag(fs, &dir) },
 		Run: func(ctx context.Context, _ []string, stdout, stderr io.Writer) error {
 			return withRegistry(dir, sqlite.Options{MustExist: true}, stderr, func(r *sqlite.Registry) error {
@@ -93,7 +105,7 @@ func deviceList() *cli.Command {
 					return err
 				}
 				for _, d := range devices {
-					if err := printDevice(stdout, d); err != nil {
+					if err := printLine(stdout, newDeviceLine(d)); err != nil {
 						return err
 					}
 				}
@@ -115,9 +127,9 @@ request.`,
 		Flags: func(fs *pflag.FlagSet) { dataFlag(fs, &dir) },
 		Run: func(ctx context.Context, args []string, _, stderr io.Writer) error {
 			return withRegistry(dir, sqlite.Options{MustExist: true}, stderr, func(r *sqlite.Registry) error {
-				id, err := findDevice(ctx, r, args[0])
+				d, err := findDevice(ctx, r, args[0])
 				if err == nil {
-					err = r.RemoveDevice(ctx, id)
+					err = r.RemoveDevice(ctx, d.ID)
 				}
 				if errors.Is(err, registry.ErrNoDevice) {
 					return noDevice(args[0])
@@ -128,21 +140,12 @@ request.`,
 	}
 }
 
-// findDevice reads a device's id, or finds it by its name. No name looks like an id.
-func findDevice(ctx context.Context, r registry.Registry, idOrName string) (twin.ID, error) {
+// findDevice finds a device by its id or its name. No name looks like an id.
+func findDevice(ctx context.Context, r registry.Registry, idOrName string) (registry.Device, error) {
 	if id, err := twin.ParseID(idOrName); err == nil {
-		return id, nil
+		return r.Device(ctx, id)
 	}
-	devices, err := r.Devices(ctx)
-	if err != nil {
-		return "", err
-	}
-	for _, d := range devices {
-		if d.Name == idOrName {
-			return d.ID, nil
-		}
-	}
-	return "", registry.ErrNoDevice
+	return r.DeviceByName(ctx, idOrName)
 }
 
 func noDevice(idOrName string) error {
@@ -171,4 +174,16 @@ func withRegistry(dir string, o sqlite.Options, stderr io.Writer, do func(*sqlit
 		return cli.Hint(err, "hub device list and hub token list show whether it was done")
 	}
 	return err
+}
+
+// textFlag defines a flag whose value must not be empty: a variable of a script that isn't set
+// must not mean something else than was meant.
+func textFlag(fs *pflag.FlagSet, p *string, name, usage, missing string) {
+	fs.Func(name, usage, func(value string) error {
+		if value == "" {
+			return errors.New(missing)
+		}
+		*p = value
+		return nil
+	})
 }

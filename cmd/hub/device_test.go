@@ -30,8 +30,8 @@ func TestFindDevice(t *testing.T) {
 		strings.ToUpper(string(d.ID)): d.ID,
 	} {
 		got, err := findDevice(t.Context(), devices, arg)
-		if got != want || errors.Is(err, registry.ErrNoDevice) != (want == "") {
-			t.Errorf("findDevice(%q) = %q, %v; want %q", arg, got, err, want)
+		if got.ID != want || errors.Is(err, registry.ErrNoDevice) != (want == "") {
+			t.Errorf("findDevice(%q) = %q, %v; want %q", arg, got.ID, err, want)
 		}
 	}
 }

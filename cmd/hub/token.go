@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -26,10 +25,28 @@ func tokenCommand() *cli.Command {
 
 // A tokenLine is a token as the list shows it: its secret is not known any more.
 type tokenLine struct {
-	Name      string    `json:"name"`
-	ReadOnly  bool      `json:"read_only"`
-	DeviceID  twin.ID   `json:"device_id,omitempty"` // of the one device whose twin it opens
-	CreatedAt time.Time `json:"created_at"`
+	Name       string     `json:"name"`
+	Scope      string     `json:"scope"` // what the next two say, in words
+	ReadOnly   bool       `json:"read_only"`
+	DeviceID   twin.ID    `json:"device_id,omitempty"` // of the one device whose twin it opens
+	CreatedAt  time.Time  `json:"created_at"`
+	LastUsedAt *time.Time `json:"last_used_at"` // up to a minute old; null = never
+}
+
+func newTokenLine(t registry.Token) tokenLine {
+	return tokenLine{t.Name, scope(t), t.ReadOnly, t.Device, t.Created, orNull(t.LastUsed)}
+}
+
+// scope says in words what a token opens.
+func scope(t registry.Token) string {
+	what := "everything"
+	if t.Device != "" {
+		what = "one device"
+	}
+	if t.ReadOnly {
+		what += ", read only"
+	}
+	return what
 }
 
 func tokenAdd() *cli.Command {
@@ -40,18 +57,19 @@ func tokenAdd() *cli.Command {
 		Args:  "NAME",
 		Short: "Add a token and print it.",
 		Long: `Add a token and print it, a UUID, on a line of its own. It goes into the header
-X-Auth-Token and opens all documents of all devices, unless a flag says less. It
-is shown only now: the hub keeps a hash.`,
+X-Auth-Token. It is shown only now: the hub keeps a hash. What it opens:
+
+  without a flag         everything: documents, devices and the hub
+  --read-only            the same, but it changes nothing
+  --device front-door    the documents of this one device
+  both                   the documents of this one device, but it changes nothing
+
+An app that shows and arms one panel needs --device, a screen that only shows it
+needs both.`,
 		Flags: func(fs *pflag.FlagSet) {
 			dataFlag(fs, &dir)
 			fs.BoolVar(&readOnly, "read-only", false, "let it read, but not put, patch or delete")
-			fs.Func("device", "`name or id` of the one device whose documents it opens; the token goes when the device is removed", func(value string) error {
-				if value == "" { // a variable of a script that isn't set must not mean all devices
-					return errors.New("no device is named")
-				}
-				device = value
-				return nil
-			})
+			textFlag(fs, &device, "device", "`name or id` of the one device whose documents it opens; the token goes when the device is removed", "no device is named")
 		},
 		Run: func(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 			t, secret, err := registry.NewToken(args[0])
@@ -61,9 +79,11 @@ is shown only now: the hub keeps a hash.`,
 			t.ReadOnly = readOnly
 			err = withRegistry(dir, sqlite.Options{MustExist: device != ""}, stderr, func(r *sqlite.Registry) (err error) {
 				if device != "" {
-					if t.Device, err = findDevice(ctx, r, device); err != nil {
+					d, err := findDevice(ctx, r, device)
+					if err != nil {
 						return err
 					}
+					t.Device = d.ID
 				}
 				return r.AddToken(ctx, t)
 			})
@@ -88,7 +108,9 @@ func tokenList() *cli.Command {
 	return &cli.Command{
 		Name:  "list",
 		Short: "Print all tokens.",
-		Long:  "Print all tokens by name, one JSON object a line, without their secrets.",
+		Long: `Print all tokens by name, one JSON object a line, without their secrets. scope is
+everything or one device, either of which may be read only; last_used_at is up to a
+minute old while the hub runs, and null for a token that was never used.`,
 		Flags: func(fs *pflag.FlagSet) { dataFlag(fs, &dir) },
 		Run: func(ctx context.Context, _ []string, stdout, stderr io.Writer) error {
 			return withRegistry(dir, sqlite.Options{MustExist: true}, stderr, func(r *sqlite.Registry) error {
@@ -97,7 +119,7 @@ func tokenList() *cli.Command {
 					return err
 				}
 				for _, t := range tokens {
-					if err := json.NewEncoder(stdout).Encode(tokenLine{t.Name, t.ReadOnly, t.Device, t.Created}); err != nil {
+					if err := printLine(stdout, newTokenLine(t)); err != nil {
 						return err
 					}
 				}

@@ -1,0 +1,144 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/twinpanel/twinpanel/hub/docstore"
+	"github.com/twinpanel/twinpanel/hub/docstore/sqlite"
+	"github.com/twinpanel/twinpanel/hub/registry"
+	"github.com/twinpanel/twinpanel/internal/cli"
+	"github.com/twinpanel/twinpanel/twin"
+)
+
+func deviceAdd() *cli.Command {
+	var (
+		dir                          string
+		order                        credentialOrder
+		readOnly                     []string
+		allowInsecure, allowMultiple bool
+	)
+	return &cli.Command{
+		Name:  "add",
+		Args:  "NAME",
+		Short: "Add a device, make its credential, and print it.",
+		Long: `Add a device and print it as one JSON object. Its id, a UUID, is also the id of
+its twin. The name is for people; it must be unique and stays for life.
+
+The device shows who it is by a certificate, by a secret, or by either. The hub
+makes it a key and a certificate, unless --secret, --cert, --csr or
+--allow-insecure says otherwise. With --out, what the device needs goes to files:
+
+  ca.pem     certificates that vouch for the hub
+  cert.pem   the device's certificate
+  key.pem    its key
+  secret     its secret
+
+Without, the JSON has it as certificate.crt, certificate.key and secret, and
+hub ca export prints ca.pem. It is shown only now: the hub keeps neither the key
+nor the secret.`,
+		Flags: func(fs *pflag.FlagSet) {
+			dataFlag(fs, &dir)
+			order.flags(fs)
+			fs.StringArrayVar(&readOnly, "read-only", nil, "`document` that it may get but not put or patch, such as desired; can be repeated")
+			cli.FlagOnly(fs, "read-only")
+			fs.BoolVar(&allowInsecure, "allow-insecure", false, "compatibility: let it connect with nothing but its id, as whoever learns the id can do")
+			fs.BoolVar(&allowMultiple, "allow-multiple-connections", false, "let it have several connections; without this, a new one closes the one before")
+		},
+		Run: func(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+			d, err := registry.NewDevice(args[0])
+			if err != nil {
+				return &cli.UsageError{Err: err}
+			}
+			d.AllowInsecure, d.AllowMultipleConnections = allowInsecure, allowMultiple
+			if d.ReadOnly, err = documentNames(readOnly); err != nil {
+				return err
+			}
+			if err := order.read(); err != nil {
+				return err
+			}
+			var given handover
+			var files *deviceFiles
+			err = withRegistry(dir, sqlite.Options{}, stderr, func(r *sqlite.Registry) (err error) {
+				given, files, err = order.fill(ctx, r, &d, !order.asks() && !allowInsecure, func() error { return r.AddDevice(ctx, d) })
+				return err
+			})
+			if errors.Is(err, registry.ErrNameTaken) {
+				return cli.Hint(fmt.Errorf("there is a device %q already", d.Name), "choose another name; hub device list shows them all")
+			}
+			if err != nil {
+				return err
+			}
+			if allowInsecure {
+				warn(stderr, insecureWarning, d.Name)
+			}
+			return order.hand(stdout, stderr, d, given, files)
+		},
+	}
+}
+
+const insecureWarning = "whoever learns the id of %q can act as that device"
+
+func warn(stderr io.Writer, format string, args ...any) {
+	fmt.Fprintf(stderr, "warning: "+format+"\n", args...)
+}
+
+// documentNames reads the documents of --read-only.
+func documentNames(texts []string) ([]twin.Name, error) {
+	var names []twin.Name
+	for _, text := range texts {
+		name, err := twin.ParseName(text)
+		if err != nil {
+			return nil, cli.Usagef("--read-only %q: %w", text, err)
+		}
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return slices.Compact(names), nil
+}
+
+// fill makes d's credential as make does, saves the device's part if there is a folder for it, and then stores d.
+// Where d can't be stored, its files are taken back.
+func (o *credentialOrder) fill(ctx context.Context, r registry.Registry, d *registry.Device, issue bool, store func() error) (h handover, files *deviceFiles, err error) {
+	if h, err = o.make(ctx, r, d, issue); err != nil {
+		return h, nil, err
+	}
+	if o.out != "" {
+		if files, err = h.save(o.out); err != nil {
+			return h, nil, err
+		}
+	}
+	err = store()
+	// The files may be a credential that works by now.
+	if _, unknown := errors.AsType[*docstore.OutcomeError](err); err != nil && !unknown && files != nil {
+		err = errors.Join(err, files.remove())
+	}
+	return h, files, err
+}
+
+// hand prints a device, with its part of the credential if that isn't in files.
+func (o *credentialOrder) hand(stdout, stderr io.Writer, d registry.Device, h handover, files *deviceFiles) error {
+	if o.certificate != nil {
+		for _, text := range warnings(o.certificate, d.Name, time.Now()) {
+			warn(stderr, "%s", text)
+		}
+	}
+	if files != nil {
+		fmt.Fprintln(stderr, files)
+		return printLine(stdout, newDeviceLine(d))
+	}
+	err := printLine(stdout, struct {
+		deviceLine
+		handover
+	}{newDeviceLine(d), h})
+	if err != nil && (h.Certificate != nil || h.Secret != "") {
+		return cli.Hint(fmt.Errorf("printing the device: %w", err), "nobody has its credential now: hub device renew makes another one")
+	}
+	return err
+}
