@@ -44,7 +44,7 @@ func (m *Memory) Device(ctx context.Context, id twin.ID) (Device, error) {
 	if !ok {
 		return Device{}, cmp.Or(ctx.Err(), ErrNoDevice)
 	}
-	return d, ctx.Err()
+	return d.clone(), ctx.Err()
 }
 
 // AddDevice implements [Registry].
@@ -68,8 +68,15 @@ func (m *Memory) AddDevice(ctx context.Context, d Device) error {
 	if err := m.deleteAll(ctx, d.ID); err != nil {
 		return err
 	}
-	m.devices[d.ID] = d
+	m.devices[d.ID] = d.clone()
 	return nil
+}
+
+// clone is a copy that shares nothing with d, with times as every registry keeps them.
+func (d Device) clone() Device {
+	d.ReadOnly, d.Certificate, d.MessageFilters = slices.Clone(d.ReadOnly), bytes.Clone(d.Certificate), bytes.Clone(d.MessageFilters)
+	d.Created, d.Updated, d.LastActivity = micro(d.Created), micro(d.Updated), micro(d.LastActivity)
+	return d
 }
 
 // certificateTaken tells whether another device has d's certificate.
@@ -97,7 +104,7 @@ func (m *Memory) findDevice(ctx context.Context, is func(Device) bool) (Device, 
 	defer m.mu.RUnlock()
 	for _, d := range m.devices {
 		if is(d) {
-			return d, ctx.Err()
+			return d.clone(), ctx.Err()
 		}
 	}
 	return Device{}, cmp.Or(ctx.Err(), ErrNoDevice)
@@ -111,16 +118,19 @@ func (m *Memory) UpdateDevice(ctx context.Context, id twin.ID, change func(*Devi
 	if !ok {
 		return Device{}, cmp.Or(ctx.Err(), ErrNoDevice)
 	}
-	d := old
-	if err := cmp.Or(ctx.Err(), change(&d)); err != nil {
+	if err := ctx.Err(); err != nil {
+		return Device{}, err
+	}
+	d := old.clone()
+	if err := change(&d); err != nil {
 		return Device{}, err
 	}
 	d.ID, d.Name, d.Created = old.ID, old.Name, old.Created
 	if m.certificateTaken(d) {
 		return Device{}, ErrCertificateTaken
 	}
-	m.devices[id] = d
-	return d, nil
+	m.devices[id] = d.clone()
+	return d.clone(), nil
 }
 
 // RemoveDevice implements [Registry].
@@ -151,7 +161,7 @@ func (m *Memory) Devices(ctx context.Context) ([]Device, error) {
 	defer m.mu.RUnlock()
 	devices := make([]Device, 0, len(m.devices))
 	for _, d := range m.devices {
-		devices = append(devices, d)
+		devices = append(devices, d.clone())
 	}
 	slices.SortFunc(devices, func(a, b Device) int { return cmp.Compare(a.Name, b.Name) })
 	return devices, ctx.Err()
@@ -187,6 +197,7 @@ func (m *Memory) AddToken(ctx context.Context, t Token) error {
 	if _, ok := m.devices[t.Device]; !ok && t.Device != "" {
 		return ErrNoDevice
 	}
+	t.Created, t.LastUsed = micro(t.Created), micro(t.LastUsed)
 	m.tokens[t.Name] = t
 	return nil
 }
@@ -228,10 +239,14 @@ func (m *Memory) Hub(ctx context.Context) (Hub, error) {
 func (m *Memory) UpdateHub(ctx context.Context, change func(*Hub) error) (Hub, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	h := m.hub
-	if err := cmp.Or(ctx.Err(), change(&h)); err != nil {
+	if err := ctx.Err(); err != nil {
 		return Hub{}, err
 	}
+	h := m.hub
+	if err := change(&h); err != nil {
+		return Hub{}, err
+	}
+	h.Created, h.Updated = micro(h.Created), micro(h.Updated)
 	m.hub = h
 	return h, nil
 }
@@ -240,7 +255,7 @@ func (m *Memory) UpdateHub(ctx context.Context, change func(*Hub) error) (Hub, e
 func (m *Memory) Authorities(ctx context.Context) ([]Authority, error) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	return slices.Clone(m.authorities), ctx.Err()
+	return cloneAuthorities(m.authorities), ctx.Err()
 }
 
 // UpdateAuthorities implements [Registry].
@@ -250,29 +265,46 @@ func (m *Memory) UpdateAuthorities(ctx context.Context, change func([]Authority)
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	all, err := change(slices.Clone(m.authorities))
+	all, err := change(cloneAuthorities(m.authorities))
 	if err != nil {
 		return nil, err
 	}
-	m.authorities = all
-	return slices.Clone(all), nil
+	if err := CheckAuthorities(all); err != nil {
+		return nil, err
+	}
+	m.authorities = cloneAuthorities(all)
+	return cloneAuthorities(all), nil
+}
+
+// cloneAuthorities does what [Device.clone] does.
+func cloneAuthorities(all []Authority) []Authority {
+	clones := make([]Authority, len(all))
+	for i, a := range all {
+		a.Certificate, a.Key, a.Cross = bytes.Clone(a.Certificate), bytes.Clone(a.Key), bytes.Clone(a.Cross)
+		a.Created = micro(a.Created)
+		clones[i] = a
+	}
+	return clones
 }
 
 // Seen implements [Registry].
 func (m *Memory) Seen(ctx context.Context, devices map[twin.ID]time.Time, tokens map[string]time.Time) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	for id, at := range devices {
 		if d, ok := m.devices[id]; ok && at.After(d.LastActivity) {
-			d.LastActivity = at
+			d.LastActivity = micro(at)
 			m.devices[id] = d
 		}
 	}
 	for name, at := range tokens {
 		if t, ok := m.tokens[name]; ok && at.After(t.LastUsed) {
-			t.LastUsed = at
+			t.LastUsed = micro(at)
 			m.tokens[name] = t
 		}
 	}
-	return ctx.Err()
+	return nil
 }

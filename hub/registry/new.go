@@ -3,6 +3,7 @@ package registry
 import (
 	"crypto/rand"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -69,6 +70,24 @@ func NewHub() Hub {
 	return Hub{ID: uuid.NewString(), Name: "hub", EventsTopicPrefix: "$SCW/events", Created: now()}
 }
 
+// CheckAuthorities refuses authorities that no registry keeps: without a certificate, of a kind that
+// there is not, or one that is there twice ([ErrAuthorityTwice]).
+func CheckAuthorities(all []Authority) error {
+	seen := make(map[string]bool)
+	for _, a := range all {
+		switch {
+		case a.Kind != ServerAuthority && a.Kind != DeviceAuthority:
+			return fmt.Errorf("authority of the kind %q: expected %s or %s", a.Kind, ServerAuthority, DeviceAuthority)
+		case len(a.Certificate) == 0:
+			return errors.New("authority without a certificate")
+		case seen[string(a.Certificate)]:
+			return ErrAuthorityTwice
+		}
+		seen[string(a.Certificate)] = true
+	}
+	return nil
+}
+
 // NewToken makes a token with a new secret. The secret is not kept: show it
 // once, and add the token to a registry.
 func NewToken(name string) (t Token, secret string, err error) {
@@ -89,5 +108,7 @@ func NewToken(name string) (t Token, secret string, err error) {
 // can choose a hash's bytes without knowing a secret.
 func HashSecret(secret string) [sha256.Size]byte { return sha256.Sum256([]byte(secret)) }
 
-// now has the precision that every registry can store.
-func now() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
+func now() time.Time { return micro(time.Now()) }
+
+// micro is a time as every registry keeps it.
+func micro(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }

@@ -112,6 +112,7 @@ var (
 	ErrIDTaken          = errors.New("id is taken")
 	ErrSecretTaken      = errors.New("another token has this secret")
 	ErrCertificateTaken = errors.New("another device has this certificate")
+	ErrAuthorityTwice   = errors.New("the hub has this authority already")
 )
 
 // A Registry keeps devices, tokens, authorities and what the hub knows about itself. It is safe for
@@ -121,8 +122,10 @@ var (
 // way left a document behind when an earlier device with that id was removed.
 //
 // The functions given to the Update methods change what they are given, in one transaction, and must not
-// use the registry. When one fails, nothing changes and its error is returned. The id, name and
-// times of creation stay as they are, whatever the function does to them, but for those of a hub.
+// use the registry. They are called once at most, and not any more when the method has returned. When one fails,
+// nothing changes and its error is returned; one that panics does so in the caller, and nothing changes either.
+// A device's id, name and time of creation stay as they are, whatever the function does to them.
+// What is returned is what is kept now, and the caller's own.
 type Registry interface {
 	Device(ctx context.Context, id twin.ID) (Device, error)                                   // ErrNoDevice
 	DeviceByName(ctx context.Context, name string) (Device, error)                            // ErrNoDevice
@@ -141,7 +144,7 @@ type Registry interface {
 	UpdateHub(ctx context.Context, change func(*Hub) error) (Hub, error)
 
 	Authorities(ctx context.Context) ([]Authority, error) // oldest first
-	// UpdateAuthorities replaces all authorities by what change makes of them.
+	// UpdateAuthorities replaces all authorities by what change makes of them, which has to pass [CheckAuthorities].
 	UpdateAuthorities(ctx context.Context, change func([]Authority) ([]Authority, error)) ([]Authority, error)
 
 	// Seen notes when devices were last active and when tokens, by name, were last used.

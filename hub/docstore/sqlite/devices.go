@@ -101,13 +101,14 @@ func (r *Registry) AddDevice(ctx context.Context, d registry.Device) error {
 
 // UpdateDevice implements [registry.Registry].
 func (r *Registry) UpdateDevice(ctx context.Context, id twin.ID, change func(*registry.Device) error) (registry.Device, error) {
-	var d registry.Device
+	const query = selectDevice + " WHERE id = ?"
+	var kept registry.Device
 	err := r.write(ctx, func(tx *tx) error {
-		old, ok := queryRow(tx, scanDevice, selectDevice+" WHERE id = ?", string(id))
+		old, ok := queryRow(tx, scanDevice, query, string(id))
 		if !ok {
 			return registry.ErrNoDevice
 		}
-		d = old
+		d := old
 		if err := change(&d); err != nil {
 			return err
 		}
@@ -116,12 +117,13 @@ func (r *Registry) UpdateDevice(ctx context.Context, id twin.ID, change func(*re
 			return registry.ErrCertificateTaken
 		}
 		tx.setDevice(d)
+		kept, _ = queryRow(tx, scanDevice, query, string(id))
 		return nil
 	})
 	if err != nil {
 		return registry.Device{}, err
 	}
-	return d, nil
+	return kept, nil
 }
 
 // certificateTaken tells whether another device has d's certificate.

@@ -26,9 +26,6 @@ func (db *DB) Get(ctx context.Context, key docstore.Key) (docstore.Document, err
 
 // Put implements [docstore.Store].
 func (db *DB) Put(ctx context.Context, key docstore.Key, cond docstore.If, data []byte) (uint32, error) {
-	// A copy, since the writer may still read it when ctx has ended and Put has
-	// returned; never nil, which would be NULL.
-	data = append(make([]byte, 0, len(data)), data...)
 	var version uint32
 	err := db.write(ctx, func(tx *tx) (err error) {
 		version, err = tx.put(key, cond, data)
@@ -45,14 +42,13 @@ func (db *DB) Set(ctx context.Context, key docstore.Key, doc docstore.Document) 
 	if doc.Version == 0 {
 		return docstore.ErrNoVersion
 	}
-	data := append(make([]byte, 0, len(doc.Data)), doc.Data...) // see Put
 	return db.write(ctx, func(tx *tx) error {
 		if tx.version(key) == 0 && tx.full(key.Twin) {
 			return twin.ErrTooManyDocuments
 		}
 		tx.exec(`INSERT INTO documents (twin, name, version, data) VALUES (?, ?, ?, ?)
 			ON CONFLICT (twin, name) DO UPDATE SET version = excluded.version, data = excluded.data`,
-			string(key.Twin), string(key.Name), int64(doc.Version), data)
+			string(key.Twin), string(key.Name), int64(doc.Version), blob(doc.Data))
 		return nil
 	})
 }
@@ -98,14 +94,22 @@ func (t *tx) put(key docstore.Key, cond docstore.If, data []byte) (uint32, error
 		return 0, err
 	case actual > 0:
 		t.exec("UPDATE documents SET version = ?, data = ? WHERE twin = ? AND name = ?",
-			int64(next), data, string(key.Twin), string(key.Name))
+			int64(next), blob(data), string(key.Twin), string(key.Name))
 	case t.full(key.Twin):
 		return 0, twin.ErrTooManyDocuments
 	default:
 		t.exec("INSERT INTO documents (twin, name, version, data) VALUES (?, ?, ?, ?)",
-			string(key.Twin), string(key.Name), int64(next), data)
+			string(key.Twin), string(key.Name), int64(next), blob(data))
 	}
 	return next, nil
+}
+
+// blob is data as it is stored: nil would be NULL.
+func blob(data []byte) []byte {
+	if data == nil {
+		return []byte{}
+	}
+	return data
 }
 
 // version is what the document has, 0 if there is none.

@@ -42,9 +42,9 @@ func (r *Registry) Hub(ctx context.Context) (registry.Hub, error) {
 
 // UpdateHub implements [registry.Registry].
 func (r *Registry) UpdateHub(ctx context.Context, change func(*registry.Hub) error) (registry.Hub, error) {
-	var h registry.Hub
+	var kept registry.Hub
 	err := r.write(ctx, func(tx *tx) error {
-		h, _ = queryRow(tx, scanHub, selectHub)
+		h, _ := queryRow(tx, scanHub, selectHub)
 		if tx.err != nil {
 			return nil
 		}
@@ -52,12 +52,13 @@ func (r *Registry) UpdateHub(ctx context.Context, change func(*registry.Hub) err
 			return err
 		}
 		tx.setHub(h)
+		kept, _ = queryRow(tx, scanHub, selectHub)
 		return nil
 	})
 	if err != nil {
 		return registry.Hub{}, err
 	}
-	return h, nil
+	return kept, nil
 }
 
 // setHub writes the hub's row, or makes it.
@@ -75,14 +76,17 @@ func (r *Registry) Authorities(ctx context.Context) ([]registry.Authority, error
 
 // UpdateAuthorities implements [registry.Registry].
 func (r *Registry) UpdateAuthorities(ctx context.Context, change func([]registry.Authority) ([]registry.Authority, error)) ([]registry.Authority, error) {
-	var all []registry.Authority
+	var kept []registry.Authority
 	err := r.write(ctx, func(tx *tx) error {
 		old := queryAll(tx, scanAuthority, selectAuthorities)
 		if tx.err != nil {
 			return nil
 		}
-		var err error
-		if all, err = change(old); err != nil {
+		all, err := change(old)
+		if err == nil {
+			err = registry.CheckAuthorities(all)
+		}
+		if err != nil {
 			return err
 		}
 		tx.exec("DELETE FROM authorities")
@@ -90,10 +94,11 @@ func (r *Registry) UpdateAuthorities(ctx context.Context, change func([]registry
 			tx.exec("INSERT INTO authorities (position, kind, certificate, private_key, cross_signed, created) VALUES (?, ?, ?, ?, ?, ?)",
 				i, string(a.Kind), a.Certificate, a.Key, a.Cross, toMicro(a.Created))
 		}
+		kept = queryAll(tx, scanAuthority, selectAuthorities)
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	return all, nil
+	return kept, nil
 }

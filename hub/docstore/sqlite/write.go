@@ -1,10 +1,13 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
+	"runtime/debug"
+	"sync"
 	"time"
 
 	driver "modernc.org/sqlite"
@@ -17,17 +20,40 @@ import (
 // transaction. It decides before its first change whether it is refused, so that
 // a refusal leaves nothing behind and disturbs no other operation.
 type write struct {
-	apply   func(*tx) error
-	refused error
+	mu       sync.Mutex // held while apply runs
+	apply    func(*tx) error
+	left     bool // by its caller, who waits no longer: apply must not begin
+	refused  error
+	panicked string
 }
 
-// write hands an operation to the writer and waits until it is durable.
+// write hands an operation to the writer and waits until it is durable. When it returns,
+// apply is not running and will not, so that what it uses is the caller's alone again.
 func (r *Registry) write(ctx context.Context, apply func(*tx) error) error {
 	w := &write{apply: apply}
-	if err := r.writer.Do(ctx, w); err != nil {
-		return err
+	err := r.writer.Do(ctx, w)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.left = true
+	if w.panicked != "" {
+		panic(w.panicked)
 	}
-	return w.refused
+	return cmp.Or(err, w.refused)
+}
+
+// run applies the operation. One that panics breaks its caller and not the writer; its batch is not written.
+func (w *write) run(t *tx) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	defer func() {
+		if p := recover(); p != nil {
+			w.panicked = fmt.Sprintf("%v\n\n%s", p, debug.Stack())
+			t.err = errors.New("another write of the same batch panicked")
+		}
+	}()
+	if !w.left {
+		w.refused = w.apply(t)
+	}
 }
 
 // A tx is the connection that writes, and the transaction on it. The first
@@ -61,7 +87,7 @@ func (t *tx) commitBatch(batch []*write) error {
 	t.err = nil
 	t.begin()
 	for _, w := range batch {
-		w.refused = w.apply(t)
+		w.run(t)
 	}
 	if t.err != nil {
 		err := t.err

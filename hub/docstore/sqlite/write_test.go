@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"sync"
@@ -50,6 +51,39 @@ func TestRefusalsDontDisturbTheirBatch(t *testing.T) {
 	}
 	if a, c := get(t, db, "a"), get(t, db, "c"); a.Version != 2 || c.Version != 1 {
 		t.Errorf("versions of a and c: %d and %d, want 2 and 1", a.Version, c.Version)
+	}
+}
+
+// What nobody waits for any more is not begun; what panics takes its batch along, and no more.
+func TestLeftAndPanickingWrites(t *testing.T) {
+	db := mustOpen(t, t.TempDir())
+	put := func(tx *tx) error {
+		_, err := tx.put(desired, docstore.Any, []byte("{}"))
+		return err
+	}
+	left := &write{apply: put, left: true}
+	if err := db.tx.commitBatch([]*write{left, {apply: put}}); err != nil {
+		t.Fatal(err)
+	}
+	if doc := get(t, db, "desired"); doc.Version != 1 {
+		t.Errorf("version %d, want 1: one write of two had been left", doc.Version)
+	}
+	broken := &write{apply: func(tx *tx) error {
+		_ = put(tx)
+		panic("by a test")
+	}}
+	err := db.tx.commitBatch([]*write{{apply: put}, broken, {apply: put}})
+	if _, unknown := errors.AsType[*docstore.OutcomeError](err); err == nil || unknown {
+		t.Errorf("a batch with a panic: %v, want an error that says that nothing was written", err)
+	}
+	if !strings.HasPrefix(broken.panicked, "by a test\n") || !strings.Contains(broken.panicked, "write_test.go") {
+		t.Errorf("the panic's caller gets %q, want its value and where it was", broken.panicked)
+	}
+	if doc := get(t, db, "desired"); doc.Version != 1 {
+		t.Errorf("version %d after a batch that panicked, want 1", doc.Version)
+	}
+	if version, err := db.Put(t.Context(), desired, docstore.Any, []byte("{}")); version != 2 || err != nil {
+		t.Errorf("after the panic: version %d, %v; want 2", version, err)
 	}
 }
 
@@ -161,6 +195,57 @@ func TestWriteBesideALock(t *testing.T) {
 	other.tx.rollback()
 	if version, err := db.Put(t.Context(), desired, docstore.Absent, []byte("{}")); version != 1 || err != nil {
 		t.Errorf("afterwards: version %d, %v; want 1", version, err)
+	}
+}
+
+// endsOnceTaken is a context that ends when the writer has taken the operation.
+type endsOnceTaken struct {
+	context.Context
+	asked int // times for Done: first by who waits for the writer, then by who waits for the commit
+}
+
+func (c *endsOnceTaken) Done() <-chan struct{} {
+	if c.asked++; c.asked == 1 {
+		return nil
+	}
+	done := make(chan struct{})
+	close(done)
+	return done
+}
+
+func (c *endsOnceTaken) Err() error {
+	if c.asked <= 1 {
+		return nil
+	}
+	return context.Canceled
+}
+
+// An update whose caller leaves while it waits for its turn is never begun: its function may
+// use what the caller has by now given to others.
+func TestUpdateIsNotBegunOnceItsCallerHasLeft(t *testing.T) {
+	dir := t.TempDir()
+	db := mustOpen(t, dir)
+	if err := db.AddDevice(t.Context(), registry.Device{ID: storetest.Panel, Name: "panel"}); err != nil {
+		t.Fatal(err)
+	}
+	other, err := OpenRegistry(dir, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	if other.tx.exec("BEGIN IMMEDIATE"); other.tx.err != nil {
+		t.Fatal(other.tx.err)
+	}
+	_, err = db.UpdateDevice(&endsOnceTaken{Context: t.Context()}, storetest.Panel, func(*registry.Device) error {
+		t.Error("the function is called")
+		return nil
+	})
+	if _, unknown := errors.AsType[*docstore.OutcomeError](err); !unknown {
+		t.Errorf("got error %v, want an unknown outcome", err)
+	}
+	other.tx.rollback()
+	if _, err := db.Put(t.Context(), desired, docstore.Any, []byte("{}")); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -32,8 +32,10 @@ func Run(t *testing.T, open func(t *testing.T) docstore.Store) {
 		{"RefusedWriteChangesNothing", testRefusedWriteChangesNothing},
 		{"MissingDocument", testMissingDocument},
 		{"VersionStartsAgainAfterDelete", testVersionStartsAgainAfterDelete},
+		{"SetRefuses", testSetRefuses},
+		{"SetGivesAVersion", testSetGivesAVersion},
 		{"KeepsBytes", testKeepsBytes},
-		{"PutKeepsNoReference", testPutKeepsNoReference},
+		{"KeepsNoReference", testKeepsNoReference},
 		{"ListIsInByteOrder", testListIsInByteOrder},
 		{"TwinsAreApart", testTwinsAreApart},
 		{"TooManyDocuments", testTooManyDocuments},
@@ -193,6 +195,48 @@ func testVersionStartsAgainAfterDelete(t *testing.T, s docstore.Store) {
 	}
 }
 
+func testSetRefuses(t *testing.T, s docstore.Store) {
+	putTimes(t, s, key("desired"), 2)
+	for _, name := range []twin.Name{"desired", "current"} {
+		if err := s.Set(t.Context(), key(name), docstore.Document{Data: []byte("[]")}); !errors.Is(err, docstore.ErrNoVersion) {
+			t.Errorf("Set of version 0 of %s: %v, want %v", name, err, docstore.ErrNoVersion)
+		}
+	}
+	check(t, s, key("desired"), 2, "{}")
+	checkMissing(t, s, key("current"))
+}
+
+// testSetGivesAVersion sets whatever is there, and goes on from that version.
+func testSetGivesAVersion(t *testing.T, s docstore.Store) {
+	set := func(version uint32, data string) {
+		t.Helper()
+		if err := s.Set(t.Context(), key("desired"), docstore.Document{Version: version, Data: []byte(data)}); err != nil {
+			t.Errorf("Set to version %d: %v", version, err)
+		}
+		check(t, s, key("desired"), version, data)
+	}
+	set(7, `{"new":1}`)
+	_, err := s.Put(t.Context(), key("desired"), 1, []byte("{}"))
+	checkMismatch(t, "Put on version 1", err, &twin.VersionError{Expected: 1, Actual: 7})
+	if version, err := s.Put(t.Context(), key("desired"), 7, []byte("{}")); version != 8 || err != nil {
+		t.Errorf("Put after Set to 7: version %d, %v; want 8", version, err)
+	}
+	set(8, `{"same version":1}`)
+	set(3, `{"back":1}`)
+	set(twin.MaxVersion, `{"last":1}`)
+	if version, err := s.Put(t.Context(), key("desired"), docstore.Any, []byte("{}")); err == nil {
+		t.Errorf("Put after the last version gave %d", version)
+	}
+	set(1, "")
+	if err := s.Set(t.Context(), docstore.Key{Twin: Other, Name: "desired"}, docstore.Document{Version: 4, Data: []byte("{}")}); err != nil {
+		t.Error(err)
+	}
+	check(t, s, key("desired"), 1, "")
+	if names, err := s.List(t.Context(), Panel); err != nil || !slices.Equal(names, []twin.Name{"desired"}) {
+		t.Errorf("List = %q, %v; want desired alone", names, err)
+	}
+}
+
 func testKeepsBytes(t *testing.T, s docstore.Store) {
 	every := make([]byte, 256)
 	for i := range every {
@@ -209,16 +253,28 @@ func testKeepsBytes(t *testing.T, s docstore.Store) {
 			t.Errorf("put %d has version %d", i+1, version)
 		}
 		check(t, s, key("current"), uint32(i+1), string(data))
+		if err := s.Set(t.Context(), key("set"), docstore.Document{Version: 1, Data: data}); err != nil {
+			t.Error(err)
+		}
+		check(t, s, key("set"), 1, string(data))
 	}
+	if _, err := s.Put(t.Context(), key("nil"), docstore.Absent, nil); err != nil {
+		t.Error(err)
+	}
+	check(t, s, key("nil"), 1, "")
 }
 
-func testPutKeepsNoReference(t *testing.T, s docstore.Store) {
+func testKeepsNoReference(t *testing.T, s docstore.Store) {
 	data := []byte(`{"a":1}`)
 	if _, err := s.Put(t.Context(), key("current"), docstore.Any, data); err != nil {
 		t.Fatal(err)
 	}
+	if err := s.Set(t.Context(), key("desired"), docstore.Document{Version: 1, Data: data}); err != nil {
+		t.Fatal(err)
+	}
 	copy(data, "xxxxxxx")
 	check(t, s, key("current"), 1, `{"a":1}`)
+	check(t, s, key("desired"), 1, `{"a":1}`)
 }
 
 func testListIsInByteOrder(t *testing.T, s docstore.Store) {
@@ -253,7 +309,13 @@ func testTooManyDocuments(t *testing.T, s docstore.Store) {
 	if _, err := s.Put(t.Context(), key("one-more"), docstore.Any, []byte("{}")); !errors.Is(err, twin.ErrTooManyDocuments) {
 		t.Errorf("one document more: %v, want %v", err, twin.ErrTooManyDocuments)
 	}
+	if err := s.Set(t.Context(), key("one-more"), docstore.Document{Version: 5, Data: []byte("{}")}); !errors.Is(err, twin.ErrTooManyDocuments) {
+		t.Errorf("one document more by Set: %v, want %v", err, twin.ErrTooManyDocuments)
+	}
 	checkMissing(t, s, key("one-more"))
+	if err := s.Set(t.Context(), key("document-1"), docstore.Document{Version: 5, Data: []byte("{}")}); err != nil {
+		t.Errorf("Set of a document of a full twin: %v", err)
+	}
 	if version := put(t, s, key("document-0"), "{}"); version != 2 {
 		t.Errorf("a document of a full twin got version %d, want 2", version)
 	}
@@ -271,6 +333,7 @@ func everyCall(ctx context.Context, s docstore.Store) map[string]error {
 	_, list := s.List(ctx, Panel)
 	return map[string]error{
 		"Get": get, "Put": put, "List": list,
+		"Set":       s.Set(ctx, key("desired"), docstore.Document{Version: 5, Data: []byte("{}")}),
 		"Delete":    s.Delete(ctx, key("desired"), docstore.Any),
 		"DeleteAll": s.DeleteAll(ctx, Panel),
 	}

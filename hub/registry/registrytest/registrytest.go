@@ -3,12 +3,10 @@
 package registrytest
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"reflect"
 	"slices"
-	"sync"
 	"testing"
 	"time"
 
@@ -33,8 +31,24 @@ func Run(t *testing.T, open func(t *testing.T) (registry.Registry, docstore.Stor
 		{"RemovedDeviceTakesItsTokensAlong", testRemovedDeviceTakesItsTokensAlong},
 		{"RemovedDeviceTakesItsDocumentsAlong", testRemovedDeviceTakesItsDocumentsAlong},
 		{"NewDeviceStartsWithAnEmptyTwin", testNewDeviceStartsWithAnEmptyTwin},
+		{"FindsDevices", testFindsDevices},
+		{"RefusesUpdatesOfDevices", testRefusesUpdatesOfDevices},
+		{"RefusesCertificatesThatAreTaken", testRefusesCertificatesThatAreTaken},
+		{"UpdatesDevices", testUpdatesDevices},
+		{"UpdateKeepsWhoADeviceIs", testUpdateKeepsWhoADeviceIs},
+		{"SharesNoDevice", testSharesNoDevice},
+		{"RefusesUpdatesOfTheHub", testRefusesUpdatesOfTheHub},
+		{"KeepsTheHub", testKeepsTheHub},
+		{"RefusesAuthorities", testRefusesAuthorities},
+		{"KeepsAuthorities", testKeepsAuthorities},
+		{"SharesNoAuthority", testSharesNoAuthority},
+		{"Seen", testSeen},
 		{"EndedContext", testEndedContext},
+		{"ContextThatEndsDuringAnUpdate", testContextThatEndsDuringAnUpdate},
+		{"PanicInAnUpdate", testPanicInAnUpdate},
 		{"OneWinsAName", testOneWinsAName},
+		{"OneWinsACertificate", testOneWinsACertificate},
+		{"UpdatesTakeTurns", testUpdatesTakeTurns},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			r, s := open(t)
@@ -81,15 +95,15 @@ func wantError(t *testing.T, what string, err, want error) {
 }
 
 func sameDevice(a, b registry.Device) bool {
-	created := a.Created.Equal(b.Created)
-	a.Created = b.Created
-	return created && reflect.DeepEqual(a, b)
+	times := a.Created.Equal(b.Created) && a.Updated.Equal(b.Updated) && a.LastActivity.Equal(b.LastActivity)
+	a.Created, a.Updated, a.LastActivity = b.Created, b.Updated, b.LastActivity
+	return times && reflect.DeepEqual(a, b)
 }
 
 func sameToken(a, b registry.Token) bool {
-	created := a.Created.Equal(b.Created)
-	a.Created = b.Created
-	return created && a == b
+	times := a.Created.Equal(b.Created) && a.LastUsed.Equal(b.LastUsed)
+	a.Created, a.LastUsed = b.Created, b.LastUsed
+	return times && a == b
 }
 
 func checkDevices(t *testing.T, r registry.Registry, want ...registry.Device) {
@@ -111,6 +125,10 @@ func checkTokens(t *testing.T, r registry.Registry, want ...registry.Token) {
 func testEmpty(t *testing.T, r registry.Registry, _ docstore.Store) {
 	_, err := r.Device(t.Context(), panelID)
 	wantError(t, "Device", err, registry.ErrNoDevice)
+	_, err = r.DeviceByName(t.Context(), "panel")
+	wantError(t, "DeviceByName", err, registry.ErrNoDevice)
+	_, err = r.DeviceByFingerprint(t.Context(), device(panelID, "panel").Fingerprint())
+	wantError(t, "DeviceByFingerprint", err, registry.ErrNoDevice)
 	_, err = r.TokenByHash(t.Context(), registry.HashSecret("secret"))
 	wantError(t, "TokenByHash", err, registry.ErrNoToken)
 	wantError(t, "RemoveDevice", r.RemoveDevice(t.Context(), panelID), registry.ErrNoDevice)
@@ -262,52 +280,4 @@ func testNewDeviceStartsWithAnEmptyTwin(t *testing.T, r registry.Registry, s doc
 	wantError(t, "same id", r.AddDevice(t.Context(), device(panelID, "again")), registry.ErrIDTaken)
 	wantError(t, "same name", r.AddDevice(t.Context(), device(otherID, "panel")), registry.ErrNameTaken)
 	putDocument(t, s, otherID, 2) // a refused device clears nothing
-}
-
-func testEndedContext(t *testing.T, r registry.Registry, s docstore.Store) {
-	panel, phone := device(panelID, "panel"), token("phone", "secret")
-	addDevice(t, r, panel)
-	addToken(t, r, phone)
-	putDocument(t, s, panelID, 1)
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	_, get := r.Device(ctx, panelID)
-	_, list := r.Devices(ctx)
-	_, getToken := r.TokenByHash(ctx, phone.Hash)
-	_, listTokens := r.Tokens(ctx)
-	for call, err := range map[string]error{
-		"Device": get, "Devices": list, "TokenByHash": getToken, "Tokens": listTokens,
-		"AddDevice":    r.AddDevice(ctx, device(otherID, "other")),
-		"RemoveDevice": r.RemoveDevice(ctx, panelID),
-		"AddToken":     r.AddToken(ctx, token("tablet", "another secret")),
-		"RemoveToken":  r.RemoveToken(ctx, "phone"),
-	} {
-		wantError(t, call+" with an ended context", err, context.Canceled)
-	}
-	checkDevices(t, r, panel)
-	checkTokens(t, r, phone)
-	putDocument(t, s, panelID, 2)
-}
-
-func testOneWinsAName(t *testing.T, r registry.Registry, _ docstore.Store) {
-	added := make(chan registry.Device, 8)
-	var wg sync.WaitGroup
-	for range cap(added) {
-		wg.Go(func() {
-			d, err := registry.NewDevice("panel")
-			if err == nil {
-				err = r.AddDevice(t.Context(), d)
-			}
-			if err == nil {
-				added <- d
-				return
-			}
-			wantError(t, "a name that many want", err, registry.ErrNameTaken)
-		})
-	}
-	wg.Wait()
-	if len(added) != 1 {
-		t.Fatalf("%d devices won the name, want 1", len(added))
-	}
-	checkDevices(t, r, <-added)
 }
