@@ -2,6 +2,8 @@ package twinclient
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -33,7 +35,8 @@ const disconnectWait = 250 * time.Millisecond
 type Conn struct {
 	client  mqtt.Client
 	wire    *wire
-	raw     net.Conn // below TLS
+	raw     net.Conn          // below TLS
+	hub     *x509.Certificate // nil = no TLS
 	timeout time.Duration
 	log     *slog.Logger
 	turn    chan struct{}  // holds an element while a request is in flight
@@ -62,26 +65,33 @@ func Dial(ctx context.Context, o Options) (*Conn, error) {
 	}
 	limited, cancel := context.WithTimeoutCause(ctx, connectTimeout, fmt.Errorf("no connection within %v", connectTimeout))
 	defer cancel()
-	raw, conn, err := o.open(limited, a)
+	shown, err := o.read(a)
+	if err != nil {
+		return nil, fmt.Errorf("connecting to %s: %w", a, err)
+	}
+	raw, conn, err := o.open(limited, a, shown.tls)
 	if err != nil {
 		return nil, fmt.Errorf("connecting to %s: %w", a, err)
 	}
 	c.raw = raw
+	if secured, ok := conn.(*tls.Conn); ok {
+		c.hub = secured.ConnectionState().PeerCertificates[0]
+	}
 	c.wire = newWire(conn, c.timeout, c.end)
-	c.client = mqtt.NewClient(c.clientOptions(a, o.DeviceID))
+	c.client = mqtt.NewClient(c.clientOptions(a, o.DeviceID, shown.secret))
 	stop := context.AfterFunc(limited, func() { c.end(context.Cause(limited)) })
 	defer stop()
-	if err := c.greet(); err != nil {
+	if err := c.greet(shown); err != nil {
 		c.end(err)
 		c.Close()
-		return nil, fmt.Errorf("connecting to %s: %w", a, c.Err())
+		return nil, fmt.Errorf("connecting to %s: %w", a, o.distrust(c.Err()))
 	}
 	return c, nil
 }
 
 // clientOptions set paho up for exactly one connection, without any memory.
-func (c *Conn) clientOptions(a address, id twin.ID) *mqtt.ClientOptions {
-	return mqtt.NewClientOptions().
+func (c *Conn) clientOptions(a address, id twin.ID, secret string) *mqtt.ClientOptions {
+	o := mqtt.NewClientOptions().
 		AddBroker(a.String()).
 		SetClientID(string(id)).
 		SetProtocolVersion(4).
@@ -96,13 +106,17 @@ func (c *Conn) clientOptions(a address, id twin.ID) *mqtt.ClientOptions {
 		SetCustomOpenConnectionFn(func(*url.URL, mqtt.ClientOptions) (net.Conn, error) { return c.wire, nil }).
 		SetConnectionLostHandler(func(_ mqtt.Client, err error) { c.end(err) }).
 		SetDefaultPublishHandler(func(_ mqtt.Client, m mqtt.Message) { c.receive(m.Topic(), m.Payload()) })
+	if secret != "" {
+		o.SetUsername(string(id)).SetPassword(secret)
+	}
+	return o
 }
 
 // greet sends CONNECT and SUBSCRIBE and waits for what the hub says to them.
-func (c *Conn) greet() error {
+func (c *Conn) greet(shown credentials) error {
 	if err := c.await(c.client.Connect, func(t mqtt.Token) error {
-		if refusal, ok := refusals[t.(*mqtt.ConnectToken).ReturnCode()]; ok {
-			return errors.New(refusal)
+		if err := shown.refused(t.(*mqtt.ConnectToken).ReturnCode()); err != nil {
+			return err
 		}
 		return t.Error()
 	}); err != nil {
@@ -116,15 +130,6 @@ func (c *Conn) greet() error {
 		}
 		return fmt.Errorf("hub refused the subscription to %s: check what this device may subscribe to", filter)
 	})
-}
-
-// refusals are the codes of CONNACK, with the next step.
-var refusals = map[byte]string{
-	1: "hub refused the protocol version: it has to speak MQTT 3.1.1",
-	2: "hub refused the client id: check the device id",
-	3: "hub says that it is unavailable",
-	4: "hub refused user or password, but none was sent: check how this device may connect",
-	5: "hub refused the device: check the device id, that the device is enabled, and whether it needs a certificate",
 }
 
 // await makes a call into paho, which may block, and reads what became of it.
@@ -187,6 +192,9 @@ func (c *Conn) Close() error {
 	c.work.Wait()
 	return nil
 }
+
+// HubCertificate is what the hub has shown of itself, nil on a connection without TLS.
+func (c *Conn) HubCertificate() *x509.Certificate { return c.hub }
 
 // Done is closed when the connection has ended.
 func (c *Conn) Done() <-chan struct{} { return c.done }

@@ -10,7 +10,7 @@
 // # On the wire
 //
 // A connection is MQTT 3.1.1 with a clean session, under the device id as client
-// id. It subscribes to $SCW/twins/me/# and publishes requests on
+// id, and with the device's secret, if there is one, as password. It subscribes to $SCW/twins/me/# and publishes requests on
 // $SCW/twins/me/DOCUMENT/get, /put and /patch, all at QoS 0, which every hub
 // offers. The answer is the acknowledgement.
 //
@@ -60,9 +60,12 @@
 // device id takes over, and the two of them drop each other without end; Sync logs
 // this suspicion.
 //
-// Plaintext, or TLS without a certificate of the device, means that whoever
-// learns the device id can act as the device. Outside of loopback it is refused
+// Plaintext, or TLS with neither a certificate nor a secret of the device, means that whoever
+// learns the device id, or listens, can act as the device. Outside of loopback it is refused
 // unless [Options] say Insecure.
+//
+// Certificates end. Sync logs what [Options.Inspect] finds about the files 30 days before they do, and once
+// more after each restart; a connection that lasts outlives them, the next one is refused.
 //
 // last_update comes from the device's clock, which may be wrong. Nothing here
 // depends on its being right.

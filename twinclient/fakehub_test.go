@@ -36,6 +36,7 @@ type fakeHub struct {
 	fault     func(request string) fault // nil = none
 	down      error                      // what dialling fails with
 	connack   byte
+	secret    string // that it wants; "" = none must come
 	suback    byte
 	silent    bool          // no CONNACK at all
 	latency   time.Duration // of each answer
@@ -244,12 +245,18 @@ func (c *hubConn) greet() error {
 	}
 	connect, ok := p.(*packets.ConnectPacket)
 	if !ok || connect.ProtocolName != "MQTT" || connect.ProtocolVersion != 4 || !connect.CleanSession ||
-		connect.ClientIdentifier != string(deviceID) || connect.UsernameFlag || connect.PasswordFlag || connect.WillFlag || connect.Keepalive != 60 {
+		connect.ClientIdentifier != string(deviceID) || connect.WillFlag || connect.Keepalive != 60 {
 		h.t.Errorf("hub got %v instead of a proper CONNECT", p)
 	}
 	h.mu.Lock()
-	silent, connack, suback := h.silent, h.connack, h.suback
+	silent, connack, suback, secret := h.silent, h.connack, h.suback, h.secret
 	h.mu.Unlock()
+	if secret == "" && (connect.UsernameFlag || connect.PasswordFlag) || secret != "" && connect.Username != string(deviceID) {
+		h.t.Errorf("hub got the user %q, %v, and a password, %v", connect.Username, connect.UsernameFlag, connect.PasswordFlag)
+	}
+	if string(connect.Password) != secret {
+		connack = 5
+	}
 	if silent {
 		_, err := c.read()
 		return cmpErr(err)

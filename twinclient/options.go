@@ -4,13 +4,11 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/url"
-	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -42,13 +40,18 @@ type Options struct {
 
 	// CAFile holds the certificates, in PEM, of the authorities that may vouch
 	// for the hub. Empty: those that the system trusts.
-	// CertFile and KeyFile are the device's own certificate chain and key.
-	// All three are read again for each connection, so that a renewed
-	// certificate needs no restart.
-	CAFile, CertFile, KeyFile string
+	CAFile string
+
+	// What shows the hub that this is the device: CertFile and KeyFile, its own certificate
+	// chain and key, or SecretFile, one line, its MQTT password. Who gives both
+	// shows both, and the hub goes by the certificate.
+	//
+	// These files and CAFile are read again for each connection, so that what is renewed
+	// needs no restart.
+	CertFile, KeyFile, SecretFile string
 
 	// Insecure allows what otherwise is allowed to loopback only: plaintext,
-	// and TLS without a certificate of the device.
+	// and TLS with neither a certificate nor a secret of the device.
 	Insecure bool
 
 	// Dial opens the network connection, on which TLS is spoken if Hub says so.
@@ -115,9 +118,9 @@ func (o Options) address() (address, error) {
 	case o.Insecure || a.loopback():
 		return a, nil
 	case !a.tls:
-		return address{}, fmt.Errorf("hub %s is plaintext, so anybody on the way can act as the device: write mqtts:// with the device's certificate and key, or say insecure", a)
-	case o.CertFile == "":
-		return address{}, fmt.Errorf("hub %s needs the device's certificate and key, so that knowing the device id isn't enough: give both files, or say insecure", a)
+		return address{}, fmt.Errorf("hub %s is plaintext, so anybody on the way can act as the device: write mqtts:// with the device's certificate and key, or with its secret, or say insecure", a)
+	case o.CertFile == "" && o.SecretFile == "":
+		return address{}, fmt.Errorf("hub %s needs the device's certificate and key, or its secret, so that knowing the device id isn't enough: give these files, or say insecure", a)
 	}
 	return a, nil
 }
@@ -164,13 +167,7 @@ func parseHub(s string) (address, error) {
 
 // open makes the connection that MQTT is spoken on. The first result is the
 // one below TLS, which can be closed without a word to the other end.
-func (o Options) open(ctx context.Context, a address) (raw, conn net.Conn, err error) {
-	var config *tls.Config
-	if a.tls {
-		if config, err = o.tlsConfig(a.host); err != nil {
-			return nil, nil, err
-		}
-	}
+func (o Options) open(ctx context.Context, a address, config *tls.Config) (raw, conn net.Conn, err error) {
 	if o.Dial != nil {
 		raw, err = o.Dial(ctx)
 	} else {
@@ -186,30 +183,7 @@ func (o Options) open(ctx context.Context, a address) (raw, conn net.Conn, err e
 	secured := tls.Client(raw, config)
 	if err := secured.HandshakeContext(ctx); err != nil {
 		raw.Close()
-		return nil, nil, fmt.Errorf("TLS: %w", err)
+		return nil, nil, o.handshake(err)
 	}
 	return raw, secured, nil
-}
-
-// tlsConfig reads the certificates as they are now.
-func (o Options) tlsConfig(host string) (*tls.Config, error) {
-	config := &tls.Config{ServerName: host}
-	if o.CAFile != "" {
-		pem, err := os.ReadFile(o.CAFile)
-		if err != nil {
-			return nil, fmt.Errorf("reading the hub's authority: %w", err)
-		}
-		config.RootCAs = x509.NewCertPool()
-		if !config.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("reading the hub's authority: %s holds no certificate in PEM", o.CAFile)
-		}
-	}
-	if o.CertFile != "" {
-		pair, err := tls.LoadX509KeyPair(o.CertFile, o.KeyFile)
-		if err != nil {
-			return nil, fmt.Errorf("reading the device's certificate %s and key %s: %w", o.CertFile, o.KeyFile, err)
-		}
-		config.Certificates = []tls.Certificate{pair}
-	}
-	return config, nil
 }

@@ -30,7 +30,7 @@ func TestOptionsRefused(t *testing.T) {
 		{"high port", Options{Hub: "mqtt://localhost:65536", DeviceID: id}, "hub has the port 65536: give one from 1 to 65535"},
 		{"port in letters", Options{Hub: "mqtt://localhost:mqtt", DeviceID: id}, `hub is no URL (invalid port ":mqtt" after host): ` + forms},
 		{"space", Options{Hub: "mqtt://my hub", DeviceID: id}, `hub is no URL (invalid character " " in host name): ` + forms},
-		{"password", Options{Hub: "mqtt://me:secret@localhost", DeviceID: id}, "hub has a user in its URL, but it is the device id that says who connects: " + forms},
+		{"password", Options{Hub: "mqtt://me:sesame@localhost", DeviceID: id}, "hub has a user in its URL, but it is the device id that says who connects: " + forms},
 		{"path", Options{Hub: "mqtt://localhost/mqtt", DeviceID: id}, "hub has something after host and port: " + forms},
 		{"query", Options{Hub: "mqtt://localhost?tls=1", DeviceID: id}, "hub has something after host and port: " + forms},
 		{"no device id", Options{Hub: "mqtt://localhost"}, `device id "": give the UUID that the hub shows for this device`},
@@ -40,14 +40,15 @@ func TestOptionsRefused(t *testing.T) {
 		{"key without certificate", Options{Hub: "mqtts://localhost", DeviceID: id, KeyFile: "panel.key"}, "certificate and key belong together: give both files or none"},
 		{"authority without TLS", Options{Hub: "mqtt://localhost", DeviceID: id, CAFile: "ca.crt"}, "hub mqtt://localhost:1883 is plaintext and uses no certificates: write mqtts://, or leave the files out"},
 		{"certificate without TLS", files(Options{Hub: "mqtt://localhost", DeviceID: id}), "hub mqtt://localhost:1883 is plaintext and uses no certificates: write mqtts://, or leave the files out"},
-		{"plaintext over the network", Options{Hub: "mqtt://192.0.2.1", DeviceID: id}, "hub mqtt://192.0.2.1:1883 is plaintext, so anybody on the way can act as the device: write mqtts:// with the device's certificate and key, or say insecure"},
-		{"TLS without certificate", Options{Hub: "mqtts://hub.example", DeviceID: id}, "hub mqtts://hub.example:8883 needs the device's certificate and key, so that knowing the device id isn't enough: give both files, or say insecure"},
+		{"plaintext over the network", Options{Hub: "mqtt://192.0.2.1", DeviceID: id}, "hub mqtt://192.0.2.1:1883 is plaintext, so anybody on the way can act as the device: write mqtts:// with the device's certificate and key, or with its secret, or say insecure"},
+		{"secret in plaintext over the network", Options{Hub: "mqtt://192.0.2.1", DeviceID: id, SecretFile: "secret"}, "hub mqtt://192.0.2.1:1883 is plaintext, so anybody on the way can act as the device: write mqtts:// with the device's certificate and key, or with its secret, or say insecure"},
+		{"TLS without a credential", Options{Hub: "mqtts://hub.example", DeviceID: id}, "hub mqtts://hub.example:8883 needs the device's certificate and key, or its secret, so that knowing the device id isn't enough: give these files, or say insecure"},
 	} {
 		err := test.o.Validate()
 		if err == nil || err.Error() != test.want {
 			t.Errorf("%s: got error %v\nwant %s", test.name, err, test.want)
 		}
-		if err != nil && strings.Contains(err.Error(), "secret") {
+		if err != nil && strings.Contains(err.Error(), "sesame") {
 			t.Errorf("%s: the error shows a password: %v", test.name, err)
 		}
 		if _, err := Dial(t.Context(), test.o); err == nil || err.Error() != test.want {
@@ -68,6 +69,10 @@ func TestOptionsAccepted(t *testing.T) {
 		{Options{Hub: "mqtt://192.0.2.1", Insecure: true}, "mqtt://192.0.2.1:1883"},
 		{Options{Hub: "mqtts://hub.example", Insecure: true}, "mqtts://hub.example:8883"},
 		{Options{Hub: "MQTTS://hub.example", CertFile: "panel.crt", KeyFile: "panel.key"}, "mqtts://hub.example:8883"},
+		{Options{Hub: "mqtts://hub.example", SecretFile: "secret"}, "mqtts://hub.example:8883"},
+		{Options{Hub: "mqtts://hub.example", CertFile: "panel.crt", KeyFile: "panel.key", SecretFile: "secret"}, "mqtts://hub.example:8883"},
+		{Options{Hub: "mqtt://192.0.2.1", SecretFile: "secret", Insecure: true}, "mqtt://192.0.2.1:1883"},
+		{Options{Hub: "mqtt://127.0.0.1", SecretFile: "secret"}, "mqtt://127.0.0.1:1883"},
 		{Options{Hub: "mqtts://[2001:db8::1]:443", CAFile: "ca.crt", CertFile: "panel.crt", KeyFile: "panel.key"}, "mqtts://[2001:db8::1]:443"},
 	} {
 		test.o.DeviceID = deviceID

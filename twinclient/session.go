@@ -33,6 +33,7 @@ func (x *session) run(ctx context.Context) error {
 		return err
 	}
 	x.link.up()
+	x.inspect()
 	err := x.publish(ctx, x.document(ctx))
 	if err == nil && !x.shy {
 		x.notices, err = x.conn.Notices(x.config.Watch)
@@ -72,6 +73,7 @@ func (x *session) run(ctx context.Context) error {
 			x.beats++
 			if x.beats%putEvery == 0 {
 				x.known = twin.Document{}
+				x.inspect()
 			}
 			err = x.publish(ctx, x.document(ctx))
 			beat.Reset(x.config.Heartbeat)

@@ -98,6 +98,7 @@ type Sync struct {
 	refused    bool          // the hub doesn't accept the published document
 	shy        bool          // the next connection doesn't ask for notices
 	link       link
+	warned     map[string]bool // what was logged about files with credentials
 }
 
 // NewSync checks the configuration.
@@ -112,6 +113,7 @@ func NewSync(c SyncConfig) (*Sync, error) {
 	return &Sync{
 		config:  c,
 		changed: make(chan struct{}, 1),
+		warned:  make(map[string]bool),
 		link:    link{connected: c.Connected, log: c.Logger.With("hub", c.Connect.Hub)},
 	}, nil
 }
@@ -168,4 +170,14 @@ func (s *Sync) serve(ctx context.Context) error {
 		s.config.Logger.Info("connection ended soon after change notices were asked for: not asking on the next one")
 	}
 	return err
+}
+
+// inspect logs, once each, what doesn't keep the device from its hub now: what will later, and what gives it away.
+func (s *Sync) inspect() {
+	for _, f := range s.config.Connect.Inspect(time.Now()) {
+		if f.Next != "" && !s.warned[f.Text] {
+			s.warned[f.Text] = true
+			s.config.Logger.Warn("credentials need care", "what", f.What, "problem", f.Text, "next", f.Next)
+		}
+	}
 }

@@ -13,6 +13,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -136,7 +137,10 @@ func (h *secured) listen(t *testing.T) Options {
 	return o
 }
 
+var clock = regexp.MustCompile(`clock says \d{4}-\d\d-\d\d \d\d:\d\d UTC`)
+
 func TestTLSRefused(t *testing.T) {
+	past, future := time.Date(2026, 1, 2, 3, 4, 0, 0, time.UTC), time.Date(2999, 1, 2, 3, 4, 0, 0, time.UTC)
 	for _, test := range []struct {
 		name  string
 		spoil func(*testing.T, *secured, *Options)
@@ -144,37 +148,57 @@ func TestTLSRefused(t *testing.T) {
 	}{
 		{"authority of another hub", func(t *testing.T, h *secured, o *Options) {
 			issue(t, nil, "other", nil).save(t, o.CAFile, h.file("other.key"))
-		}, "certificate signed by unknown authority"},
+		}, "no authority in DIR/ca.crt vouches for the hub's certificate: give the hub's own authorities, which hub ca export prints"},
 		{"authority unknown to the system", func(t *testing.T, h *secured, o *Options) { o.CAFile = "" },
-			"certificate signed by unknown authority"},
-		{"certificate of another host", func(t *testing.T, h *secured, o *Options) { h.use(issue(t, h.ca, "hub.example", nil)) },
-			"certificate is valid for hub.example, not localhost"},
+			"no authority that this system trusts vouches for the hub's certificate: give the hub's own authorities, which hub ca export prints"},
+		{"certificate of another host", func(t *testing.T, h *secured, o *Options) {
+			h.use(issue(t, h.ca, "hub.example", func(c *x509.Certificate) { c.IPAddresses = []net.IP{net.IPv4(192, 0, 2, 1)} }))
+		}, "the hub's certificate is for hub.example, 192.0.2.1, not for localhost: write one of its names as the hub's host, or start the hub with --name localhost"},
+		{"certificate of no host", func(t *testing.T, h *secured, o *Options) {
+			h.use(issue(t, h.ca, "hub", func(c *x509.Certificate) { c.DNSNames = nil }))
+		}, "the hub's certificate is for no host at all, not for localhost: write one of its names as the hub's host, or start the hub with --name localhost"},
+		{"certificate of hosts that a terminal would obey", func(t *testing.T, h *secured, o *Options) {
+			h.use(issue(t, h.ca, "hub", func(c *x509.Certificate) { c.DNSNames = strings.Split("\x1b[2J,a,b,c,d,e,f,g,h", ",") }))
+		}, "the hub's certificate is for ?[2J, a, b, c, d, e, f, g, …, not for localhost: "},
 		{"expired", func(t *testing.T, h *secured, o *Options) {
-			h.use(issue(t, h.ca, "localhost", func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Minute) }))
-		}, "certificate has expired or is not yet valid"},
+			h.use(issue(t, h.ca, "localhost", func(c *x509.Certificate) { c.NotAfter = past }))
+		}, "the hub's certificate expired on 2026-01-02: renew it on the hub; this computer's clock says NOW"},
 		{"not yet valid", func(t *testing.T, h *secured, o *Options) {
-			h.use(issue(t, h.ca, "localhost", func(c *x509.Certificate) { c.NotBefore = time.Now().Add(time.Minute) }))
-		}, "certificate has expired or is not yet valid"},
+			h.use(issue(t, h.ca, "localhost", func(c *x509.Certificate) { c.NotBefore = future }))
+		}, "the hub's certificate is not valid before 2999-01-02 03:04 UTC, but this computer's clock says NOW: look which clock is wrong, this computer's or that of who made the certificate"},
+		{"authority expired", func(t *testing.T, h *secured, o *Options) {
+			h.ca = issue(t, nil, "old authority", func(c *x509.Certificate) { c.NotAfter = past })
+			h.ca.save(t, o.CAFile, h.file("ca.key"))
+			h.use(issue(t, h.ca, "localhost", nil))
+		}, `the authority "old authority", which vouches for the hub, expired on 2026-01-02: give the hub's own authorities, which hub ca export prints; this computer's clock says NOW`},
 		{"no certificate of the device", func(t *testing.T, h *secured, o *Options) { o.CertFile, o.KeyFile = "", "" },
-			"certificate required"},
+			"the hub wants a certificate of the device (tls: certificate required): give the device's certificate and key"},
 		{"device's certificate from another authority", func(t *testing.T, h *secured, o *Options) {
-			issue(t, issue(t, nil, "other", nil), "panel", nil).save(t, o.CertFile, o.KeyFile)
-		}, "remote error: tls: "},
+			h.tls.ClientAuth = tls.RequireAnyClientCert // so that a client that is told no authority sends its own
+			h.tls.VerifyConnection = func(tls.ConnectionState) error { return errors.New("never") }
+			h.tls.ClientCAs = nil
+		}, "the hub refused the device's certificate (tls: bad certificate): see the reason in the hub's log; hub device renew makes a new certificate"},
 		{"device's certificate expired", func(t *testing.T, h *secured, o *Options) {
-			issue(t, h.ca, "panel", func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Minute) }).save(t, o.CertFile, o.KeyFile)
-		}, "remote error: tls: "},
+			issue(t, h.ca, "panel", func(c *x509.Certificate) { c.NotAfter = past }).save(t, o.CertFile, o.KeyFile)
+		}, "the hub refused the device's certificate (tls: expired certificate): see the reason in the hub's log; hub device renew makes a new certificate"},
 		{"no authority file", func(t *testing.T, h *secured, o *Options) { os.Remove(o.CAFile) },
-			"reading the hub's authority: open "},
+			"reading the hub's authority: open DIR/ca.crt: no such file or directory"},
 		{"authority file holds a key", func(t *testing.T, h *secured, o *Options) { o.CAFile = o.KeyFile },
-			"panel.key holds no certificate in PEM"},
+			"reading the hub's authority: DIR/panel.key holds something that is no certificate: PRIVATE KEY"},
+		{"truncated authority", func(t *testing.T, h *secured, o *Options) { os.Truncate(o.CAFile, 200) },
+			"reading the hub's authority: DIR/ca.crt is cut short or damaged"},
+		{"empty authority", func(t *testing.T, h *secured, o *Options) { os.Truncate(o.CAFile, 0) },
+			"reading the hub's authority: DIR/ca.crt holds no certificate in PEM"},
 		{"no certificate file", func(t *testing.T, h *secured, o *Options) { os.Remove(o.CertFile) },
-			"reading the device's certificate "},
+			"reading the device's certificate: open DIR/panel.crt: no such file or directory"},
+		{"truncated certificate", func(t *testing.T, h *secured, o *Options) { os.Truncate(o.CertFile, 200) },
+			"reading the device's certificate: DIR/panel.crt with key DIR/panel.key: tls: failed to find any PEM data in certificate input"},
 		{"key of another certificate", func(t *testing.T, h *secured, o *Options) { o.KeyFile = h.file("ca.key") },
-			"private key does not match public key"},
+			"reading the device's certificate: DIR/panel.crt with key DIR/ca.key: tls: private key does not match public key"},
 		{"truncated key", func(t *testing.T, h *secured, o *Options) { os.Truncate(o.KeyFile, 40) },
-			"failed to find any PEM data in key input"},
+			"reading the device's certificate: DIR/panel.crt with key DIR/panel.key: tls: failed to find any PEM data in key input"},
 		{"hub speaks plaintext", func(t *testing.T, h *secured, o *Options) { h.tls = nil },
-			"TLS: "},
+			"the hub closed the connection in the TLS handshake: give the port of its TLS listener (hub --mqtts), or write mqtt:// for one without"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			h := newSecuredHub(t)
@@ -185,8 +209,10 @@ func TestTLSRefused(t *testing.T) {
 				c.Close()
 				t.Fatal("connected")
 			}
-			if !strings.HasPrefix(err.Error(), "connecting to mqtts://localhost:") || !strings.Contains(err.Error(), test.want) {
-				t.Errorf("got error %v, want it to contain %q", err, test.want)
+			got := strings.ReplaceAll(err.Error(), h.dir, "DIR")
+			got = clock.ReplaceAllString(got, "clock says NOW")
+			if want := "connecting to " + o.Hub + ": " + test.want; !strings.HasPrefix(got, want) {
+				t.Errorf("got error %s\nwant       %s", got, want)
 			}
 		})
 	}
@@ -213,7 +239,7 @@ func TestTLSRenewed(t *testing.T) {
 		h.ca = next
 		h.use(issue(t, next, "localhost", nil))
 	})
-	if err := get(); err == nil || !strings.Contains(err.Error(), "unknown authority") {
+	if err := get(); err == nil || !strings.Contains(err.Error(), "no authority in ") {
 		t.Errorf("hub has a new authority: got error %v", err)
 	}
 	next.save(t, o.CAFile, h.file("ca.key"))
@@ -234,7 +260,7 @@ func TestTLSNotYetValidIsWaitedOut(t *testing.T) {
 		if got, want := published(t, h.fakeHub), `{"n":0}`; got != want {
 			t.Errorf("published %s, want %s", got, want)
 		}
-		if len(d.links) != 2 || !strings.Contains(d.links[0], "not yet valid") || !slices.Contains(d.links, "up") {
+		if len(d.links) != 2 || !strings.Contains(d.links[0], "the hub's certificate is not valid before 2000-01-01 00:20 UTC, but this computer's clock says 2000-01-01 00:00 UTC: set the clock, or wait for network time: it is not the certificate that is wrong") || !slices.Contains(d.links, "up") {
 			t.Errorf("link: got %q, want it down once and then up", d.links)
 		}
 		d.stop()

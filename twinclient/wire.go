@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"syscall"
 	"time"
 )
@@ -134,12 +135,14 @@ func (w *wire) next() error {
 
 // fail reports an error and returns it.
 func (w *wire) fail(err error) error {
-	for _, closed := range closings {
-		if errors.Is(err, closed) {
-			err = fmt.Errorf("%w (%v)", errHubClosed, err)
-			break
-		}
+	if isClosing(err) {
+		err = fmt.Errorf("%w (%v)", errHubClosed, err)
 	}
 	w.failed(err)
 	return err
+}
+
+// isClosing tells whether an error says that the other end closed the connection.
+func isClosing(err error) bool {
+	return slices.ContainsFunc(closings, func(closed error) bool { return errors.Is(err, closed) })
 }

@@ -11,13 +11,10 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/twinpanel/twinpanel/internal/agent"
 	"github.com/twinpanel/twinpanel/internal/board"
 	"github.com/twinpanel/twinpanel/internal/cli"
 	"github.com/twinpanel/twinpanel/internal/durable"
 	"github.com/twinpanel/twinpanel/internal/panel"
-	"github.com/twinpanel/twinpanel/twin"
-	"github.com/twinpanel/twinpanel/twinclient"
 )
 
 // checkCommand is panel check.
@@ -62,6 +59,7 @@ func (c *Config) check(ctx context.Context, _ []string, stdout, _ io.Writer) err
 	f.ok("flags", "they fit together")
 	c.checkFolder(f)
 	c.checkClock(f)
+	c.checkCredentials(f)
 	c.checkPanel(ctx, f)
 	switch {
 	case f.bad == 1:
@@ -204,23 +202,4 @@ func readOnce(l lines, d door) (open bool, err error) {
 	defer line.Close()
 	high, err := line.Read()
 	return high == l.openHigh, err
-}
-
-// checkHub connects as the device and reads desired.
-func (c *Config) checkHub(ctx context.Context, f *findings) {
-	conn, err := twinclient.Dial(ctx, c.connect())
-	if err != nil {
-		f.wrong("hub", err, "check --hub, the network, the files with certificates, and that the hub runs and knows this device; the panel guards without it")
-		return
-	}
-	defer conn.Close()
-	f.ok("hub", "%s accepts this device", c.Hub)
-	switch doc, err := conn.Get(ctx, agent.Desired); {
-	case errors.Is(err, twin.ErrDocumentNotFound):
-		f.ok("desired", "not written yet: nobody has armed or disarmed by phone")
-	case err != nil:
-		f.wrong("desired", err, "the hub accepts the device but doesn't answer as it should: see its log")
-	default:
-		f.ok("desired", "version %d", doc.Version)
-	}
 }

@@ -23,10 +23,12 @@ import (
 type Config struct {
 	Hub      string // mqtt://HOST:1883 or mqtts://HOST:8883
 	DeviceID string
-	CA       string // files in PEM
-	Cert     string
-	KeyFile  string
-	Insecure bool
+
+	CA         string // files in PEM
+	Cert       string
+	KeyFile    string
+	SecretFile string // one line
+	Insecure   bool
 
 	Door          []string // [NAME=]LINE
 	Siren         string   // LINE
@@ -56,9 +58,10 @@ func (c *Config) flags(fs *pflag.FlagSet) {
 	fs.StringVar(&c.Hub, "hub", "", "`URL` of the hub: mqtt://HOST:1883 or mqtts://HOST:8883")
 	fs.StringVar(&c.DeviceID, "device-id", "", "`UUID` of this device, from \"hub device add\"")
 	fs.StringVar(&c.CA, "ca", "", "`file` with the authorities that may vouch for the hub; without it, those of the system")
-	fs.StringVar(&c.Cert, "cert", "", "`file` with this device's certificate")
-	fs.StringVar(&c.KeyFile, "key-file", "", "`file` with this device's key")
-	fs.BoolVar(&c.Insecure, "insecure", false, "allow a hub beyond this computer without encryption or without a certificate of this device, and a simulated house beyond it; whoever learns the device id can disarm, and whoever reaches the house can open its door")
+	fs.StringVar(&c.Cert, "cert", "", "`file` with this device's certificate: with --key-file it shows the hub that this is the device")
+	fs.StringVar(&c.KeyFile, "key-file", "", "`file` with the key of --cert")
+	fs.StringVar(&c.SecretFile, "secret-file", "", "`file` with this device's secret in one line, instead of --cert and --key-file")
+	fs.BoolVar(&c.Insecure, "insecure", false, "for compatibility: allow a hub beyond this computer without encryption, or with neither --cert nor --secret-file, and a simulated house beyond it; whoever learns the device id can disarm, and whoever reaches the house can open its door")
 	fs.StringSliceVar(&c.Door, "door", nil, "`[NAME=]LINE` of a door contact, as in GPIO17 or front=GPIO17; up to 8 times")
 	fs.StringVar(&c.DoorOpenLevel, "door-open-level", "high", "level of a contact's line when the door is open; high = contact to ground, low = contact to 3.3 V; the pull goes the same way, so a cut wire reads open")
 	c.sirenFlags(fs)
@@ -99,7 +102,7 @@ func checkStateDir(dir string) error {
 // Validate says which flag is missing or wrong.
 func (c *Config) Validate() error {
 	if err := c.connect().Validate(); err != nil {
-		return cli.Hint(cli.Usagef("%w", err), "--hub, --device-id, --ca, --cert, --key-file and --insecure say how to reach the hub")
+		return cli.Hint(cli.Usagef("%w", err), "--hub, --device-id, --ca, --cert, --key-file, --secret-file and --insecure say how to reach the hub")
 	}
 	if err := c.parseDoors(); err != nil {
 		return err
@@ -158,7 +161,7 @@ func short(d time.Duration) string {
 func (c *Config) connect() twinclient.Options {
 	return twinclient.Options{
 		Hub: c.Hub, DeviceID: twin.ID(strings.ToLower(c.DeviceID)),
-		CAFile: c.CA, CertFile: c.Cert, KeyFile: c.KeyFile, Insecure: c.Insecure,
+		CAFile: c.CA, CertFile: c.Cert, KeyFile: c.KeyFile, SecretFile: c.SecretFile, Insecure: c.Insecure,
 	}
 }
 

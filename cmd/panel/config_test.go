@@ -66,7 +66,7 @@ func (f flags) setenv(t *testing.T) {
 
 // Hints that several flags share.
 const (
-	hubHint  = "--hub, --device-id, --ca, --cert, --key-file and --insecure say how to reach the hub"
+	hubHint  = "--hub, --device-id, --ca, --cert, --key-file, --secret-file and --insecure say how to reach the hub"
 	helpHint = "panel --help shows how to call it"
 )
 
@@ -85,8 +85,9 @@ func TestFlagsThatDoNotFit(t *testing.T) {
 		{"hub that is a web server", flags{"hub": "http://127.0.0.1"}, "hub has the scheme http, but a device speaks MQTT over TCP: write mqtt://HOST:1883 or mqtts://HOST:8883", hubHint},
 		{"hub without host", flags{"hub": "mqtt://:1883"}, "hub has no host: write mqtt://HOST:1883 or mqtts://HOST:8883", hubHint},
 		{"hub with a path", flags{"hub": "mqtt://127.0.0.1/x"}, "hub has something after host and port: write mqtt://HOST:1883 or mqtts://HOST:8883", hubHint},
-		{"hub in plain text beyond this computer", flags{"hub": "mqtt://hub.example"}, "hub mqtt://hub.example:1883 is plaintext, so anybody on the way can act as the device: write mqtts:// with the device's certificate and key, or say insecure", hubHint},
-		{"hub beyond this computer without certificate", flags{"hub": "mqtts://hub.example"}, "hub mqtts://hub.example:8883 needs the device's certificate and key, so that knowing the device id isn't enough: give both files, or say insecure", hubHint},
+		{"hub in plain text beyond this computer", flags{"hub": "mqtt://hub.example"}, "hub mqtt://hub.example:1883 is plaintext, so anybody on the way can act as the device: write mqtts:// with the device's certificate and key, or with its secret, or say insecure", hubHint},
+		{"secret in plain text beyond this computer", flags{"hub": "mqtt://hub.example", "secret-file": "secret"}, "hub mqtt://hub.example:1883 is plaintext, so anybody on the way can act as the device: write mqtts:// with the device's certificate and key, or with its secret, or say insecure", hubHint},
+		{"hub beyond this computer without a credential", flags{"hub": "mqtts://hub.example"}, "hub mqtts://hub.example:8883 needs the device's certificate and key, or its secret, so that knowing the device id isn't enough: give these files, or say insecure", hubHint},
 		{"no device id", flags{"device-id": ""}, `device id "": give the UUID that the hub shows for this device`, hubHint},
 		{"device id that is a name", flags{"device-id": "front-door"}, `device id "front-door": give the UUID that the hub shows for this device`, hubHint},
 		{"authority for plain text", flags{"ca": "ca.pem"}, "hub mqtt://127.0.0.1:1 is plaintext and uses no certificates: write mqtts://, or leave the files out", hubHint},
@@ -229,6 +230,9 @@ func TestFlagsThatFit(t *testing.T) {
 		{"hub": "mqtt://hub.example", "insecure": "true"},
 		{"hub": "mqtts://hub.example", "cert": "device.pem", "key-file": "device.key"},
 		{"hub": "mqtts://127.0.0.1:8883", "ca": "ca.pem"},
+		{"hub": "mqtts://hub.example", "ca": "ca.pem", "secret-file": "secret"},
+		{"hub": "mqtt://hub.example", "secret-file": "secret", "insecure": "true"},
+		{"secret-file": "secret"},
 		{"door": eight},
 		{"door": "LABEL:17", "siren": "LABEL:4"},
 		{"siren": "GPIO4", "siren-active": "low"},

@@ -60,7 +60,7 @@ func TestUnknownDevice(t *testing.T) {
 	h := hubtest.Start(t)
 	folder(t, nil)
 	p := start(t, "--hub", h.MQTT())
-	const refused = `msg="no connection: trying for ever" hub=\S+ error=".*hub refused the device: check the device id, that the device is enabled, and whether it needs a certificate"`
+	const refused = `msg="no connection: trying for ever" hub=\S+ error="connecting to \S+: hub refused the device, which shows nothing but its id: check the device id, and give the device's certificate and key, or its secret; whether its id is enough is up to the hub"`
 	p.logged(t, "reading=closed", refused)
 	if code, stdout, stderr := run(t.Context(), "arm", "--state-dir", "state"); code != cli.ExitOK || stdout != "armed; door closed\n" {
 		t.Errorf("arm: got code %d, stdout %q, stderr %q; want armed", code, stdout, stderr)

@@ -18,10 +18,11 @@ document "desired" of its twin and writes "current". It guards with no network,
 no clock and a full disk. It runs until SIGINT or SIGTERM, turns the siren off
 and ends with 0.
 
-On a Raspberry Pi:
-  panel --hub mqtts://HOST:8883 --device-id UUID --ca ca.pem --cert device.pem
-        --key-file device.key --door GPIO17 --siren GPIO27 --state-dir DIR
-Without hardware, beside a hub on the same computer:
+On a Raspberry Pi, with the files that "hub device add NAME --out DIR" has made:
+  panel --hub mqtts://HOST:8883 --device-id UUID --ca ca.pem --cert cert.pem
+        --key-file key.pem --door GPIO17 --siren GPIO27 --state-dir DIR
+or with --secret-file secret in place of --cert and --key-file, if it was added
+with --secret. Without hardware, beside a hub on the same computer:
   panel --hub mqtt://127.0.0.1:1883 --device-id UUID --simulate 127.0.0.1:8080
         --state-dir DIR`,
 		Flags: c.flags,
