@@ -119,7 +119,7 @@ func TestAddRefuses(t *testing.T) {
 	}{
 		{"nothing", text(""), "no certificate in PEM"},
 		{"DER", func(t *testing.T) string { return string(own(t).Raw) }, "no certificate in PEM"},
-		{"key", func(t *testing.T) string { return own(t).keyPEM(t) }, "expected a certificate, found only: private key"},
+		{"key", func(t *testing.T) string { return own(t).keyPEM(t) }, "expected a certificate, found PRIVATE KEY"},
 		{"truncated", func(t *testing.T) string { return own(t).certPEM()[:300] }, "no certificate in PEM"},
 		{"not ASN.1", text("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"), "can't be read"},
 		{"a device's", func(t *testing.T) string { return issue(t, own(t), template("front-door")).certPEM() }, "not an authority's"},

@@ -68,11 +68,11 @@ func findPEM(data []byte, types ...string) ([]byte, error) {
 		if slices.Contains(types, block.Type) {
 			return block.Bytes, nil
 		}
-		found = append(found, strings.ToLower(block.Type))
+		found = append(found, block.Type)
 	}
 	what := strings.ToLower(types[0])
 	if found != nil {
-		return nil, fmt.Errorf("expected a %s, found only: %s", what, strings.Join(slices.Compact(found), ", "))
+		return nil, fmt.Errorf("expected a %s, found %s", what, strings.Join(slices.Compact(found), ", "))
 	}
 	return nil, fmt.Errorf("no %s in PEM: expected all lines from -----BEGIN %s----- to -----END %[2]s-----", what, types[0])
 }
