@@ -76,10 +76,27 @@ func (e *waitError) Error() string { return "too many failed logins from this ad
 // A permissionError says what a request's token may not do, in the vendor's words.
 type permissionError struct {
 	action   string // "read" or "write"
-	resource string // "twin" or "twin_document"
+	resource string // "twin", "twin_document", "device" or "hub"
+	message  string // empty = the vendor's
 }
 
-func (e *permissionError) Error() string { return "insufficient permissions" }
+func (e *permissionError) Error() string { return cmp.Or(e.message, "insufficient permissions") }
+
+// A notFoundError says what of a request is not there, in the vendor's words.
+type notFoundError struct {
+	resource string // "hub"
+	id       string
+}
+
+func (e *notFoundError) Error() string { return "resource is not found" }
+
+// A preconditionError says what has to be done before a request can be, in the vendor's words.
+type preconditionError struct {
+	precondition string // "attribute_must_be_set" or "unknown_precondition"
+	help         string
+}
+
+func (e *preconditionError) Error() string { return "precondition failed" }
 
 // A bodyError says that a request's body did not arrive.
 type bodyError struct{ err error }
@@ -135,6 +152,12 @@ type (
 		Action   string `json:"action"`
 		Resource string `json:"resource"`
 	}
+	preconditionBody struct {
+		Help         string `json:"help_message"`
+		Message      string `json:"message"`
+		Precondition string `json:"precondition"`
+		Type         string `json:"type"`
+	}
 	quotaBody struct {
 		Details []quotaDetail `json:"details"`
 		Message string        `json:"message"`
@@ -180,6 +203,12 @@ func restError(r *http.Request, err error) (status int, body any) {
 	if e, ok := errors.AsType[*permissionError](err); ok {
 		return http.StatusForbidden, permissionBody{[]permissionDetail{{e.action, e.resource}}, e.Error(), "permissions_denied"}
 	}
+	if e, ok := errors.AsType[*notFoundError](err); ok {
+		return http.StatusNotFound, notFound(e.resource, e.id)
+	}
+	if e, ok := errors.AsType[*preconditionError](err); ok {
+		return http.StatusPreconditionFailed, preconditionBody{e.help, e.Error(), e.precondition, "precondition_failed"}
+	}
 	if e, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return http.StatusRequestEntityTooLarge, invalid("body", "constraint", fmt.Sprintf("longer than %d bytes", e.Limit))
 	}
@@ -195,6 +224,8 @@ func restError(r *http.Request, err error) (status int, body any) {
 	switch {
 	case errors.Is(err, errEnding):
 		return http.StatusServiceUnavailable, plainBody{errEnding.Error()}
+	case errors.Is(err, registry.ErrNoDevice) && r.PathValue("device_id") != "":
+		return http.StatusNotFound, notFound("device", r.PathValue("device_id"))
 	case errors.Is(err, registry.ErrNoDevice):
 		return http.StatusNotFound, notFound("twin", r.PathValue("twin_id"))
 	case errors.Is(err, twin.ErrDocumentNotFound):

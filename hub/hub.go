@@ -36,7 +36,7 @@ type Config struct {
 	Registry    registry.Registry // required
 	Region      string            // of the REST path; default DefaultRegion
 	OtherTopics OtherTopics       // default RefuseOtherTopics
-	Graphite    string            // URI that time series are pushed to, see [graphite.Config]; empty = none
+	Graphite    string            // URI that time series are pushed to, see [graphite.Config]; empty = [registry.Hub.Graphite]
 	Names       []string          // hosts that the hub's own certificate is for, see [credential.NewServer]
 	Certificate credential.Files  // shown instead of that one; zero = none
 	Origins     []string          // of web pages that may open a WebSocket, beside the hub's own, see [Hub.WebSocket]
@@ -81,6 +81,9 @@ type Hub struct {
 	rest      *httpServer
 	web       *httpServer
 
+	graphite string        // [Config.Graphite]
+	changing chan struct{} // holds an element while somebody changes the hub's record over REST
+
 	names       []string
 	certificate credential.Files
 	tlsOnce     sync.Mutex
@@ -97,9 +100,10 @@ func New(c Config) (*Hub, error) {
 	}
 	c.Region = cmp.Or(c.Region, DefaultRegion)
 	c.OtherTopics = cmp.Or(c.OtherTopics, RefuseOtherTopics)
-	h := &Hub{documents: c.Documents, registry: c.Registry, region: c.Region, log: newQuietLog(c.Logger), names: c.Names, certificate: c.Certificate}
-	var err error
-	if h.series, err = newSeries(c, h.log); err != nil {
+	h := &Hub{documents: c.Documents, registry: c.Registry, region: c.Region, log: newQuietLog(c.Logger), names: c.Names, certificate: c.Certificate,
+		graphite: c.Graphite, changing: make(chan struct{}, 1)}
+	h.series = newSeries(graphite.Config{Logger: c.Logger}, h.log)
+	if err := h.startSeries(); err != nil {
 		return nil, err
 	}
 	h.seen, h.logins = newSeen(c.Registry, h.log), newLogins()

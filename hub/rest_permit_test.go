@@ -118,7 +118,7 @@ func TestRESTChecksTheAddressBeforeTheScope(t *testing.T) {
 		status             int
 		want               string
 	}{
-		{"route", "PUT", "/iot/v1/regions/fr-par/devices", 404, noRoute},
+		{"route", "PUT", "/iot/v1/regions/fr-par/networks", 404, noRoute},
 		{"method", "PUT", panel, 405, noMethod},
 		{"region", "PUT", "/iot/v1/regions/nl-ams/twins/" + otherID + "/documents/desired", 400,
 			invalid("region", "unknown", "this hub serves region fr-par")},

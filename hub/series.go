@@ -13,13 +13,20 @@ import (
 	"github.com/twinpanel/twinpanel/twin"
 )
 
-// series pushes what a twin's _config selects to a time series database.
+// series pushes what a twin's _config selects to a time series database, which can be exchanged
+// while the hub runs.
 type series struct {
-	pusher *graphite.Pusher // nil = there is no database
+	config graphite.Config // without URI
 	log    *quietLog
+	left   sync.WaitGroup // for those in leaving
 
-	mu     sync.Mutex
-	latest map[docstore.Key]*latestPush // of documents that are being written
+	mu      sync.Mutex
+	uri     string           // where pusher pushes to
+	pusher  *graphite.Pusher // nil = there is no database
+	leaving map[*graphite.Pusher]struct{}
+	counts  graphite.Stats // of those that have left
+	closed  bool
+	latest  map[docstore.Key]*latestPush // of documents that are being written
 }
 
 // A latestPush is what was pushed for the highest version of a document, as long as it is
@@ -30,20 +37,76 @@ type latestPush struct {
 	points  []graphite.Point
 }
 
-func newSeries(c Config, log *quietLog) (*series, error) {
-	s := &series{log: log, latest: make(map[docstore.Key]*latestPush)}
-	if c.Graphite == "" {
-		return s, nil
-	}
-	var err error
-	s.pusher, err = graphite.New(graphite.Config{URI: c.Graphite, Logger: c.Logger})
-	return s, err
+func newSeries(config graphite.Config, log *quietLog) *series {
+	return &series{config: config, log: log, leaving: make(map[*graphite.Pusher]struct{}), latest: make(map[docstore.Key]*latestPush)}
 }
 
-func (s *series) close() {
-	if s.pusher != nil {
-		s.pusher.Close()
+// startSeries pushes to the database that the configuration names or, where it names none, the hub's record.
+func (h *Hub) startSeries() error {
+	if h.graphite != "" {
+		return h.series.pushTo(h.graphite)
 	}
+	ctx, cancel := context.WithTimeout(context.Background(), requestTimeout)
+	defer cancel()
+	record, err := h.registry.Hub(ctx)
+	if err != nil {
+		return fmt.Errorf("reading what the hub knows about itself: %w", err)
+	}
+	return h.series.pushTo(record.Graphite)
+}
+
+// pushTo has points go to another database from now on; empty = to none. Those that wait for the one
+// before still go there, in the background, as far as that doesn't take longer than at the hub's end.
+func (s *series) pushTo(uri string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed || uri == s.uri {
+		return nil
+	}
+	var next *graphite.Pusher
+	if uri != "" {
+		config := s.config
+		config.URI = uri
+		var err error
+		if next, err = graphite.New(config); err != nil {
+			return err
+		}
+	}
+	if s.pusher != nil {
+		s.leave(s.pusher)
+	}
+	s.pusher, s.uri = next, uri
+	return nil
+}
+
+// leave closes a pusher in the background. It is called with mu held.
+func (s *series) leave(p *graphite.Pusher) {
+	s.leaving[p] = struct{}{}
+	s.left.Go(func() {
+		p.Close()
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.leaving, p)
+		s.counts = addStats(s.counts, p.Stats())
+	})
+}
+
+// close waits until what is pushed has been sent, or takes too long.
+func (s *series) close() {
+	s.mu.Lock()
+	if s.pusher != nil && !s.closed {
+		s.leave(s.pusher)
+	}
+	s.closed, s.pusher = true, nil
+	s.mu.Unlock()
+	s.left.Wait()
+}
+
+// isOn tells whether there is a database.
+func (s *series) isOn() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.pusher != nil
 }
 
 // A seriesWrite is what has to be known of a write before it happens. The zero value
@@ -60,7 +123,7 @@ type seriesWrite struct {
 // begin reads what the push of a write needs. Trouble with that never fails the write. The
 // caller calls end after the write, whatever became of it.
 func (s *series) begin(ctx context.Context, documents docstore.Store, w write) seriesWrite {
-	if s.pusher == nil || w.key.Name == twin.ConfigName {
+	if w.key.Name == twin.ConfigName || !s.isOn() {
 		return seriesWrite{}
 	}
 	config, err := readConfig(ctx, documents, w.key.Twin)
@@ -141,13 +204,13 @@ func (w seriesWrite) push(version uint32) {
 	w.latest.version, w.latest.points = version, points
 }
 
-// pushNow queues points with the present time.
+// pushNow queues points with the present time. It is called with mu held.
 func (s *series) pushNow(points []graphite.Point) {
 	now := time.Now()
 	for i := range points {
 		points[i].Time = now
 	}
-	if len(points) > 0 {
+	if len(points) > 0 && s.pusher != nil {
 		s.pusher.Push(points)
 	}
 }
@@ -170,11 +233,21 @@ func (w seriesWrite) points(version uint32) []graphite.Point {
 	return points
 }
 
-// SeriesStats counts the points of time series since the start; nothing without
-// [Config.Graphite].
+// SeriesStats counts the points of time series since the start.
 func (h *Hub) SeriesStats() graphite.Stats {
-	if h.series.pusher == nil {
-		return graphite.Stats{}
+	s := h.series
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := s.counts
+	for p := range s.leaving {
+		all = addStats(all, p.Stats())
 	}
-	return h.series.pusher.Stats()
+	if s.pusher != nil {
+		all = addStats(all, s.pusher.Stats())
+	}
+	return all
+}
+
+func addStats(a, b graphite.Stats) graphite.Stats {
+	return graphite.Stats{Queued: a.Queued + b.Queued, Pushed: a.Pushed + b.Pushed, Dropped: a.Dropped + b.Dropped}
 }
