@@ -25,7 +25,7 @@ func scanDevice(row scanner) (registry.Device, error) {
 	err := row.Scan(&d.ID, &d.Name, &d.AllowInsecure, &d.AllowMultipleConnections, &created, &updated, &lastActivity,
 		&d.Description, &d.Disabled, &readOnly, &d.Certificate, &d.CustomCertificate, &secret, &filters)
 	d.Created, d.Updated, d.LastActivity = fromMicro(created), fromMicro(updated), fromMicro(lastActivity)
-	for _, name := range strings.Fields(readOnly) {
+	for name := range strings.FieldsSeq(readOnly) {
 		d.ReadOnly = append(d.ReadOnly, twin.Name(name))
 	}
 	copy(d.Secret[:], secret) // the schema has checked the length

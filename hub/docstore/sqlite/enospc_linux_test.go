@@ -104,7 +104,7 @@ func writeToFullDisk(dir string) error {
 // upgradeOnFullDisk: without room for the copy, the folder stays as it is, and the next
 // step is to make room.
 func upgradeOnFullDisk(dir string) error {
-	if err := create1(dir); err != nil {
+	if err := createOld(dir, format-1); err != nil {
 		return err
 	}
 	ballast := filepath.Join(dir, "ballast")
@@ -125,5 +125,5 @@ func upgradeOnFullDisk(dir string) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(check1(r), closed())
+	return errors.Join(checkOld(r, format-1), closed())
 }

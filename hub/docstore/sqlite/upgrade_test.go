@@ -2,114 +2,21 @@ package sqlite
 
 import (
 	"bytes"
-	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/twinpanel/twinpanel/hub/docstore"
 	"github.com/twinpanel/twinpanel/hub/docstore/storetest"
 	"github.com/twinpanel/twinpanel/hub/registry"
+	"github.com/twinpanel/twinpanel/twin"
 )
-
-// schema1 is what a hub of format 1 made, to the letter.
-const schema1 = `
-CREATE TABLE documents (
-	twin    TEXT    NOT NULL,
-	name    TEXT    NOT NULL,
-	version INTEGER NOT NULL CHECK (version BETWEEN 1 AND 4294967295),
-	data    BLOB    NOT NULL,
-	UNIQUE (twin, name)
-) STRICT;
-CREATE TABLE devices (
-	id                         TEXT    NOT NULL PRIMARY KEY,
-	name                       TEXT    NOT NULL UNIQUE,
-	allow_insecure             INTEGER NOT NULL CHECK (allow_insecure IN (0, 1)),
-	allow_multiple_connections INTEGER NOT NULL CHECK (allow_multiple_connections IN (0, 1)),
-	created                    INTEGER NOT NULL
-) STRICT;
-CREATE TABLE tokens (
-	name    TEXT    NOT NULL PRIMARY KEY,
-	hash    BLOB    NOT NULL UNIQUE CHECK (length(hash) = 32),
-	created INTEGER NOT NULL
-) STRICT;
-`
-
-// create1 makes a database file of format 1: two devices, a token, two documents.
-func create1(dir string) error {
-	path := filepath.Join(dir, databaseFile)
-	if err := os.WriteFile(path, nil, 0o600); err != nil {
-		return err
-	}
-	db, err := connect(path, 1, "synchronous(FULL)")
-	if err != nil {
-		return err
-	}
-	hash := registry.HashSecret("secret")
-	for _, q := range []struct {
-		query string
-		args  []any
-	}{
-		{"PRAGMA journal_mode = WAL", nil},
-		{fmt.Sprintf("BEGIN; PRAGMA application_id = %d; PRAGMA user_version = 1; %s COMMIT", applicationID, schema1), nil},
-		{"INSERT INTO documents (twin, name, version, data) VALUES (?, 'desired', 7, ?)", []any{string(storetest.Panel), []byte(`{"n":1.10}`)}},
-		{"INSERT INTO documents (twin, name, version, data) VALUES (?, 'large', 4294967295, ?)", []any{string(storetest.Panel), large1}},
-		{"INSERT INTO devices VALUES (?, 'panel', 1, 0, 1698669296789012)", []any{string(storetest.Panel)}},
-		{"INSERT INTO devices VALUES (?, 'other', 0, 1, 1)", []any{string(storetest.Other)}},
-		{"INSERT INTO tokens (name, hash, created) VALUES ('app', ?, 2)", []any{hash[:]}},
-	} {
-		if _, err := db.Exec(q.query, q.args...); err != nil {
-			return errors.Join(fmt.Errorf("%s: %w", q.query, err), db.Close())
-		}
-	}
-	return db.Close()
-}
-
-var large1 = bytes.Repeat([]byte("x"), 200_000)
-
-func mustCreate1(t *testing.T) (dir string) {
-	t.Helper()
-	dir = t.TempDir()
-	if err := create1(dir); err != nil {
-		t.Fatal(err)
-	}
-	return dir
-}
-
-// check1 says what is missing of what create1 made.
-func check1(r *Registry) error {
-	ctx := context.Background()
-	db := &DB{Registry: r}
-	small, err := db.Get(ctx, desired)
-	if err != nil || small.Version != 7 || string(small.Data) != `{"n":1.10}` {
-		return fmt.Errorf("desired: version %d, %s, %w", small.Version, small.Data, err)
-	}
-	large, err := db.Get(ctx, docstore.Key{Twin: storetest.Panel, Name: "large"})
-	if err != nil || large.Version != 1<<32-1 || !bytes.Equal(large.Data, large1) {
-		return fmt.Errorf("large: version %d, %d bytes, %w", large.Version, len(large.Data), err)
-	}
-	devices, err := r.Devices(ctx)
-	want := []registry.Device{
-		{ID: storetest.Other, Name: "other", AllowMultipleConnections: true, Created: time.UnixMicro(1).UTC()},
-		{ID: storetest.Panel, Name: "panel", AllowInsecure: true, Created: time.UnixMicro(1698669296789012).UTC()},
-	}
-	if err != nil || len(devices) != 2 || !reflect.DeepEqual(devices[0], want[0]) || !reflect.DeepEqual(devices[1], want[1]) {
-		return fmt.Errorf("devices %+v, %w; want %+v", devices, err, want)
-	}
-	tokens, err := r.Tokens(ctx)
-	app := registry.Token{Name: "app", Hash: registry.HashSecret("secret"), Created: time.UnixMicro(2).UTC()}
-	if err != nil || len(tokens) != 1 || tokens[0] != app {
-		return fmt.Errorf("tokens %+v, %w; want %+v", tokens, err, app)
-	}
-	return nil
-}
 
 // formatOf reads a database file's format with nothing of this package's checks.
 func formatOf(t *testing.T, path string) (n int) {
@@ -146,139 +53,175 @@ var openers = map[string]func(dir string) (*Registry, func() error, error){
 func TestOpenUpgradesAndKeepsACopy(t *testing.T) {
 	for name, open := range openers {
 		t.Run(name, func(t *testing.T) {
-			dir := mustCreate1(t)
-			r, closed, err := open(dir)
-			if err != nil {
-				t.Fatal(err)
-			}
-			kept := filepath.Join(dir, "hub.db.format1")
-			if r.Kept != kept {
-				t.Errorf("kept %q, want %q", r.Kept, kept)
-			}
-			if err := check1(r); err != nil {
-				t.Errorf("after the upgrade: %v", err)
-			}
-			reader := registry.Token{Name: "reader", Hash: registry.HashSecret("reader"), ReadOnly: true, Device: storetest.Panel}
-			if err := r.AddToken(t.Context(), reader); err != nil {
-				t.Error(err)
-			}
-			if got, err := r.TokenByHash(t.Context(), reader.Hash); err != nil || !got.ReadOnly || got.Device != storetest.Panel {
-				t.Errorf("a token of the new format: %+v, %v", got, err)
-			}
-			if err := closed(); err != nil {
-				t.Error(err)
-			}
-			if info, err := os.Stat(kept); err != nil || info.Mode().Perm() != 0o600 {
-				t.Errorf("the copy: %v, %v; want mode 0600", info, err)
-			}
-			if n := formatOf(t, kept); n != 1 {
-				t.Errorf("the copy has format %d, want 1", n)
-			}
-			if n := formatOf(t, filepath.Join(dir, databaseFile)); n != format {
-				t.Errorf("the database has format %d, want %d", n, format)
-			}
-
-			again, closed, err := open(dir)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if again.Kept != "" {
-				t.Errorf("the second time it was upgraded again")
-			}
-			if err := closed(); err != nil {
-				t.Error(err)
-			}
-
-			// The copy is complete: it opens, too, in the database's place.
-			restored := t.TempDir()
-			if err := os.Rename(kept, filepath.Join(restored, databaseFile)); err != nil {
-				t.Fatal(err)
-			}
-			back, closed, err := open(restored)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := errors.Join(check1(back), closed()); err != nil {
-				t.Errorf("the copy: %v", err)
-			}
+			forOldFormats(t, func(t *testing.T, old int64, dir string) { testUpgrade(t, open, old, dir) })
 		})
 	}
 }
 
-// columns lists all that decides what a row may hold.
-func columns(t *testing.T, dir string) string {
+func testUpgrade(t *testing.T, open func(dir string) (*Registry, func() error, error), old int64, dir string) {
+	r, closed, err := open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept := filepath.Join(dir, fmt.Sprint("hub.db.format", old))
+	if r.Kept != kept {
+		t.Errorf("kept %q, want %q", r.Kept, kept)
+	}
+	if err := checkOld(r, old); err != nil {
+		t.Errorf("after the upgrade: %v", err)
+	}
+	id, err := r.Hub(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	// What only the new format can hold.
+	secret := registry.HashSecret("secret")
+	if d, err := r.UpdateDevice(t.Context(), storetest.Panel, func(d *registry.Device) error {
+		d.Secret, d.ReadOnly = secret, []twin.Name{"desired"}
+		return nil
+	}); err != nil || d.Secret != secret || !d.AllowInsecure {
+		t.Errorf("a device of the new format: %+v, %v", d, err)
+	}
+	if err := closed(); err != nil {
+		t.Error(err)
+	}
+	if info, err := os.Stat(kept); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the copy: %v, %v; want mode 0600", info, err)
+	}
+	if n := formatOf(t, kept); n != int(old) {
+		t.Errorf("the copy has format %d, want %d", n, old)
+	}
+	if n := formatOf(t, filepath.Join(dir, databaseFile)); n != format {
+		t.Errorf("the database has format %d, want %d", n, format)
+	}
+
+	again, closed, err := open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again.Kept != "" {
+		t.Errorf("the second time it was upgraded again")
+	}
+	if h, err := again.Hub(t.Context()); err != nil || h != id {
+		t.Errorf("the second time the hub is %+v, %v; want %+v", h, err, id)
+	}
+	if err := closed(); err != nil {
+		t.Error(err)
+	}
+
+	// The copy is complete: it opens, too, in the database's place.
+	restored := t.TempDir()
+	if err := os.Rename(kept, filepath.Join(restored, databaseFile)); err != nil {
+		t.Fatal(err)
+	}
+	back, closed, err := open(restored)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(checkOld(back, old), closed()); err != nil {
+		t.Errorf("the copy: %v", err)
+	}
+}
+
+// schemaOf is all that decides what a database may hold, without what SQLite makes of it by
+// itself and without white space, which ALTER TABLE sets in its own way.
+func schemaOf(t *testing.T, dir string) []string {
 	t.Helper()
 	db, err := connect(filepath.Join(dir, databaseFile), 1)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	rows, err := db.Query("SELECT m.name, c.name, c.type, c.\"notnull\", c.dflt_value, c.pk FROM sqlite_schema m, pragma_table_xinfo(m.name) c WHERE m.type = 'table' ORDER BY m.name, c.cid")
+	rows, err := db.Query("SELECT sql FROM sqlite_schema WHERE sql NOT NULL ORDER BY name")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer rows.Close()
-	var b strings.Builder
+	var all []string
 	for rows.Next() {
-		var table, column, kind string
-		var notNull, key int
-		var value sql.NullString
-		if err := rows.Scan(&table, &column, &kind, &notNull, &value, &key); err != nil {
+		var one string
+		if err := rows.Scan(&one); err != nil {
 			t.Fatal(err)
 		}
-		fmt.Fprintln(&b, table, column, kind, notNull, value, key)
+		all = append(all, strings.Join(strings.Fields(one), ""))
 	}
-	return b.String()
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return all
 }
 
 func TestUpgradedDatabaseIsLikeANewOne(t *testing.T) {
-	upgraded, fresh := mustCreate1(t), t.TempDir()
-	mustOpen(t, upgraded).Close()
+	fresh := t.TempDir()
 	mustOpen(t, fresh).Close()
-	if got, want := columns(t, upgraded), columns(t, fresh); got != want || !strings.Contains(want, "tokens read_only INTEGER 1") {
-		t.Errorf("an upgraded database has\n%s\na new one\n%s", got, want)
-	}
-	for what, query := range map[string]string{
-		"read_only of neither 0 nor 1": "INSERT INTO tokens (name, hash, created, read_only) VALUES ('x', zeroblob(32), 0, 2)",
-		"no device":                    "INSERT INTO tokens (name, hash, created, device) VALUES ('x', zeroblob(32), 0, NULL)",
-	} {
-		for _, dir := range []string{upgraded, fresh} {
-			db := mustOpen(t, dir)
-			db.tx.exec(query)
-			if db.tx.err == nil {
-				t.Errorf("%s: the schema lets it in", what)
-			}
-			db.Close()
+	want := schemaOf(t, fresh)
+	forOldFormats(t, func(t *testing.T, _ int64, dir string) {
+		mustOpen(t, dir).Close()
+		if got := schemaOf(t, dir); !slices.Equal(got, want) {
+			t.Errorf("the upgraded database has\n%s\na new one\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 		}
+	})
+	// What no hub writes stays out of both, since they have the same schema.
+	for what, query := range map[string]string{
+		"a flag that is neither 0 nor 1":   "UPDATE devices SET disabled = 2",
+		"a secret that is no hash":         "UPDATE devices SET secret = x'00'",
+		"a fingerprint that is no hash":    "UPDATE devices SET fingerprint = zeroblob(31)",
+		"two hubs":                         "INSERT INTO hub SELECT 2, id, name, '', 0, '', '', 0, '', 0, 0 FROM hub",
+		"an authority of no kind":          "INSERT INTO authorities VALUES (0, 'app', x'00', NULL, NULL, 0)",
+		"a device of a token that is NULL": "INSERT INTO tokens (name, hash, created, device) VALUES ('x', zeroblob(32), 0, NULL)",
+	} {
+		db := mustOpen(t, fresh)
+		db.tx.exec("INSERT INTO devices (id, name, allow_insecure, allow_multiple_connections, created) VALUES ('x', 'x', 0, 0, 0) ON CONFLICT DO NOTHING")
+		if db.tx.err != nil {
+			t.Fatal(db.tx.err)
+		}
+		db.tx.exec(query)
+		if db.tx.err == nil {
+			t.Errorf("%s: the schema lets it in", what)
+		}
+		db.Close()
 	}
 }
 
 // A command of the old version that began before the upgrade may end after it.
 func TestUpgradeBesideAnOldCommand(t *testing.T) {
-	dir := mustCreate1(t)
-	old, err := connect(filepath.Join(dir, databaseFile), 1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer old.Close()
-	add, err := old.Prepare("INSERT INTO tokens (name, hash, created) VALUES (?, ?, ?)")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer add.Close()
-	db := mustOpen(t, dir)
-	hash := registry.HashSecret("late")
-	if _, err := add.Exec("late", hash[:], 0); err != nil {
-		t.Error(err)
-	}
-	if got, err := db.TokenByHash(t.Context(), hash); err != nil || got.Name != "late" || got.ReadOnly || got.Device != "" {
-		t.Errorf("its token: %+v, %v; want one that opens everything", got, err)
-	}
+	forOldFormats(t, func(t *testing.T, _ int64, dir string) {
+		old, err := connect(filepath.Join(dir, databaseFile), 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer old.Close()
+		addToken, err := old.Prepare("INSERT INTO tokens (name, hash, created) VALUES (?, ?, ?)")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer addToken.Close()
+		addDevice, err := old.Prepare("INSERT INTO devices (id, name, allow_insecure, allow_multiple_connections, created) VALUES ('late', 'late', 1, 0, 5)")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer addDevice.Close()
+		db := mustOpen(t, dir)
+		hash := registry.HashSecret("late")
+		if _, err := addToken.Exec("late", hash[:], 0); err != nil {
+			t.Error(err)
+		}
+		if _, err := addDevice.Exec(); err != nil {
+			t.Error(err)
+		}
+		if got, err := db.TokenByHash(t.Context(), hash); err != nil || got.Name != "late" || got.ReadOnly || got.Device != "" {
+			t.Errorf("its token: %+v, %v; want one that opens everything", got, err)
+		}
+		want := registry.Device{ID: "late", Name: "late", AllowInsecure: true, Created: time.UnixMicro(5).UTC()}
+		if got, err := db.DeviceByName(t.Context(), "late"); err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("its device: %+v, %v; want %+v", got, err, want)
+		}
+	})
 }
 
 // A hub of the old version would not heed what the new format says.
 func TestCommandDoesNotUpgradeUnderAnOldHub(t *testing.T) {
-	dir := mustCreate1(t)
+	dir := mustCreateOld(t, format-1)
 	lock, err := openLock(dir)
 	if err != nil {
 		t.Fatal(err)
@@ -307,7 +250,7 @@ func TestCommandDoesNotUpgradeUnderAnOldHub(t *testing.T) {
 
 // A new version's hub and many of its commands start on an old folder at the same time.
 func TestUpgradeOnceWhenManyOpen(t *testing.T) {
-	dir := mustCreate1(t)
+	dir := mustCreateOld(t, format-1)
 	var wg sync.WaitGroup
 	kept := make(chan string, 9)
 	for i := range cap(kept) {
@@ -322,7 +265,7 @@ func TestUpgradeOnceWhenManyOpen(t *testing.T) {
 				return
 			}
 			kept <- r.Kept
-			if err := errors.Join(check1(r), closed()); err != nil {
+			if err := errors.Join(checkOld(r, format-1), closed()); err != nil {
 				t.Error(err)
 			}
 		})
@@ -342,35 +285,37 @@ func TestUpgradeOnceWhenManyOpen(t *testing.T) {
 
 // What a killed hub left in the WAL is in the copy and in the upgraded database.
 func TestUpgradeAfterAKill(t *testing.T) {
-	dir, killed := mustCreate1(t), filepath.Join(t.TempDir(), "killed")
-	old, err := connect(filepath.Join(dir, databaseFile), 1, "wal_autocheckpoint(0)")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer old.Close()
-	if _, err := old.Exec("UPDATE documents SET version = 8 WHERE name = 'desired'"); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.CopyFS(killed, os.DirFS(dir)); err != nil {
-		t.Fatal(err)
-	}
-	db := mustOpen(t, killed)
-	if doc := get(t, db, "desired"); doc.Version != 8 {
-		t.Errorf("version %d, want 8", doc.Version)
-	}
-	restored := t.TempDir()
-	if err := os.Rename(db.Kept, filepath.Join(restored, databaseFile)); err != nil {
-		t.Fatal(err)
-	}
-	if doc := get(t, mustOpen(t, restored), "desired"); doc.Version != 8 {
-		t.Errorf("version %d in the copy, want 8", doc.Version)
-	}
+	forOldFormats(t, func(t *testing.T, _ int64, dir string) {
+		killed := filepath.Join(t.TempDir(), "killed")
+		old, err := connect(filepath.Join(dir, databaseFile), 1, "wal_autocheckpoint(0)")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer old.Close()
+		if _, err := old.Exec("UPDATE documents SET version = 8 WHERE name = 'desired'"); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.CopyFS(killed, os.DirFS(dir)); err != nil {
+			t.Fatal(err)
+		}
+		db := mustOpen(t, killed)
+		if doc := get(t, db, "desired"); doc.Version != 8 {
+			t.Errorf("version %d, want 8", doc.Version)
+		}
+		restored := t.TempDir()
+		if err := os.Rename(db.Kept, filepath.Join(restored, databaseFile)); err != nil {
+			t.Fatal(err)
+		}
+		if doc := get(t, mustOpen(t, restored), "desired"); doc.Version != 8 {
+			t.Errorf("version %d in the copy, want 8", doc.Version)
+		}
+	})
 }
 
 func TestUpgradeLeavesWhatIsDamaged(t *testing.T) {
 	for name, open := range openers {
 		t.Run(name, func(t *testing.T) {
-			dir := mustCreate1(t)
+			dir := mustCreateOld(t, format-1)
 			change(t, dir, func(b []byte) []byte {
 				copy(b[4096:], bytes.Repeat([]byte{0xff}, 4096))
 				return b

@@ -4,6 +4,7 @@ package sqlite
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -30,11 +31,14 @@ func upgradeUntilKilled(dir string) error {
 		return err
 	}
 	t.begin()
-	if err := keepCopy(path, path+copyInfix+"1"); err != nil {
+	from := readFormat(t)
+	if err := keepCopy(path, fmt.Sprint(path, copyInfix, from)); err != nil {
 		return err
 	}
-	t.exec(upgrades[1])
-	t.exec("PRAGMA user_version = 2")
+	for ; from < format; from++ {
+		t.exec(upgrades[from])
+		t.exec(fmt.Sprintf("PRAGMA user_version = %d", from+1))
+	}
 	if t.err != nil {
 		return t.err
 	}
@@ -42,19 +46,20 @@ func upgradeUntilKilled(dir string) error {
 }
 
 func TestUpgradeKilledBeforeItsCommit(t *testing.T) {
-	dir := mustCreate1(t)
-	out, err := child(t, "upgrade until killed", dir).Output()
-	if e, ok := errors.AsType[*exec.ExitError](err); !ok || e.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
-		t.Fatalf("%v: %s; want it killed", err, out)
-	}
-	if n := formatOf(t, filepath.Join(dir, databaseFile)); n != 1 {
-		t.Errorf("after the kill: format %d, want 1", n)
-	}
-	db := mustOpen(t, dir)
-	if err := check1(db.Registry); err != nil {
-		t.Error(err)
-	}
-	if db.Kept == "" || formatOf(t, db.Kept) != 1 {
-		t.Errorf("kept %q, want a copy of format 1", db.Kept)
-	}
+	forOldFormats(t, func(t *testing.T, old int64, dir string) {
+		out, err := child(t, "upgrade until killed", dir).Output()
+		if e, ok := errors.AsType[*exec.ExitError](err); !ok || e.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
+			t.Fatalf("%v: %s; want it killed", err, out)
+		}
+		if n := formatOf(t, filepath.Join(dir, databaseFile)); n != int(old) {
+			t.Errorf("after the kill: format %d, want %d", n, old)
+		}
+		db := mustOpen(t, dir)
+		if err := checkOld(db.Registry, old); err != nil {
+			t.Error(err)
+		}
+		if db.Kept == "" || formatOf(t, db.Kept) != int(old) {
+			t.Errorf("kept %q, want a copy of format %d", db.Kept, old)
+		}
+	})
 }
