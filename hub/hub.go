@@ -88,6 +88,7 @@ type Hub struct {
 	certificate credential.Files
 	tlsOnce     sync.Mutex
 	server      *credential.Server // nil until somebody wants TLS
+	expiry      *expiry
 }
 
 // New checks the configuration and returns a hub that serves nothing yet.
@@ -107,6 +108,7 @@ func New(c Config) (*Hub, error) {
 		return nil, err
 	}
 	h.seen, h.logins = newSeen(c.Registry, h.log), newLogins()
+	h.expiry = newExpiry(h.expiries, c.Logger)
 	mqtt, rest, web := shares(fileLimit())
 	h.endpoint = newEndpoint(h, c, mqtt)
 	h.rest = newHTTPServer("REST", rest, c.Logger)
@@ -146,6 +148,7 @@ func (h *Hub) Close() error {
 	parts.Go(func() { web = h.web.shutdown() })
 	rest := h.rest.shutdown()
 	parts.Wait()
+	h.expiry.close()
 	h.series.close()
 	h.seen.close()
 	return errors.Join(rest, web)

@@ -13,7 +13,7 @@ import (
 //	err = h.ServeMQTT(tls.NewListener(l, config))
 //
 // with the certificate that [Config.Certificate] or [Config.Names] say. The first call makes the
-// hub's authorities where there are none.
+// hub's authorities where there are none. From then on until Close the log says once a day what will expire within thirty days.
 func (h *Hub) TLS(ctx context.Context) (*tls.Config, error) {
 	h.tlsOnce.Lock()
 	defer h.tlsOnce.Unlock()
@@ -23,6 +23,7 @@ func (h *Hub) TLS(ctx context.Context) (*tls.Config, error) {
 			return nil, err
 		}
 		h.server = s
+		h.expiry.start()
 	}
 	return h.server.TLS(), nil
 }

@@ -63,16 +63,6 @@ func SignRequest(all []registry.Authority, d registry.Device, request []byte) (d
 	return sign(all, d, csr.PublicKey)
 }
 
-// countCommonNames counts them: [pkix.Name.CommonName] is the last one, and others read the first.
-func countCommonNames(name pkix.Name) (n int) {
-	for _, attribute := range name.Names {
-		if attribute.Type.Equal([]int{2, 5, 4, 3}) {
-			n++
-		}
-	}
-	return n
-}
-
 // checkKey refuses keys that are too weak, and those that a TLS client of Go couldn't use.
 func checkKey(public crypto.PublicKey) error {
 	switch key := public.(type) {

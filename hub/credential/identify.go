@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"errors"
 	"fmt"
 	"time"
@@ -121,4 +122,14 @@ func checkTime(cert *x509.Certificate, now time.Time) error {
 		return fmt.Errorf("certificate expired on %s: see hub device renew", cert.NotAfter.UTC().Format(time.RFC3339))
 	}
 	return nil
+}
+
+// countCommonNames counts them: [pkix.Name.CommonName] is the last one, and others read the first.
+func countCommonNames(name pkix.Name) (n int) {
+	for _, attribute := range name.Names {
+		if attribute.Type.Equal([]int{2, 5, 4, 3}) {
+			n++
+		}
+	}
+	return n
 }
