@@ -145,6 +145,8 @@ func (s *session) noticeError(err error) error {
 		return nil
 	case errors.Is(err, registry.ErrNoDevice):
 		return errRemoved
+	case isRefused(err):
+		return err
 	}
 	s.log(slog.LevelError, "change notice failed", "error", err)
 	return errNoVersion
@@ -165,7 +167,7 @@ func (s *session) asked(fresh filters) error {
 		}
 	}
 	if slices.ContainsFunc(fresh, func(f filter) bool { return f.document() == "+" }) {
-		all, err := s.endpoint.list(context.Background(), s.device)
+		all, err := s.endpoint.list(context.Background(), s, s.device)
 		if err != nil {
 			return s.noticeError(err)
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -32,10 +33,12 @@ const (
 // these. Memory for a CONNECT grows with the bytes that arrive, from piece to piece
 // twice as large, and the client id and user name are copied out of it. So the
 // worst that strangers can make the hub hold is 2 × maxConnectPacket each, 64 MiB in
-// all, and they have to send half as much for it.
+// all, and they have to send half as much for it; over TLS, 256 KiB of certificates in place
+// of one packet, five times as much in all.
 const (
 	maxMQTTConns = 20000 // open at the same time; more are closed at once
 	maxNewcomers = 512   // of them before CONNECT is accepted, the take-over pause included
+	maxAtAddress = 64    // of those from one address, so that nobody takes all places alone
 )
 
 // shares says how many connections of each kind there may be in a process that may
@@ -55,6 +58,7 @@ const textFault = "connection ended by a fault of the hub: please report it"
 var (
 	errClosed = errors.New("hub is closed")
 	errFull   = errors.New("there are too many connections")
+	errCrowd  = errors.New("there are too many connections from this address")
 )
 
 // An endpoint is the hub's MQTT side: a server for MQTT 3.1 and 3.1.1 that
@@ -87,6 +91,7 @@ type endpoint struct {
 	listeners map[net.Listener]struct{}
 	sessions  map[*session]struct{} // all of them, also before CONNECT
 	newcomers int                   // sessions before CONNECT is accepted
+	addresses map[netip.Prefix]int  // of them, how many of each address that counts, see clientAddress
 	devices   map[twin.ID]*device
 }
 
@@ -94,7 +99,7 @@ type endpoint struct {
 type doFunc func(context.Context, *session, twin.ID, twin.Name, twin.Method, []byte) (twin.Document, error)
 
 // A listFunc is [Hub.list]. It bounds its own time.
-type listFunc func(context.Context, twin.ID) ([]twin.Name, error)
+type listFunc func(context.Context, *session, twin.ID) ([]twin.Name, error)
 
 // newEndpoint is the one of a hub, with so many connections at a time.
 func newEndpoint(h *Hub, c Config, conns int) *endpoint {
@@ -112,6 +117,7 @@ func newEndpoint(h *Hub, c Config, conns int) *endpoint {
 		maxNewcomers: maxNewcomers,
 		listeners:    make(map[net.Listener]struct{}),
 		sessions:     make(map[*session]struct{}),
+		addresses:    make(map[netip.Prefix]int),
 		devices:      make(map[twin.ID]*device),
 	}
 }
@@ -195,28 +201,46 @@ func (e *endpoint) removeListener(l net.Listener) {
 // begin makes a session of a connection, or closes it and returns nil where the
 // endpoint is closed or full. A session that has begun must be run.
 func (e *endpoint) begin(conn net.Conn) *session {
+	s := newSession(e, conn)
+	s.address = clientAddress(conn.RemoteAddr().String())
 	e.mu.Lock()
-	all, newcomers := len(e.sessions), e.newcomers
-	full := all >= e.maxConns || newcomers >= e.maxNewcomers
-	if !full && !e.closed {
+	all, newcomers, crowd := len(e.sessions), e.newcomers, e.addresses[s.address]
+	var reason error
+	switch {
+	case e.closed:
+		reason = errClosed
+	case all >= e.maxConns, newcomers >= e.maxNewcomers:
+		reason = errFull
+	case crowd >= maxAtAddress:
+		reason = errCrowd
+	default:
 		defer e.mu.Unlock()
-		s := newSession(e, conn)
 		e.sessions[s] = struct{}{}
-		e.newcomers++
+		e.arrived(s, 1)
 		e.conns.Add(1)
 		return s
 	}
 	e.mu.Unlock()
-	reason := errClosed
-	if full {
-		reason = errFull
-	}
 	tellReason(conn, reason)
 	conn.Close()
-	if full {
+	switch reason {
+	case errFull:
 		e.log.warn("connections", "connection closed: there are too many", "remote", conn.RemoteAddr(), "connections", all, "before_connect", newcomers)
+	case errCrowd:
+		e.log.stranger(slog.LevelWarn, s.address.String(), "connection closed: too many of its address are before CONNECT", "remote", conn.RemoteAddr(), "connections", crowd)
 	}
 	return nil
+}
+
+// arrived counts s among the newcomers (1), or no more (-1). endpoint.mu is held.
+func (e *endpoint) arrived(s *session, n int) {
+	e.newcomers += n
+	if !s.address.IsValid() {
+		return
+	}
+	if e.addresses[s.address] += n; e.addresses[s.address] == 0 {
+		delete(e.addresses, s.address)
+	}
 }
 
 // run serves a session to its end. A panic ends this connection only: what one

@@ -46,7 +46,7 @@ func (e *endpoint) admit(s *session) error {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.newcomers--
+	e.arrived(s, -1)
 	s.admitted = true
 	return nil
 }
@@ -148,7 +148,7 @@ func (e *endpoint) leave(s *session) {
 	defer e.mu.Unlock()
 	delete(e.sessions, s)
 	if !s.admitted {
-		e.newcomers--
+		e.arrived(s, -1)
 	}
 	if d := e.devices[s.device]; d != nil {
 		d.sessions = slices.DeleteFunc(d.sessions, func(o *session) bool { return o == s })

@@ -27,10 +27,10 @@ var (
 
 // mqttError is the payload for …/response/error. It is false where the connection
 // has to be closed instead: an error answer promises that nothing was written,
-// which the hub doesn't know after a [*docstore.OutcomeError], and a
-// removed device has no business here any more.
+// which the hub doesn't know after a [*docstore.OutcomeError], and a device that was removed
+// or lost what it connected with has no business here any more.
 func mqttError(id twin.ID, name twin.Name, err error) (payload []byte, ok bool) {
-	if isUnknown(err) || errors.Is(err, registry.ErrNoDevice) {
+	if isUnknown(err) || errors.Is(err, registry.ErrNoDevice) || isRefused(err) {
 		return nil, false
 	}
 	switch {

@@ -111,9 +111,9 @@ func New(c Config) (*Hub, error) {
 	h.expiry = newExpiry(h.expiries, c.Logger)
 	mqtt, rest, web := shares(fileLimit())
 	h.endpoint = newEndpoint(h, c, mqtt)
-	h.rest = newHTTPServer("REST", rest, c.Logger)
+	h.rest = newHTTPServer("REST", rest, h.log)
 	h.rest.http.Handler = h.REST()
-	h.web = newHTTPServer("WebSocket", web, c.Logger)
+	h.web = newHTTPServer("WebSocket", web, h.log)
 	h.web.http.Handler = h.WebSocket()
 	h.web.http.IdleTimeout = webIdleTimeout
 	return h, nil

@@ -40,8 +40,8 @@ func newLogins() *logins {
 
 // wait is how long nothing from an address, as in [net.Conn.RemoteAddr], is looked at; 0 = it is.
 func (l *logins) wait(remote string) time.Duration {
-	address, ok := clientAddress(remote)
-	if !ok {
+	address := clientAddress(remote)
+	if !address.IsValid() {
 		return 0
 	}
 	l.mu.Lock()
@@ -55,8 +55,8 @@ func (l *logins) wait(remote string) time.Duration {
 
 // failed notes that an address has shown a credential, known by its hash, that opens nothing.
 func (l *logins) failed(remote string, shown [sha256.Size]byte) {
-	address, ok := clientAddress(remote)
-	if !ok {
+	address := clientAddress(remote)
+	if !address.IsValid() {
 		return
 	}
 	l.mu.Lock()
@@ -90,21 +90,20 @@ func (l *logins) find(address netip.Prefix) *guesses {
 }
 
 // clientAddress is whom an address counts for: all of an IPv4 address, and the half of an IPv6
-// address that one network has. It is false for this computer's own, where a reverse
-// proxy speaks for everybody, and for what is no address of a network.
-func clientAddress(remote string) (netip.Prefix, bool) {
+// address that one network has. The zero Prefix = nobody: this computer's own, where a reverse
+// proxy speaks for everybody, and what is no address of a network.
+func clientAddress(remote string) netip.Prefix {
 	at, err := netip.ParseAddrPort(remote)
 	if err != nil {
-		return netip.Prefix{}, false
+		return netip.Prefix{}
 	}
 	ip := at.Addr().Unmap().WithZone("")
 	if ip.IsLoopback() {
-		return netip.Prefix{}, false
+		return netip.Prefix{}
 	}
 	bits := 64
 	if ip.Is4() {
 		bits = 32
 	}
-	p, err := ip.Prefix(bits)
-	return p, err == nil
+	return netip.PrefixFrom(ip, bits).Masked()
 }

@@ -18,6 +18,7 @@ var (
 type connect struct {
 	clientID     string
 	username     string        // empty = none
+	password     string        // likewise
 	keepAlive    time.Duration // 0 = off
 	cleanSession bool
 }
@@ -92,9 +93,10 @@ func decodeConnect(flags byte, body []byte) (connect, error) {
 		c.username = string(s)
 	}
 	if has&flagPassword != 0 {
-		if _, body, err = cutBytes(body); err != nil {
+		if s, body, err = cutBytes(body); err != nil {
 			return connect{}, err
 		}
+		c.password = string(s)
 	}
 	if len(body) > 0 {
 		return connect{}, errLong

@@ -178,12 +178,12 @@ func TestDecodeConnect(t *testing.T) {
 		packet []byte
 		want   connect
 	}{
-		{"3.1.1", packet(0x10, "MQTT", 4, 2, uint16(60), "id"), connect{"id", "", time.Minute, true}},
-		{"3.1", packet(0x10, "MQIsdp", 3, 2, uint16(0), "id"), connect{"id", "", 0, true}},
-		{"session to be kept", packet(0x10, "MQTT", 4, 0, uint16(65535), "id"), connect{"id", "", 65535 * time.Second, false}},
-		{"everything", packet(0x10, "MQTT", 4, 0xf6, uint16(1), "", "will", "message", "user", "password"), connect{"", "user", time.Second, true}},
-		{"empty fields", packet(0x10, "MQTT", 4, 0xc6, uint16(0), "", "w", "", "", ""), connect{"", "", 0, true}},
-		{"any other character", packet(0x10, "MQTT", 4, 2, uint16(0), "\ufeff\U0001f6a8"), connect{"\ufeff\U0001f6a8", "", 0, true}},
+		{"3.1.1", packet(0x10, "MQTT", 4, 2, uint16(60), "id"), connect{"id", "", "", time.Minute, true}},
+		{"3.1", packet(0x10, "MQIsdp", 3, 2, uint16(0), "id"), connect{"id", "", "", 0, true}},
+		{"session to be kept", packet(0x10, "MQTT", 4, 0, uint16(65535), "id"), connect{"id", "", "", 65535 * time.Second, false}},
+		{"everything", packet(0x10, "MQTT", 4, 0xf6, uint16(1), "", "will", "message", "user", "password"), connect{"", "user", "password", time.Second, true}},
+		{"empty fields", packet(0x10, "MQTT", 4, 0xc6, uint16(0), "", "w", "", "", ""), connect{"", "", "", 0, true}},
+		{"any other character", packet(0x10, "MQTT", 4, 2, uint16(0), "\ufeff\U0001f6a8"), connect{"\ufeff\U0001f6a8", "", "", 0, true}},
 	}
 	for _, tt := range tests {
 		if got, err := decode(tt.packet); err != nil || got != tt.want {
@@ -264,7 +264,7 @@ func asPaho(p any) any {
 func fromPaho(p packets.ControlPacket) any {
 	switch p := p.(type) {
 	case *packets.ConnectPacket:
-		return connect{p.ClientIdentifier, p.Username, time.Duration(p.Keepalive) * time.Second, p.CleanSession}
+		return connect{p.ClientIdentifier, p.Username, string(p.Password), time.Duration(p.Keepalive) * time.Second, p.CleanSession}
 	case *packets.PublishPacket:
 		return publish{[]byte(p.TopicName), p.Payload, p.MessageID, p.Qos, p.Retain, p.Dup}
 	case *packets.SubscribePacket:

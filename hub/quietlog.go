@@ -133,10 +133,10 @@ func (q *quietLog) allow(key logKey) (ok bool, omitted int) {
 func shortID(id twin.ID) string { return fmt.Sprintf("%.8s…", id) }
 
 // hostOf is an address without its port, which is another one each time.
-func hostOf(a net.Addr) string {
-	host, _, err := net.SplitHostPort(a.String())
+func hostOf(address string) string {
+	host, _, err := net.SplitHostPort(address)
 	if err != nil {
-		return a.String()
+		return address
 	}
 	return host
 }

@@ -24,7 +24,7 @@ type restNames struct {
 }
 
 func (h *Hub) restListDocuments(ctx context.Context, r restRequest) (any, error) {
-	names, err := h.list(ctx, r.id)
+	names, err := h.list(ctx, nil, r.id)
 	if err != nil {
 		return nil, err
 	}

@@ -1,17 +1,16 @@
 package hub
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"sync"
 	"time"
 
-	"github.com/twinpanel/twinpanel/hub/registry"
 	"github.com/twinpanel/twinpanel/twin"
 )
 
@@ -42,6 +41,7 @@ type session struct {
 	in       packetReader
 
 	device    twin.ID // empty until CONNECT has shown it
+	proof     proof   // by which it is that device
 	name      string  // of the device
 	clientID  string
 	multiple  bool // the device may have several connections
@@ -49,6 +49,8 @@ type session struct {
 	filters   filters
 	requests  int // answered or not
 	dropped   int // publishes without any effect
+
+	address netip.Prefix // that it counts for as a newcomer, see clientAddress
 
 	// Guarded by endpoint.mu.
 	pausing  bool // before its CONNACK, see takeOverPause
@@ -66,6 +68,7 @@ type session struct {
 }
 
 func newSession(e *endpoint, conn net.Conn) *session {
+	conn = prompt(conn)
 	s := &session{endpoint: e, conn: conn, stopped: make(chan struct{}), ended: make(chan struct{}), writing: make(chan struct{}, 1)}
 	s.in.source = s
 	return s
@@ -96,7 +99,7 @@ func isFault(err error) bool {
 			return false
 		}
 	}
-	return true
+	return !isRefused(err)
 }
 
 // log writes a line about the session's device, or about its address as long as
@@ -104,7 +107,7 @@ func isFault(err error) bool {
 func (s *session) log(level slog.Level, msg string, attrs ...any) {
 	log := s.endpoint.log
 	if s.device == "" {
-		log.stranger(level, hostOf(s.conn.RemoteAddr()), msg, append([]any{"remote", s.conn.RemoteAddr()}, attrs...)...)
+		log.stranger(level, hostOf(s.conn.RemoteAddr().String()), msg, append([]any{"remote", s.conn.RemoteAddr()}, attrs...)...)
 		return
 	}
 	key := logKey{logBudget{level: level}, string(s.device)}
@@ -141,11 +144,16 @@ func (s *session) loop() error {
 }
 
 // await waits for the next packet to begin, at the latest until by (zero = without
-// limit). Meanwhile it looks now and then whether the device still exists: a
+// limit). Every recheckTime it looks whether the device may still use the connection: a
 // client with a long keep-alive, or with none, may say nothing for days.
 func (s *session) await(by time.Time) error {
 	for {
-		check := time.Now().Add(recheckTime)
+		if time.Since(s.proof.checked) >= recheckTime {
+			if err := s.verify(); err != nil {
+				return err
+			}
+		}
+		check := s.proof.checked.Add(recheckTime)
 		if !by.IsZero() && by.Before(check) {
 			check = by
 		}
@@ -156,21 +164,7 @@ func (s *session) await(by time.Time) error {
 		case s.isStopped(), check.Equal(by), !errors.Is(err, os.ErrDeadlineExceeded):
 			return s.readError(err)
 		}
-		if err := s.registered(); err != nil {
-			return err
-		}
 	}
-}
-
-// registered returns errRemoved if the session's device is no longer registered.
-// A registry that can't be read for a while is no reason to end connections.
-func (s *session) registered() error {
-	ctx, cancel := context.WithTimeout(context.Background(), registryTime)
-	defer cancel()
-	if _, err := s.endpoint.registry.Device(ctx, s.device); errors.Is(err, registry.ErrNoDevice) {
-		return errRemoved
-	}
-	return nil
 }
 
 // handle does what one packet asks. Every error ends the connection.
@@ -275,6 +269,9 @@ func (s *session) writeLocked(b []byte) error {
 	_, err := s.conn.Write(b)
 	switch {
 	case err == nil:
+		if _, ok := s.conn.(promptConn); ok {
+			s.conn.SetWriteDeadline(time.Time{}) // reading TLS may have to write
+		}
 		return nil
 	case s.isStopped():
 		return s.reason

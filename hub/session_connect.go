@@ -1,7 +1,7 @@
 package hub
 
 import (
-	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -9,9 +9,6 @@ import (
 	"net"
 	"os"
 	"time"
-
-	"github.com/twinpanel/twinpanel/hub/registry"
-	"github.com/twinpanel/twinpanel/twin"
 )
 
 // TCP's own probes, for clients that switched MQTT's keep-alive off: a peer
@@ -28,60 +25,32 @@ var (
 	errNotMQTT     = errors.New("first packet is no CONNECT [MQTT-3.1.0-1]")
 	errBigConnect  = fmt.Errorf("CONNECT longer than %d bytes", maxConnectPacket)
 	errNoClientID  = errors.New("no client id for a session that is to be kept [MQTT-3.1.3-8]")
-	errNoIdentity  = errors.New("neither client id nor user name is a device's id: see hub device list")
-	errInsecure    = errors.New("device may not connect without a certificate: see hub device add --allow-insecure")
 	errUnavailable = errors.New("devices cannot be read now")
 )
-
-// credentials are what a client shows of itself at CONNECT. A device's id alone
-// is one, for devices that allow it.
-type credentials struct {
-	clientID string
-	username string
-}
-
-// identify finds the device that the credentials belong to: the one whose id is
-// the client id, else the one whose id is the user name.
-func (e *endpoint) identify(c credentials) (registry.Device, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), registryTime)
-	defer cancel()
-	unknown := errNoIdentity
-	for _, claim := range []string{c.clientID, c.username} {
-		id, err := twin.ParseID(claim)
-		if err != nil {
-			continue
-		}
-		d, err := e.registry.Device(ctx, id)
-		switch {
-		case errors.Is(err, registry.ErrNoDevice):
-			// The whole of it might be a token, or the id of a device of another hub.
-			unknown = fmt.Errorf("%w: %s is none", errNoIdentity, shortID(id))
-			continue
-		case err != nil:
-			return registry.Device{}, fmt.Errorf("%w: %w", errUnavailable, err)
-		case !d.AllowInsecure:
-			return registry.Device{}, errInsecure
-		}
-		return d, nil
-	}
-	return registry.Device{}, unknown
-}
 
 // connect takes the session through CONNECT and CONNACK. After an error, the
 // client has got the answer that MQTT has for it, if any.
 func (s *session) connect() error {
-	c, err := s.readConnect(time.Now().Add(connectTime))
+	by := time.Now().Add(connectTime)
+	if err := s.handshake(by); err != nil {
+		return err
+	}
+	c, err := s.readConnect(by)
 	if err != nil {
 		return s.refuse(err)
 	}
 	if c.clientID == "" && !c.cleanSession {
 		return s.refuse(errNoClientID)
 	}
-	d, err := s.endpoint.identify(credentials{c.clientID, c.username})
+	shown := credentials{clientID: c.clientID, username: c.username, password: c.password, remote: s.conn.RemoteAddr().String()}
+	if t := below[*tls.Conn](s.conn); t != nil {
+		shown.chain = t.ConnectionState().PeerCertificates
+	}
+	d, proof, err := s.endpoint.identify(shown)
 	if err != nil {
 		return s.refuse(err)
 	}
-	s.device, s.name = d.ID, d.Name
+	s.device, s.name, s.proof = d.ID, d.Name, proof
 	s.clientID, s.multiple = c.clientID, d.AllowMultipleConnections
 	s.keepAlive = c.keepAlive
 	if tcp := below[*net.TCPConn](s.conn); tcp != nil {
@@ -131,6 +100,8 @@ func (s *session) readConnect(by time.Time) (connect, error) {
 	switch {
 	case err != nil:
 		return connect{}, s.connectError(err)
+	case first == tlsHandshake:
+		return connect{}, errTLSHere
 	case first>>4 != packetConnect:
 		return connect{}, errNotMQTT
 	case length > maxConnectPacket:
@@ -169,7 +140,7 @@ func (s *session) refuse(err error) error {
 		answer = appendConnack(nil, refusedClientID)
 	case errors.Is(err, errUnavailable):
 		answer = appendConnack(nil, refusedUnavailable)
-	case errors.Is(err, errNoIdentity), errors.Is(err, errInsecure):
+	case isRefused(err):
 		answer = appendConnack(nil, refusedDevice)
 	default:
 		return err
@@ -189,7 +160,11 @@ func (s *session) logRefused(err error) {
 	case errors.Is(err, errUnavailable):
 		s.log(slog.LevelError, "connection refused", "reason", err)
 	default:
-		s.log(slog.LevelInfo, "connection refused", "reason", err)
+		var attrs []any
+		if r, ok := errors.AsType[*refusal](err); ok && r.device.ID != "" {
+			attrs = []any{"device", r.device.Name, "id", shortID(r.device.ID)}
+		}
+		s.log(slog.LevelInfo, "connection refused", append(attrs, "reason", err)...)
 	}
 }
 

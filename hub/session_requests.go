@@ -60,8 +60,11 @@ func (s *session) request(t twin.Topic, p publish) error {
 	} else {
 		var ok bool
 		if payload, ok = mqttError(s.device, twin.Name(t.Document), err); !ok {
-			if errors.Is(err, registry.ErrNoDevice) {
+			switch {
+			case errors.Is(err, registry.ErrNoDevice):
 				return errRemoved
+			case isRefused(err):
+				return err
 			}
 			s.log(slog.LevelError, "outcome of a write is unknown", "document", t.Document, "error", err)
 			return errOutcome
@@ -135,9 +138,9 @@ func (s *session) unsubscribe(p filterPacket) error {
 }
 
 // ping answers a PINGREQ. It is the moment at which an idle connection learns
-// that its device is no longer registered.
+// that its device may not use it any more.
 func (s *session) ping() error {
-	if err := s.registered(); err != nil {
+	if err := s.verify(); err != nil {
 		return err
 	}
 	return s.write(pingresp)

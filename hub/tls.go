@@ -3,6 +3,14 @@ package hub
 import (
 	"context"
 	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"syscall"
+	"time"
 
 	"github.com/twinpanel/twinpanel/hub/credential"
 )
@@ -26,4 +34,95 @@ func (h *Hub) TLS(ctx context.Context) (*tls.Config, error) {
 		h.expiry.start()
 	}
 	return h.server.TLS(), nil
+}
+
+// tlsHandshake is the first byte of every TLS connection. As a CONNECT it would have flags that must not be set.
+const tlsHandshake = 0x16
+
+// Why a TLS connection comes to nothing before CONNECT, and one in plain text that begins with TLS.
+var (
+	errNoHandshake = fmt.Errorf("no complete TLS handshake within %v", connectTime)
+	errCutTLS      = errors.New("client left amid the TLS handshake: perhaps it does not trust the hub's certificate, see hub ca export")
+	errPlainMQTT   = errors.New("MQTT in plain text on a port for TLS: connect the client with TLS (mqtts://), or to the port of --mqtt")
+	errPlain       = errors.New("plain text on a port for TLS: connect the client with TLS (mqtts://, wss://, https://)")
+	errTLSHere     = errors.New("TLS on a port for plain text: connect the client to the port of --mqtts")
+)
+
+// handshake is TLS's on a connection that speaks it from the beginning. That of a WebSocket was the
+// HTTP server's.
+func (s *session) handshake(by time.Time) error {
+	conn, ok := s.conn.(promptConn)
+	if !ok {
+		return nil
+	}
+	conn.SetDeadline(by) // of writes, too
+	if s.isStopped() {   // see readBy
+		return s.reason
+	}
+	err := conn.Handshake()
+	plain, isPlain := errors.AsType[tls.RecordHeaderError](err)
+	switch {
+	case err == nil:
+		conn.SetWriteDeadline(time.Time{})
+		return nil
+	case s.isStopped():
+		return s.reason
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return errNoHandshake
+	case errors.Is(err, io.EOF) && conn.ConnectionState().Version == 0:
+		return errEmpty
+	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET):
+		return errCutTLS
+	case isPlain && plain.RecordHeader[0]>>4 == packetConnect:
+		return errPlainMQTT
+	}
+	return errors.New(tlsReason(err.Error()))
+}
+
+// tlsReasons are what to do about failed handshakes, by a part of the error of crypto/tls, which has no
+// types for them.
+var tlsReasons = []struct{ part, reason string }{
+	{"unknown certificate authority", "client does not trust the hub's certificate: give it the authorities of hub ca export"},
+	{"expired certificate", "client finds the hub's certificate expired or not yet valid: look at the client's clock"},
+	{"bad certificate", "client refuses the hub's certificate: give it the authorities of hub ca export, and the hub the name that it connects to (--name)"},
+	{"unknown certificate", "client refuses the hub's certificate: give it the authorities of hub ca export, and the hub the name that it connects to (--name)"},
+	{"unsupported versions", "client speaks no TLS 1.2 or later: update the client"},
+	{"protocol version not supported", "client speaks no TLS 1.2 or later: update the client"},
+	{"unsupported SSLv2", "client speaks no TLS 1.2 or later: update the client"},
+	{"no cipher suite supported by both", "client and hub have no cipher suite in common: update the client"},
+	{"parse client certificate", "client's certificate can't be read"},
+	{"first record does not look like a TLS handshake", errPlain.Error()},
+	{"HTTP request to an HTTPS server", errPlain.Error()},
+	{"i/o timeout", errNoHandshake.Error()},
+}
+
+// tlsReason says in our words why a handshake came to nothing.
+func tlsReason(text string) string {
+	for _, r := range tlsReasons {
+		if strings.Contains(text, r.part) {
+			return r.reason
+		}
+	}
+	return "TLS handshake failed: " + text
+}
+
+// A promptConn is a TLS connection whose Close gives the peer stopTime to take the good-bye. From crypto/tls
+// a peer that doesn't read gets five seconds, while a newer connection of its device waits.
+type promptConn struct{ *tls.Conn }
+
+// prompt makes a promptConn of a TLS connection, and leaves others.
+func prompt(conn net.Conn) net.Conn {
+	if c, ok := conn.(*tls.Conn); ok {
+		return promptConn{c}
+	}
+	return conn
+}
+
+// NetConn is the connection without its promptness.
+func (c promptConn) NetConn() net.Conn { return c.Conn }
+
+func (c promptConn) Close() error {
+	cut := time.AfterFunc(stopTime, func() { c.Conn.NetConn().Close() })
+	defer cut.Stop()
+	return c.Conn.Close()
 }

@@ -5,9 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/twinpanel/twinpanel/hub/docstore"
+	"github.com/twinpanel/twinpanel/hub/registry"
 	"github.com/twinpanel/twinpanel/hub/twinconfig"
 	"github.com/twinpanel/twinpanel/twin"
 )
@@ -28,11 +31,15 @@ func (h *Hub) Do(ctx context.Context, id twin.ID, name twin.Name, m twin.Method,
 
 // do is [Hub.Do] for a request that came on the MQTT connection from; nil = any other way.
 func (h *Hub) do(ctx context.Context, from *session, id twin.ID, name twin.Name, m twin.Method, payload []byte) (twin.Document, error) {
-	ctx, cancel, err := h.begin(ctx, id)
+	ctx, cancel, d, err := h.begin(ctx, from, id)
 	if err != nil {
 		return twin.Document{}, err
 	}
 	defer cancel()
+	if from != nil && m != twin.Get && slices.Contains(d.ReadOnly, name) {
+		from.log(slog.LevelWarn, "write denied: the device may not write this document", "document", name, "method", m)
+		return twin.Document{}, twin.ErrPermissionDenied
+	}
 	key := docstore.Key{Twin: id, Name: name}
 	switch m {
 	case twin.Get:
@@ -45,9 +52,9 @@ func (h *Hub) do(ctx context.Context, from *session, id twin.ID, name twin.Name,
 	return twin.Document{}, fmt.Errorf("unknown method %q", m)
 }
 
-// list returns the names of a twin's documents, _config among them.
-func (h *Hub) list(ctx context.Context, id twin.ID) ([]twin.Name, error) {
-	ctx, cancel, err := h.begin(ctx, id)
+// list returns the names of a twin's documents, _config among them. from is as for do.
+func (h *Hub) list(ctx context.Context, from *session, id twin.ID) ([]twin.Name, error) {
+	ctx, cancel, _, err := h.begin(ctx, from, id)
 	if err != nil {
 		return nil, err
 	}
@@ -57,7 +64,7 @@ func (h *Hub) list(ctx context.Context, id twin.ID) ([]twin.Name, error) {
 
 // delete removes a document; put again later, it starts at version 1.
 func (h *Hub) delete(ctx context.Context, id twin.ID, name twin.Name) error {
-	ctx, cancel, err := h.begin(ctx, id)
+	ctx, cancel, _, err := h.begin(ctx, nil, id)
 	if err != nil {
 		return err
 	}
@@ -72,7 +79,7 @@ func (h *Hub) delete(ctx context.Context, id twin.ID, name twin.Name) error {
 
 // deleteAll removes all documents of a twin.
 func (h *Hub) deleteAll(ctx context.Context, id twin.ID) error {
-	ctx, cancel, err := h.begin(ctx, id)
+	ctx, cancel, _, err := h.begin(ctx, nil, id)
 	if err != nil {
 		return err
 	}
@@ -91,14 +98,21 @@ func (h *Hub) deleteAll(ctx context.Context, id twin.ID) error {
 }
 
 // begin starts every request: there is a twin as long as its device is registered,
-// so a device removed a moment ago can do nothing more on a connection it still has.
-func (h *Hub) begin(ctx context.Context, id twin.ID) (context.Context, context.CancelFunc, error) {
+// so a device removed a moment ago can do nothing more on a connection it still has, nor can
+// one whose credential was taken back.
+func (h *Hub) begin(ctx context.Context, from *session, id twin.ID) (context.Context, context.CancelFunc, registry.Device, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
-	if _, err := h.registry.Device(ctx, id); err != nil {
-		cancel()
-		return nil, nil, fmt.Errorf("reading device: %w", err)
+	d, err := h.registry.Device(ctx, id)
+	if err != nil {
+		err = fmt.Errorf("reading device: %w", err)
+	} else if from != nil {
+		err = from.proof.holds(d)
 	}
-	return ctx, cancel, nil
+	if err != nil {
+		cancel()
+		return nil, nil, d, err
+	}
+	return ctx, cancel, d, nil
 }
 
 func (h *Hub) get(ctx context.Context, key docstore.Key) (twin.Document, error) {

@@ -95,7 +95,7 @@ func (e *endpoint) upgrade(w http.ResponseWriter, r *http.Request) {
 		e.refused(r, errors.New(textSubprotocol))
 		return
 	}
-	taker := &hijacker{ResponseWriter: w}
+	taker := &hijacker{ResponseWriter: w, request: r}
 	ws, err := websocket.Accept(taker, r, &websocket.AcceptOptions{Subprotocols: subprotocols, OriginPatterns: e.origins})
 	if err != nil { // the answer says the same
 		var attrs []any
@@ -112,7 +112,7 @@ func (e *endpoint) upgrade(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if slot := below[*slotConn](taker.conn); slot != nil {
-		slot.release() // from here on the session counts
+		slot.leave() // from here on the session counts
 	}
 	e.conns.Go(func() { e.carry(conn) })
 	go e.run(s)
@@ -120,11 +120,7 @@ func (e *endpoint) upgrade(w http.ResponseWriter, r *http.Request) {
 
 // refused logs a request that did not become a connection.
 func (e *endpoint) refused(r *http.Request, reason error, attrs ...any) {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		host = r.RemoteAddr
-	}
-	e.log.stranger(slog.LevelInfo, host, "WebSocket refused", append([]any{"remote", r.RemoteAddr, "reason", reason}, attrs...)...)
+	e.log.stranger(slog.LevelInfo, hostOf(r.RemoteAddr), "WebSocket refused", append([]any{"remote", r.RemoteAddr, "reason", reason}, attrs...)...)
 }
 
 // carry does a WebSocket's part beside its session. A panic ends this connection only, as in run.
@@ -133,7 +129,7 @@ func (e *endpoint) carry(conn *webSocketConn) {
 	defer func() {
 		if p := recover(); p != nil {
 			conn.abort()
-			e.log.stranger(slog.LevelError, hostOf(conn.RemoteAddr()), textFault,
+			e.log.stranger(slog.LevelError, hostOf(conn.RemoteAddr().String()), textFault,
 				"remote", conn.RemoteAddr(), "panic", p, "stack", string(debug.Stack()))
 		}
 	}()
@@ -158,8 +154,9 @@ func offersMQTT(header http.Header) bool {
 // answer that refuses to be one.
 type hijacker struct {
 	http.ResponseWriter
-	conn   net.Conn
-	status int
+	request *http.Request
+	conn    net.Conn
+	status  int
 }
 
 func (h *hijacker) WriteHeader(status int) {
@@ -173,6 +170,10 @@ func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, buffers, err := http.NewResponseController(h.ResponseWriter).Hijack()
 	if err != nil {
 		return nil, nil, err
+	}
+	conn = prompt(conn)
+	if leave, ok := h.request.Context().Value(leaveKey{}).(func()); ok {
+		conn = &slotConn{conn, leave}
 	}
 	h.conn = conn
 	if buffers.Reader.Buffered() == 0 {

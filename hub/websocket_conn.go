@@ -114,11 +114,11 @@ func closeFrame(reason error) (code websocket.StatusCode, text string) {
 		return websocket.StatusNormalClosure, ""
 	case errors.Is(reason, errGone): // and yet here: its frames were wrong
 		return websocket.StatusProtocolError, ""
-	case errors.Is(reason, errNoIdentity), errors.Is(reason, errInsecure):
+	case isRefused(reason):
 		return websocket.StatusPolicyViolation, ""
 	case errors.Is(reason, errClosed):
 		code = websocket.StatusGoingAway
-	case errors.Is(reason, errFull):
+	case errors.Is(reason, errFull), errors.Is(reason, errCrowd):
 		code = websocket.StatusTryAgainLater
 	case errors.Is(reason, errTextFrame):
 		code = websocket.StatusUnsupportedData
