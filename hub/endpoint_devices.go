@@ -135,10 +135,10 @@ func (d *device) connected() bool {
 	return d != nil && slices.ContainsFunc(d.sessions, func(s *session) bool { return s.admitted })
 }
 
-// kick ends a device's connections. The reason is for the log.
+// kick ends a device's connections, because of what somebody has done to the device.
 func (e *endpoint) kick(id twin.ID, reason error) {
 	for _, s := range e.sessionsOf(id) {
-		s.stop(reason)
+		s.stop(&refusal{reason: reason})
 	}
 }
 

@@ -22,7 +22,7 @@ var (
 	errNoSecret    = errors.New("password shown, but the device has no secret: see hub device renew --secret")
 	errWrongSecret = errors.New("password is not the device's secret: see hub device renew --secret")
 	errOtherDevice = errors.New("client id or user name is the id of another device than the certificate's")
-	errDisabled    = errors.New("device is disabled: see hub device enable")
+	errOff         = errors.New("device is disabled: see hub device enable")
 	errReplaced    = errors.New("what the device connected with was replaced or taken back")
 	errGuessing    = errors.New("too many failed logins from this address")
 )
@@ -75,7 +75,7 @@ func (p *proof) holds(d registry.Device) error {
 	var reason error
 	switch bySecret := p.secret != [sha256.Size]byte{}; {
 	case d.Disabled:
-		reason = errDisabled
+		reason = errOff
 	case p.chain != nil:
 		if d.Fingerprint() != p.fingerprint {
 			reason = errReplaced
