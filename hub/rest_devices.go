@@ -12,9 +12,6 @@ import (
 	"github.com/twinpanel/twinpanel/twin"
 )
 
-// maxDescription is the longest description of a device, in characters.
-const maxDescription = 255
-
 // Reasons for ending the connections of a device that somebody has changed.
 var (
 	errDisabled    = errors.New("device was disabled")
@@ -185,7 +182,7 @@ type deviceChange struct {
 
 func (a restArguments) device() deviceChange {
 	return deviceChange{
-		description: a.shortText("description", maxDescription),
+		description: a.shortText("description", registry.MaxDescriptionLen),
 		insecure:    a.flag("allow_insecure"),
 		multiple:    a.flag("allow_multiple_connections"),
 		filters:     a.filters(),

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"crypto/x509"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/twinpanel/twinpanel/hub/credential"
 	"github.com/twinpanel/twinpanel/hub/docstore"
 	"github.com/twinpanel/twinpanel/hub/docstore/sqlite"
 	"github.com/twinpanel/twinpanel/hub/registry"
@@ -65,8 +65,7 @@ func newDeviceLine(d registry.Device) deviceLine {
 		LastActivityAt:           orNull(d.LastActivity),
 	}
 	if len(d.Certificate) > 0 {
-		sum := d.Fingerprint()
-		line.CertificateFingerprint = new(hex.EncodeToString(sum[:]))
+		line.CertificateFingerprint = new(credential.Fingerprint(d.Certificate))
 		if cert, err := x509.ParseCertificate(d.Certificate); err == nil {
 			line.CertificateExpiresAt = new(cert.NotAfter)
 		}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/twinpanel/twinpanel/hub/credential"
 	"github.com/twinpanel/twinpanel/hub/docstore"
 	"github.com/twinpanel/twinpanel/hub/docstore/sqlite"
 	"github.com/twinpanel/twinpanel/hub/registry"
@@ -33,7 +34,8 @@ its twin. The name is for people; it must be unique and stays for life.
 
 The device shows who it is by a certificate, by a secret, or by either. The hub
 makes it a key and a certificate, unless --secret, --cert, --csr or
---allow-insecure says otherwise. With --out, what the device needs goes to files:
+--allow-insecure says otherwise, or hub ca add has named an authority that signs
+certificates for devices. With --out, what the device needs goes to files:
 
   ca.pem     certificates that vouch for the hub
   cert.pem   the device's certificate
@@ -65,8 +67,15 @@ nor the secret.`,
 			}
 			var given handover
 			var files *deviceFiles
-			err = withRegistry(dir, sqlite.Options{}, stderr, func(r *sqlite.Registry) (err error) {
-				given, files, err = order.fill(ctx, r, &d, !order.asks() && !allowInsecure, func() error { return r.AddDevice(ctx, d) })
+			var byName bool // somebody else's authority signs certificates for the device's name
+			err = withRegistry(dir, sqlite.Options{}, stderr, func(r *sqlite.Registry) error {
+				all, err := credential.Ensure(ctx, r)
+				if err != nil {
+					return err
+				}
+				plain := !order.asks() && !allowInsecure
+				byName = plain && slices.ContainsFunc(all, isForeign)
+				given, files, err = order.fill(ctx, r, all, &d, plain && !byName, func() error { return r.AddDevice(ctx, d) })
 				return err
 			})
 			if errors.Is(err, registry.ErrNameTaken) {
@@ -75,13 +84,19 @@ nor the secret.`,
 			if err != nil {
 				return err
 			}
-			if allowInsecure {
+			switch {
+			case allowInsecure:
 				warn(stderr, insecureWarning, d.Name)
+			case byName:
+				fmt.Fprintf(stderr, "%q connects with a certificate in its name, signed by a device authority of hub ca list; hub device renew makes one here\n", d.Name)
 			}
 			return order.hand(stdout, stderr, d, given, files)
 		},
 	}
 }
+
+// isForeign tells whether somebody else signs with a device authority.
+func isForeign(a registry.Authority) bool { return a.Kind == registry.DeviceAuthority && a.Key == nil }
 
 const insecureWarning = "whoever learns the id of %q can act as that device"
 
@@ -105,8 +120,8 @@ func documentNames(texts []string) ([]twin.Name, error) {
 
 // fill makes d's credential as make does, saves the device's part if there is a folder for it, and then stores d.
 // Where d can't be stored, its files are taken back.
-func (o *credentialOrder) fill(ctx context.Context, r registry.Registry, d *registry.Device, issue bool, store func() error) (h handover, files *deviceFiles, err error) {
-	if h, err = o.make(ctx, r, d, issue); err != nil {
+func (o *credentialOrder) fill(ctx context.Context, r registry.Registry, all []registry.Authority, d *registry.Device, issue bool, store func() error) (h handover, files *deviceFiles, err error) {
+	if h, err = o.make(ctx, r, all, d, issue); err != nil {
 		return h, nil, err
 	}
 	if o.out != "" {

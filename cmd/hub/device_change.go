@@ -6,9 +6,11 @@ import (
 	"io"
 	"slices"
 	"time"
+	"unicode/utf8"
 
 	"github.com/spf13/pflag"
 
+	"github.com/twinpanel/twinpanel/hub/credential"
 	"github.com/twinpanel/twinpanel/hub/docstore/sqlite"
 	"github.com/twinpanel/twinpanel/hub/registry"
 	"github.com/twinpanel/twinpanel/internal/cli"
@@ -77,6 +79,9 @@ changes at its next request.`,
 			if slices.Equal(readOnly, []string{""}) {
 				readOnly = nil
 			}
+			if utf8.RuneCountInString(description) > registry.MaxDescriptionLen || !utf8.ValidString(description) {
+				return cli.Usagef("--description: expected at most %d characters in UTF-8", registry.MaxDescriptionLen)
+			}
 			names, err := documentNames(readOnly)
 			if err != nil {
 				return err
@@ -135,8 +140,12 @@ hub makes it a key and a certificate, unless a flag says otherwise.`,
 				if d, err = findDevice(ctx, r, args[0]); err != nil {
 					return err
 				}
+				all, err := credential.Ensure(ctx, r)
+				if err != nil {
+					return err
+				}
 				next := d
-				given, files, err = order.fill(ctx, r, &next, !order.asks(), func() error {
+				given, files, err = order.fill(ctx, r, all, &next, !order.asks(), func() error {
 					d, err = updateDevice(ctx, r, d.ID, func(d *registry.Device) {
 						d.Certificate, d.CustomCertificate, d.Secret = next.Certificate, next.CustomCertificate, next.Secret
 					})

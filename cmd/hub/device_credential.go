@@ -81,11 +81,7 @@ type keyPair struct {
 
 // make gives d what was ordered, in the place of all that it could show of itself before.
 // With issue, the hub makes it a key and a certificate.
-func (o *credentialOrder) make(ctx context.Context, r registry.Registry, d *registry.Device, issue bool) (handover, error) {
-	all, err := credential.Ensure(ctx, r)
-	if err != nil {
-		return handover{}, err
-	}
+func (o *credentialOrder) make(ctx context.Context, r registry.Registry, all []registry.Authority, d *registry.Device, issue bool) (handover, error) {
 	h := handover{authorities: credential.Bundle(all, registry.ServerAuthority)}
 	d.Certificate, d.CustomCertificate, d.Secret = nil, false, [sha256.Size]byte{}
 	switch {

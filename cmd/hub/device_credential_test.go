@@ -10,6 +10,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"math/big"
 	"os"
 	"path/filepath"
@@ -19,6 +20,8 @@ import (
 	"time"
 
 	"github.com/twinpanel/twinpanel/hub/credential"
+	"github.com/twinpanel/twinpanel/hub/docstore/sqlite"
+	"github.com/twinpanel/twinpanel/hub/registry"
 	"github.com/twinpanel/twinpanel/internal/cli"
 )
 
@@ -247,5 +250,30 @@ func TestDeviceRenewWritesBesideTheKey(t *testing.T) {
 	}
 	if _, err := tls.LoadX509KeyPair(filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")); err != nil {
 		t.Error(err)
+	}
+}
+
+// Where somebody else signs certificates for devices, as the vendor's hubs with a CA of one's own do, the hub makes none.
+func TestDeviceAddBesideAnotherAuthority(t *testing.T) {
+	data := t.TempDir()
+	add(t, data, "before")
+	r, err := sqlite.OpenRegistry(data, sqlite.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, _ := ownCertificate(t, "authority", time.Now(), time.Now().Add(time.Hour))
+	block, _ := pem.Decode(cert)
+	_, err = r.UpdateAuthorities(t.Context(), func(all []registry.Authority) ([]registry.Authority, error) {
+		return append(all, registry.Authority{Kind: registry.DeviceAuthority, Certificate: block.Bytes, Created: time.Now().UTC()}), nil
+	})
+	if err := errors.Join(err, r.Close()); err != nil {
+		t.Fatal(err)
+	}
+	stdout, stderr, code := call(t, "device", "add", "panel", "--data", data)
+	if code != cli.ExitOK || !strings.Contains(stdout, `"certificate_fingerprint":null`) || !strings.HasPrefix(stderr, `"panel" connects with a certificate in its name`) {
+		t.Errorf("got code %d, %s, %s; want no certificate, and why", code, stdout, stderr)
+	}
+	if stdout, stderr, code = call(t, "device", "renew", "panel", "--data", data); code != cli.ExitOK || !strings.Contains(stdout, `"key":`) {
+		t.Errorf("got code %d, %s, %s; want a key", code, stdout, stderr)
 	}
 }

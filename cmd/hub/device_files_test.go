@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/twinpanel/twinpanel/hub/credential"
 	"github.com/twinpanel/twinpanel/hub/docstore"
 	"github.com/twinpanel/twinpanel/hub/registry"
 	"github.com/twinpanel/twinpanel/internal/cli"
@@ -88,7 +89,12 @@ func TestFillTakesFilesBack(t *testing.T) {
 				t.Fatal(err)
 			}
 			order := credentialOrder{out: dir}
-			if _, _, err = order.fill(t.Context(), registry.NewMemory(), &d, true, func() error { return tt.err }); !errors.Is(err, tt.err) {
+			r := registry.NewMemory()
+			all, err := credential.Ensure(t.Context(), r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, _, err = order.fill(t.Context(), r, all, &d, true, func() error { return tt.err }); !errors.Is(err, tt.err) {
 				t.Errorf("got error %v, want %v", err, tt.err)
 			}
 			if got := names(t, dir); !slices.Equal(got, tt.want) {

@@ -20,6 +20,9 @@ import (
 // to 64 (RFC 5280, ub-common-name).
 const MaxNameLen = 64
 
+// MaxDescriptionLen is the longest description of a device, in characters.
+const MaxDescriptionLen = 255
+
 // CheckName says whether a name fits a device or a token: 1 to [MaxNameLen]
 // printable characters, no space at either end. What looks like a device's id is
 // refused, since commands take either. The error is a [*twin.InvalidError].
