@@ -24,7 +24,7 @@ MQTT 3.1.1, apps over REST. First steps:
 Devices and tokens can be added and removed while the hub runs.`,
 		Flags:    config.flags,
 		Run:      config.run,
-		Commands: []*cli.Command{deviceCommand(), tokenCommand(), devCommand()},
+		Commands: []*cli.Command{deviceCommand(), tokenCommand(), caCommand(), devCommand()},
 	}
 }
 

@@ -64,14 +64,14 @@ func Renew(ctx context.Context, r registry.Registry, kind registry.AuthorityKind
 	return made, err
 }
 
-// Add makes the first certificate of a PEM file a device authority. Somebody else has its key, and signs with it.
-// The errors say what is wrong with the certificate; one is [ErrAuthorityTaken].
-func Add(ctx context.Context, r registry.Registry, data []byte) (registry.Authority, error) {
+// ParseAuthority reads the first certificate of a PEM file as that of a device authority, whose key somebody
+// else has. The errors say what is wrong with the certificate.
+func ParseAuthority(data []byte) (registry.Authority, error) {
 	cert, err := ParseCertificate(data)
-	if err != nil {
+	now := time.Now()
+	switch {
+	case err != nil:
 		return registry.Authority{}, err
-	}
-	switch now := time.Now(); {
 	case !cert.BasicConstraintsValid || !cert.IsCA:
 		return registry.Authority{}, fmt.Errorf("certificate of %q is not an authority's (CA:TRUE is missing)", cert.Subject)
 	case cert.KeyUsage != 0 && cert.KeyUsage&x509.KeyUsageCertSign == 0:
@@ -79,21 +79,28 @@ func Add(ctx context.Context, r registry.Registry, data []byte) (registry.Author
 	case ClockIsSet(now) && now.After(cert.NotAfter):
 		return registry.Authority{}, fmt.Errorf("certificate of %q expired on %s", cert.Subject, cert.NotAfter.UTC().Format(time.RFC3339))
 	}
-	a := registry.Authority{
+	return registry.Authority{
 		Kind:        registry.DeviceAuthority,
 		Certificate: cert.Raw,
-		Created:     time.Now().UTC().Truncate(time.Microsecond),
-	}
-	_, err = r.UpdateAuthorities(ctx, func(all []registry.Authority) ([]registry.Authority, error) {
+		Created:     now.UTC().Truncate(time.Microsecond),
+	}, nil
+}
+
+// Add makes a hub trust an authority that [ParseAuthority] read. The error may be [ErrAuthorityTaken].
+func Add(ctx context.Context, r registry.Registry, a registry.Authority) error {
+	_, err := r.UpdateAuthorities(ctx, func(all []registry.Authority) ([]registry.Authority, error) {
 		for _, other := range all {
-			if bytes.Equal(other.Certificate, a.Certificate) {
+			if sameAuthority(other, a) {
 				return nil, ErrAuthorityTaken
 			}
 		}
 		return append(all, a), nil
 	})
-	return a, err
+	return err
 }
+
+// sameAuthority tells whether two are one.
+func sameAuthority(a, b registry.Authority) bool { return bytes.Equal(a.Certificate, b.Certificate) }
 
 // Remove removes the authority with a fingerprint, as [ParseFingerprint] has it, and what is trusted because
 // of it alone. The error is [ErrNoAuthority], or [ErrSigns] for the one of its kind that signs.

@@ -35,7 +35,7 @@ func TestEnsureMakesOneOfEachKindOnce(t *testing.T) {
 func TestEnsureBesideAnAuthorityOfOnesOwn(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		r := registry.NewMemory()
-		must[registry.Authority](t)(Add(t.Context(), r, []byte(issue(t, nil, authorityTemplate("plant")).certPEM())))
+		addAuthority(t, r, issue(t, nil, authorityTemplate("plant")))
 		all := must[[]registry.Authority](t)(Ensure(t.Context(), r))
 		if len(all) != 3 || Signer(all, registry.DeviceAuthority) == nil {
 			t.Errorf("got %d authorities, want one of one's own and two that sign", len(all))
@@ -102,7 +102,7 @@ func TestRenewedDeviceAuthorityStandsAlone(t *testing.T) {
 	})
 }
 
-func TestAddRefuses(t *testing.T) {
+func TestParseAuthority(t *testing.T) {
 	own := func(t *testing.T) *pair { return issue(t, nil, authorityTemplate("plant")) }
 	changed := func(change func(*x509.Certificate)) func(*testing.T) string {
 		return func(t *testing.T) string {
@@ -134,27 +134,33 @@ func TestAddRefuses(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
-				r := registry.NewMemory()
-				before := must[[]registry.Authority](t)(Ensure(t.Context(), r))
-				data := []byte(tt.file(t))
-				a, err := Add(t.Context(), r, data)
+				a, err := ParseAuthority([]byte(tt.file(t)))
 				checkError(t, err, tt.want)
-				after := must[[]registry.Authority](t)(r.Authorities(t.Context()))
-				switch {
-				case err != nil && len(after) != len(before):
-					t.Errorf("%d authorities after a refusal, want %d", len(after), len(before))
-				case err == nil && (len(after) != len(before)+1 || a.Kind != registry.DeviceAuthority || a.Key != nil):
-					t.Errorf("got %d authorities and one of kind %s, key %t: want one more device authority without a key", len(after), a.Kind, a.Key != nil)
-				case !bytes.Equal(Signer(after, registry.DeviceAuthority).Certificate, before[1].Certificate):
-					t.Error("another authority signs now")
-				}
-				if err == nil {
-					_, err = Add(t.Context(), r, data)
-					checkError(t, err, "already")
+				if err == nil && (a.Kind != registry.DeviceAuthority || a.Certificate == nil || a.Key != nil || !a.Created.Equal(time.Now())) {
+					t.Errorf("got %+v, want a device authority without a key", a)
 				}
 			})
 		})
 	}
+}
+
+func TestAddTrustsAndLeavesSigningAlone(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r := registry.NewMemory()
+		before := must[[]registry.Authority](t)(Ensure(t.Context(), r))
+		a := must[registry.Authority](t)(ParseAuthority([]byte(issue(t, nil, authorityTemplate("plant")).certPEM())))
+		checkError(t, Add(t.Context(), r, a), "")
+		if err := Add(t.Context(), r, a); !errors.Is(err, ErrAuthorityTaken) {
+			t.Errorf("again: got error %v, want %v", err, ErrAuthorityTaken)
+		}
+		if err := Add(t.Context(), r, before[0]); !errors.Is(err, ErrAuthorityTaken) {
+			t.Errorf("the hub's own: got error %v, want %v", err, ErrAuthorityTaken)
+		}
+		after := must[[]registry.Authority](t)(r.Authorities(t.Context()))
+		if len(after) != 3 || !sameAuthority(after[2], a) || !sameAuthority(*Signer(after, registry.DeviceAuthority), before[1]) {
+			t.Errorf("got %d authorities, want one more, and the same one signs", len(after))
+		}
+	})
 }
 
 func TestRemoveRefusesWhatSigns(t *testing.T) {

@@ -145,3 +145,16 @@ func handshake(server, client *tls.Config) (atServer, atClient tls.ConnectionSta
 	}
 	return s.ConnectionState(), c.ConnectionState(), err
 }
+
+// addAuthority makes a registry trust a device authority.
+func addAuthority(t testing.TB, r registry.Registry, p *pair) registry.Authority {
+	t.Helper()
+	a, err := ParseAuthority([]byte(p.certPEM()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := Add(t.Context(), r, a); err != nil {
+		t.Fatal(err)
+	}
+	return a
+}

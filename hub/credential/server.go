@@ -1,7 +1,6 @@
 package credential
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"crypto/tls"
@@ -141,5 +140,3 @@ func (s *Server) look(ctx context.Context) error {
 	s.log.Info("hub certificate made", "names", s.names, "expires", cert.Leaf.NotAfter)
 	return nil
 }
-
-func sameAuthority(a, b registry.Authority) bool { return bytes.Equal(a.Certificate, b.Certificate) }

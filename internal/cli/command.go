@@ -29,7 +29,7 @@ const helpWidth = 80
 // Every program has --version, which is of no use in the environment.
 type Command struct {
 	Name  string // the word that calls it; the root's is the program's name
-	Args  string // its arguments as help shows them, a word for each: "NAME"; that many are required
+	Args  string // its arguments as help shows them, a word for each: "NAME"; those in brackets can be left out
 	Short string // what it does, in one line, for the list of commands
 	Long  string // more about it, lines wrapped by hand; empty = Short
 	// Flags defines the flags; they are set when Run is called. nil = none.
@@ -112,7 +112,7 @@ func (c *Command) checkArgs(args []string) error {
 		return Usagef("unknown command %q: commands come before flags and are %s", args[len(want)], c.commandNames())
 	case len(args) > len(want):
 		return Usagef("unexpected argument %q", args[len(want)])
-	case len(args) < len(want):
+	case len(args) < len(want) && !strings.HasPrefix(want[len(args)], "["):
 		return Usagef("%s is missing", want[len(args)])
 	}
 	return nil

@@ -34,10 +34,13 @@ func bell() *Command {
 		},
 		Commands: []*Command{
 			{Name: "owner", Short: "Who owns it.", Commands: []*Command{
-				{Name: "call", Short: "Call an owner.", Flags: func(fs *pflag.FlagSet) {
+				{Name: "call", Args: "[NAME]", Short: "Call an owner.", Flags: func(fs *pflag.FlagSet) {
 					fs.BoolVar(&quiet, "quiet", false, "hum")
 					FlagOnly(fs, "quiet")
-				}, Run: func(context.Context, []string, io.Writer, io.Writer) error { return nil }},
+				}, Run: func(_ context.Context, args []string, stdout, _ io.Writer) error {
+					_, err := fmt.Fprintln(stdout, "called", args)
+					return err
+				}},
 				{Name: "add", Args: "NAME", Short: "Add an owner.", Long: "Add an owner.\n\nThere can be many.",
 					Run: func(_ context.Context, args []string, stdout, _ io.Writer) error {
 						_, err := fmt.Fprintln(stdout, "added", args[0])
@@ -86,6 +89,10 @@ func TestRunReportsAndExits(t *testing.T) {
 			stderr: "bell: unknown command \"break\": commands come before flags and are owner, break, misuse\nhint: bell --help shows how to call it\n"},
 		{name: "command missing", args: "owner", code: 2,
 			stderr: "bell: a command is missing: call, add\nhint: bell owner --help shows how to call it\n"},
+		{name: "more than an argument that can be left out", args: "owner call ada bob", code: 2,
+			stderr: "bell: unexpected argument \"bob\"\nhint: bell owner call --help shows how to call it\n"},
+		{name: "argument that can be left out", args: "owner call ada", stdout: "called [ada]\n"},
+		{name: "argument left out", args: "owner call", stdout: "called []\n"},
 		{name: "unknown subcommand", args: "owner remove", code: 2,
 			stderr: "bell: unknown command \"remove\": expected call, add\nhint: bell owner --help shows how to call it\n"},
 		{name: "argument missing", args: "owner add", code: 2,
@@ -155,7 +162,7 @@ Commands:
 		"owner call --help": `Call an owner.
 
 Usage:
-  bell owner call [flags]
+  bell owner call [NAME] [flags]
 
 Flags:
       --quiet   hum
