@@ -18,10 +18,14 @@ func command() *cli.Command {
 MQTT 3.1.1, apps over REST. First steps:
 
   hub token add app --data ./data
-  hub device add front-door --allow-insecure --data ./data
-  hub --data ./data
+  hub device add front-door --out ./front-door --data ./data
+  hub --data ./data --mqtts 0.0.0.0:8883 --https 0.0.0.0:8443 --name hub.example
 
-Devices and tokens can be added and removed while the hub runs.`,
+The hub vouches for itself and for its devices: ca.pem in ./front-door is what a device or
+an app has to trust, cert.pem and key.pem are what this device shows.
+
+Devices and tokens can be added and removed while the hub runs, and it needs no restart for
+a certificate that is renewed.`,
 		Flags:    config.flags,
 		Run:      config.run,
 		Commands: []*cli.Command{deviceCommand(), tokenCommand(), caCommand(), devCommand()},

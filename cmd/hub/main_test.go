@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -36,6 +39,7 @@ func TestMain(m *testing.M) {
 //	connect ID                  CONNECT to $MQTT; prints the CONNACK's code
 //	publish ID TOPIC            CONNECT to $MQTT and PUBLISH nothing; prints acknowledged or closed
 //	websocket ID [ORIGIN]       CONNECT to $WS as a page of this origin does: prints the CONNACK's code, or the refusal
+//	secure DIR                  CONNECT to $MQTTS and $WSS with what hub device add wrote there, and GET $HTTPS; prints codes
 //	occupy                      listen on a port; sets $TAKEN to its address
 //	capture NAME PATTERN        set $NAME to the first group of PATTERN in the last stdout
 func TestCommands(t *testing.T) {
@@ -54,6 +58,7 @@ func TestCommands(t *testing.T) {
 			"connect":   cmdConnect,
 			"publish":   cmdPublish,
 			"websocket": cmdWebSocket,
+			"secure":    cmdSecure,
 			"occupy":    clitest.Occupy,
 			"capture":   cmdCapture,
 		},
@@ -64,8 +69,9 @@ func TestCommands(t *testing.T) {
 type process struct {
 	*clitest.Program
 	mqtt, rest string
-	ws         string    // empty without --ws
-	stdin      io.Closer // of hub dev
+	ws         string            // empty without --ws
+	tls        map[string]string // addresses by scheme
+	stdin      io.Closer         // of hub dev
 }
 
 // startHub starts the program on free ports and waits until it says where it listens.
@@ -73,20 +79,35 @@ func startHub(dir, data string, flags ...string) (*process, error) {
 	command := exec.Command("hub", append([]string{"--data", data, "--mqtt", "127.0.0.1:0", "--rest", "127.0.0.1:0"}, flags...)...)
 	command.Dir = dir
 	ready := "REST at"
-	if slices.Contains(flags, "--ws") {
+	switch {
+	case slices.Contains(flags, "--ws") || slices.Contains(flags, "--wss"):
 		ready = "Console at"
+	case slices.Contains(flags, "--https"):
+		ready = "REST over TLS at"
 	}
 	started, err := clitest.Start(command, ready)
 	if err != nil {
 		return nil, err
 	}
 	p := &process{Program: started}
-	if _, err := fmt.Sscanf(p.Head, "MQTT at mqtt://%s\nREST at %s\n", &p.mqtt, &p.rest); err != nil {
-		_, killed := p.Stop(os.Kill)
-		return nil, fmt.Errorf("reading %q: %w", p.Head, errors.Join(err, killed))
+	p.tls = make(map[string]string)
+	for line := range strings.Lines(p.Head) {
+		what, where, _ := strings.Cut(strings.TrimSpace(line), " at ")
+		scheme, address, _ := strings.Cut(where, "://")
+		switch what {
+		case "MQTT":
+			p.mqtt = address
+		case "REST":
+			p.rest = where
+		case "WebSocket":
+			p.ws = where
+		case "MQTT over TLS", "REST over TLS", "WebSocket over TLS":
+			p.tls[scheme] = address
+		}
 	}
-	if _, rest, ok := strings.Cut(p.Head, "\nWebSocket at "); ok {
-		p.ws, _, _ = strings.Cut(rest, "\n")
+	if p.mqtt == "" || p.rest == "" {
+		_, killed := p.Stop(os.Kill)
+		return nil, errors.Join(fmt.Errorf("no MQTT and REST in %q", p.Head), killed)
 	}
 	return p, nil
 }
@@ -131,6 +152,9 @@ func started(ts *testscript.TestScript, p *process) {
 	ts.Setenv("MQTT", p.mqtt)
 	ts.Setenv("REST", p.rest)
 	ts.Setenv("WS", p.ws)
+	for scheme, address := range p.tls {
+		ts.Setenv(strings.ToUpper(scheme), address)
+	}
 }
 
 func cmdDev(ts *testscript.TestScript, neg bool, args []string) {
@@ -260,6 +284,35 @@ func cmdWebSocket(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	defer ws.CloseNow()
 	mqttConnect(ts, websocket.NetConn(ctx, ws, websocket.MessageBinary), args[0])
+}
+
+func cmdSecure(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: secure DIR, after start with --mqtts, --https and --wss")
+	}
+	dir := ts.MkAbs(args[0])
+	pair, err := tls.LoadX509KeyPair(filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem"))
+	ts.Check(err)
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM([]byte(ts.ReadFile(filepath.Join(dir, "ca.pem"))))
+	config := &tls.Config{RootCAs: roots, Certificates: []tls.Certificate{pair}, ServerName: "hub.example"}
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: config}}
+	defer client.CloseIdleConnections()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+
+	conn, err := tls.Dial("tcp", ts.Getenv("MQTTS"), config)
+	ts.Check(err)
+	defer conn.Close()
+	mqttConnect(ts, conn, strings.Repeat("x", 36))
+	ws, _, err := websocket.Dial(ctx, "wss://"+ts.Getenv("WSS"), &websocket.DialOptions{Subprotocols: []string{"mqtt"}, HTTPClient: client})
+	ts.Check(err)
+	defer ws.CloseNow()
+	mqttConnect(ts, websocket.NetConn(ctx, ws, websocket.MessageBinary), strings.Repeat("x", 36))
+	answer, err := client.Get("https://" + ts.Getenv("HTTPS") + "/twins/" + ts.Getenv("ID"))
+	ts.Check(err)
+	answer.Body.Close()
+	fmt.Fprintf(ts.Stdout(), "%s %s\n", answer.Proto, answer.Status)
 }
 
 func cmdCapture(ts *testscript.TestScript, neg bool, args []string) {

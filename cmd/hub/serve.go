@@ -2,15 +2,18 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
+	"slices"
 
 	"github.com/spf13/pflag"
 
 	"github.com/twinpanel/twinpanel/hub"
+	"github.com/twinpanel/twinpanel/hub/credential"
 	"github.com/twinpanel/twinpanel/hub/docstore"
 	"github.com/twinpanel/twinpanel/hub/docstore/sqlite"
 	"github.com/twinpanel/twinpanel/hub/graphite"
@@ -21,21 +24,33 @@ import (
 // Config is what the hub is told by flags and environment. flags has the defaults.
 type Config struct {
 	Data        string   // folder; created if need be
-	MQTT        string   // host:port to listen on; port 0 takes a free one
-	REST        string   // likewise
-	WS          string   // likewise, for MQTT over WebSocket and the console; empty = none
+	MQTT        string   // host:port to listen on, as the next five; port 0 takes a free one, empty = none
+	MQTTS       string   // with TLS
+	REST        string   //
+	HTTPS       string   // REST with TLS
+	WS          string   // MQTT over WebSocket and the console
+	WSS         string   // the same with TLS
+	Names       []string // hosts that the hub's own certificate is for
+	Cert        string   // file of a certificate to show instead, and the chain to its authority
+	KeyFile     string   // its key
+	Insecure    bool     // listen in plain text also outside loopback
 	Origins     []string // hosts of web pages that may open a WebSocket, beside the hub's own
 	Graphite    string   // URI that time series are pushed to; empty = none. It may hold credentials
-	Insecure    bool     // listen in plain text also outside loopback
 	OtherTopics string   // what a PUBLISH outside $SCW/twins/ does: refuse or drop
 }
 
 func (c *Config) flags(fs *pflag.FlagSet) {
 	dataFlag(fs, &c.Data)
-	fs.StringVar(&c.MQTT, "mqtt", "127.0.0.1:1883", "`address` for devices; port 0 takes a free one")
-	fs.StringVar(&c.REST, "rest", "127.0.0.1:8081", "`address` for apps; port 0 takes a free one")
-	fs.StringVar(&c.WS, "ws", "", "`address` for MQTT over WebSocket and the console, a web page to be a device in; none without it")
-	fs.BoolVar(&c.Insecure, "insecure", false, "allow addresses that others can reach: all they send and get can be read and changed on the way, ids and tokens included")
+	fs.StringVar(&c.MQTT, "mqtt", "127.0.0.1:1883", "`address` for devices in plain text; port 0 takes a free one, \"\" = none, as for the others")
+	fs.StringVar(&c.MQTTS, "mqtts", "", "`address` for devices with TLS, as in 0.0.0.0:8883; none without it")
+	fs.StringVar(&c.REST, "rest", "127.0.0.1:8081", "`address` for apps in plain text")
+	fs.StringVar(&c.HTTPS, "https", "", "`address` for apps with TLS, as in 0.0.0.0:8443; none without it")
+	fs.StringVar(&c.WS, "ws", "", "`address` for MQTT over WebSocket and the console, a web page to be a device in, in plain text; none without it")
+	fs.StringVar(&c.WSS, "wss", "", "`address` for the same with TLS, as in 0.0.0.0:8084; none without it")
+	fs.StringSliceVar(&c.Names, "name", nil, "`host` name or IP address that devices and apps call this hub by, for its certificate; can be repeated; without it those of this computer")
+	fs.StringVar(&c.Cert, "cert", "", "`file` with a certificate to show in place of the hub's own, and the chain to its authority, in PEM; read again when it changes")
+	fs.StringVar(&c.KeyFile, "key-file", "", "`file` with the key of --cert, in PEM")
+	fs.BoolVar(&c.Insecure, "insecure", false, "allow plain text on addresses that others can reach: all they send and get can be read and changed on the way, secrets and tokens included")
 	c.hubFlags(fs)
 }
 
@@ -46,25 +61,49 @@ func (c *Config) hubFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&c.OtherTopics, "other-topics", string(hub.RefuseOtherTopics), "`refuse|drop` what a device publishes outside $SCW/twins/: refuse closes its connection, drop ignores the message")
 }
 
+// A listener is one of the addresses that the hub may listen on.
+type listener struct {
+	flag, address string
+	example       string // of an address
+	tls           string // the flag for the same with TLS; empty = this one has it
+	lines         string // that say where it is: %s is the address
+	serve         func(*hub.Hub, net.Listener) error
+}
+
+// listeners are those that have an address.
+func (c *Config) listeners() []listener {
+	const rest = "/iot/v1/regions/" + hub.DefaultRegion + "\n"
+	return slices.DeleteFunc([]listener{
+		{"--mqtt", c.MQTT, "127.0.0.1:1883", "--mqtts", "MQTT at mqtt://%s\n", (*hub.Hub).ServeMQTT},
+		{"--mqtts", c.MQTTS, "0.0.0.0:8883", "", "MQTT over TLS at mqtts://%s\n", (*hub.Hub).ServeMQTT},
+		{"--rest", c.REST, "127.0.0.1:8081", "--https", "REST at http://%s" + rest, (*hub.Hub).ServeREST},
+		{"--https", c.HTTPS, "0.0.0.0:8443", "", "REST over TLS at https://%s" + rest, (*hub.Hub).ServeREST},
+		{"--ws", c.WS, "127.0.0.1:8083", "--wss", "WebSocket at ws://%[1]s/mqtt\nConsole at http://%[1]s/console\n", (*hub.Hub).ServeWS},
+		{"--wss", c.WSS, "0.0.0.0:8084", "", "WebSocket over TLS at wss://%[1]s/mqtt\nConsole at https://%[1]s/console\n", (*hub.Hub).ServeWS},
+	}, func(l listener) bool { return l.address == "" })
+}
+
 // Validate says which flag is missing or wrong.
 func (c *Config) Validate() error {
 	if err := checkData(c.Data); err != nil {
 		return err
 	}
-	for _, a := range []struct{ flag, address, example string }{
-		{"--mqtt", c.MQTT, "127.0.0.1:1883"},
-		{"--rest", c.REST, "127.0.0.1:8081"},
-		{"--ws", c.WS, "127.0.0.1:8083"},
-	} {
-		if a.flag == "--ws" && a.address == "" {
-			continue
-		}
-		if err := cli.CheckAddress(a.flag, a.address, a.example); err != nil {
+	listeners := c.listeners()
+	for _, l := range listeners {
+		if err := cli.CheckAddress(l.flag, l.address, l.example); err != nil {
 			return err
 		}
 	}
-	if len(c.Origins) > 0 && c.WS == "" {
-		return cli.Hint(cli.Usagef("--ws-origin without --ws"), "add --ws 127.0.0.1:8083, or another address for MQTT over WebSocket")
+	speaksTLS := c.MQTTS != "" || c.HTTPS != "" || c.WSS != ""
+	switch {
+	case len(listeners) == 0:
+		return cli.Hint(cli.Usagef("nowhere to listen"), "give --mqtt, --mqtts, --rest, --https, --ws or --wss an address")
+	case (c.Cert == "") != (c.KeyFile == ""):
+		return cli.Hint(cli.Usagef("--cert and --key-file belong together"), "give both, or neither: then the hub makes a certificate itself")
+	case c.Cert != "" && !speaksTLS:
+		return cli.Hint(cli.Usagef("--cert without an address for TLS"), "add --mqtts, --https or --wss")
+	case len(c.Origins) > 0 && c.WS == "" && c.WSS == "":
+		return cli.Hint(cli.Usagef("--ws-origin without --ws or --wss"), "add --ws 127.0.0.1:8083, or another address for MQTT over WebSocket")
 	}
 	return c.validateHub()
 }
@@ -111,38 +150,35 @@ func (c *Config) run(ctx context.Context, _ []string, stdout, stderr io.Writer) 
 	if db.Kept != "" {
 		log.Info("data folder upgraded", "copy", db.Kept)
 	}
-	mqtt, err := c.listen("--mqtt", c.MQTT)
-	if err != nil {
-		return err
-	}
-	defer mqtt.Close()
-	rest, err := c.listen("--rest", c.REST)
-	if err != nil {
-		return err
-	}
-	defer rest.Close()
-	var ws net.Listener
-	if c.WS != "" {
-		if ws, err = c.listen("--ws", c.WS); err != nil {
+	listeners := c.listeners()
+	open := make([]net.Listener, len(listeners))
+	for i, l := range listeners {
+		if open[i], err = c.listen(l); err != nil {
 			return err
 		}
-		defer ws.Close()
+		defer open[i].Close()
 	}
 	h, err := c.newHub(db, db, log)
 	if err != nil {
 		return err
 	}
-
-	fmt.Fprintf(stdout, "MQTT at mqtt://%s\n", mqtt.Addr())
-	fmt.Fprintf(stdout, "REST at http://%s/iot/v1/regions/%s\n", rest.Addr(), hub.DefaultRegion)
-	servers := []func() error{
-		func() error { return h.ServeMQTT(mqtt) },
-		func() error { return h.ServeREST(rest) },
+	servers := make([]func() error, len(listeners))
+	for i, l := range listeners {
+		if l.tls == "" {
+			config, err := h.TLS(ctx)
+			if err != nil {
+				return errors.Join(err, h.Close())
+			}
+			if l.flag == "--https" {
+				config.ClientAuth = tls.NoClientCert // a browser would ask people for a certificate
+			}
+			open[i] = tls.NewListener(open[i], config)
+		}
+		servers[i] = func() error { return l.serve(h, open[i]) }
 	}
-	if ws != nil {
-		fmt.Fprintf(stdout, "WebSocket at ws://%s/mqtt\n", ws.Addr())
-		fmt.Fprintf(stdout, "Console at http://%s/console\n", ws.Addr())
-		servers = append(servers, func() error { return h.ServeWS(ws) })
+
+	for i, l := range listeners {
+		fmt.Fprintf(stdout, l.lines, open[i].Addr())
 	}
 	if c.Graphite != "" {
 		fmt.Fprintf(stdout, "Time series to %s\n", graphite.Config{URI: c.Graphite}.Server())
@@ -157,6 +193,8 @@ func (c *Config) newHub(documents docstore.Store, devices registry.Registry, log
 		Registry:    devices,
 		OtherTopics: hub.OtherTopics(c.OtherTopics),
 		Graphite:    c.Graphite,
+		Names:       c.Names,
+		Certificate: credential.Files{Cert: c.Cert, Key: c.KeyFile},
 		Origins:     c.Origins,
 		Logger:      log,
 	})
@@ -187,10 +225,10 @@ func serve(ctx context.Context, h *hub.Hub, log *slog.Logger, servers ...func() 
 
 // listen opens an address, unless others could listen in and nobody said that this
 // is all right.
-func (c *Config) listen(flag, address string) (net.Listener, error) {
-	if c.Insecure {
-		return cli.Listen(flag, address)
+func (c *Config) listen(l listener) (net.Listener, error) {
+	if l.tls == "" || c.Insecure {
+		return cli.Listen(l.flag, l.address)
 	}
-	return cli.ListenLoopback(flag, address,
-		"listen on 127.0.0.1, or add --insecure if everybody on that network may read and change all documents: nothing is encrypted")
+	return cli.ListenLoopback(l.flag, l.address,
+		"speak TLS ("+l.tls+" in place of "+l.flag+"), or listen on 127.0.0.1, or add --insecure if everybody on that network may read and change all documents: nothing is encrypted")
 }
