@@ -84,7 +84,11 @@ func Dial(ctx context.Context, o Options) (*Conn, error) {
 	if err := c.greet(shown); err != nil {
 		c.end(err)
 		c.Close()
-		return nil, fmt.Errorf("connecting to %s: %w", a, o.distrust(c.Err()))
+		err = o.distrust(c.Err())
+		if !a.tls && errors.Is(err, errHubClosed) {
+			err = &TrustError{Problem: "hub closed the connection at once", Next: "if this is its port for TLS, write mqtts://; otherwise see the reason in its log", Err: err}
+		}
+		return nil, fmt.Errorf("connecting to %s: %w", a, err)
 	}
 	return c, nil
 }

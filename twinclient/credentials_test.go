@@ -105,7 +105,7 @@ func TestSecretRotated(t *testing.T) {
 			want   string // of the link, at last
 		}{
 			{func() {}, "down: connecting to mqtt://localhost:1883: hub refused the device with this secret: see the reason in the hub's log; " +
-				"check the device id, and with hub device list that the device is there and enabled; hub device renew makes a new secret"},
+				"check the device id, and with hub device list that the device is there and enabled; hub device renew --secret makes a new one"},
 			{func() { write(t, file, "first\n") }, "up"},
 			{func() { h.do(func() { h.secret = "second" }) }, "up"}, // until it connects anew
 			{h.takeOver, "down: connecting to mqtt://localhost:1883: hub refused the device with this secret: "},

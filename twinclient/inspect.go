@@ -41,7 +41,7 @@ func (o Options) Inspect(now time.Time) []Finding {
 	if o.SecretFile != "" {
 		switch _, err := readSecret(o.SecretFile); {
 		case err != nil:
-			add("secret", err.Error(), "write the secret into the file, as one line; hub device renew makes a new one")
+			add("secret", err.Error(), "write the secret into the file, as one line; hub device renew --secret makes a new one")
 		case exposed(o.SecretFile):
 			add("secret", o.SecretFile+" can be read by every user of this computer", "chmod o= "+o.SecretFile)
 		default:

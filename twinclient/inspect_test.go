@@ -124,9 +124,9 @@ func TestInspect(t *testing.T) {
 
 		// Secrets.
 		{"no secret", func(t *testing.T, o *Options, ca *cert) { o.SecretFile, o.CertFile, o.KeyFile = "secret", "", "" }, day(2026, 6, 1),
-			[]string{goodCA, "secret: reading the device's secret: open secret: no such file or directory -> write the secret into the file, as one line; hub device renew makes a new one"}},
+			[]string{goodCA, "secret: reading the device's secret: open secret: no such file or directory -> write the secret into the file, as one line; hub device renew --secret makes a new one"}},
 		{"key for a secret", func(t *testing.T, o *Options, ca *cert) { o.SecretFile, o.CertFile, o.KeyFile = "panel.key", "", "" }, day(2026, 6, 1),
-			[]string{goodCA, "secret: reading the device's secret: panel.key has several lines: expected one -> write the secret into the file, as one line; hub device renew makes a new one"}},
+			[]string{goodCA, "secret: reading the device's secret: panel.key has several lines: expected one -> write the secret into the file, as one line; hub device renew --secret makes a new one"}},
 		{"secret that everybody may read", func(t *testing.T, o *Options, ca *cert) {
 			o.SecretFile, o.CertFile, o.KeyFile = "secret", "", ""
 			write(t, "secret", "sesame\n")

@@ -54,7 +54,7 @@ func (c credentials) refusedDevice() error {
 	case cert != nil:
 		return &TrustError{Problem: "hub refused the device with this certificate", Next: log + "hub device renew makes a new certificate"}
 	case c.secret != "":
-		return &TrustError{Problem: "hub refused the device with this secret", Next: log + "hub device renew makes a new secret"}
+		return &TrustError{Problem: "hub refused the device with this secret", Next: log + "hub device renew --secret makes a new one"}
 	}
 	return &TrustError{
 		Problem: "hub refused the device, which shows nothing but its id",

@@ -1,0 +1,174 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/twinpanel/twinpanel/hub/credential"
+	"github.com/twinpanel/twinpanel/hub/registry"
+	"github.com/twinpanel/twinpanel/twin"
+	"github.com/twinpanel/twinpanel/twinclient"
+)
+
+// TestPhoneArmsOverTLS has a phone's writes, the hub over TLS, the panel's process and a house, with each credential.
+func TestPhoneArmsOverTLS(t *testing.T) {
+	tests := map[string]func(*secureHub, registry.Device) flags{
+		"certificate": (*secureHub).byCertificate,
+		"secret":      (*secureHub).bySecret,
+	}
+	for name, byFlags := range tests {
+		t.Run(name, func(t *testing.T) {
+			folder(t, nil)
+			h := startSecure(t)
+			d := h.add(t, nil)
+			p := start(t, byFlags(h, d).args()...)
+			eventually(t, `"alarm_armed":false,"siren_ringing":false,"door_open":false`, h.current(d.ID))
+			h.desire(t, d.ID, "true")
+			eventually(t, `"alarm_armed":true,"siren_ringing":false,"door_open":false`, h.current(d.ID))
+			p.move(t, `{"open":true}`)
+			eventually(t, `"siren_on":true`, p.look)
+			h.desire(t, d.ID, "false")
+			eventually(t, `"alarm_armed":false,"siren_ringing":false,"door_open":true`, h.current(d.ID))
+			if log := p.Log.String(); strings.Contains(log, "credentials need care") {
+				t.Errorf("the panel complains of its credentials:\n%s", log)
+			}
+			if _, err := p.Stop(os.Interrupt); err != nil {
+				t.Errorf("the panel ended with %v", err)
+			}
+		})
+	}
+}
+
+// options are how a client connects with the files of add.
+func (h *secureHub) options(id twin.ID) twinclient.Options {
+	return twinclient.Options{Hub: h.url, DeviceID: id, CAFile: "ca.pem"}
+}
+
+// armed starts a panel, arms it by phone, and returns a look at whether it still is.
+func (h *secureHub) armed(t *testing.T, d registry.Device, f flags) (*process, func()) {
+	t.Helper()
+	p := start(t, f.args()...)
+	h.desire(t, d.ID, "true")
+	eventually(t, `"alarm_armed":true`, h.current(d.ID))
+	return p, func() {
+		t.Helper()
+		if desired, err := h.call("GET", d.ID, "desired", ""); err != nil || !strings.Contains(desired, `"version":1,"data":{"alarm_armed":true}`) {
+			t.Errorf("desired: got %s, %v, want it as the phone wrote it", desired, err)
+		}
+		p.move(t, `{"open":true}`)
+		eventually(t, `"siren_on":true`, p.look)
+		eventually(t, `"alarm_armed":true,"siren_ringing":true`, h.current(d.ID))
+	}
+}
+
+// TestStolenPanelCannotDisarm has a thief with all that the panel has: what it shows the hub, and its id.
+func TestStolenPanelCannotDisarm(t *testing.T) {
+	folder(t, nil)
+	h := startSecure(t)
+	d := h.add(t, func(d *registry.Device) { d.ReadOnly = []twin.Name{"desired"} })
+	_, stillArmed := h.armed(t, d, h.byCertificate(d))
+
+	withCertificate, withSecret := h.options(d.ID), h.options(d.ID)
+	withCertificate.CertFile, withCertificate.KeyFile = "cert.pem", "key.pem"
+	withSecret.SecretFile = "secret"
+	for name, o := range map[string]twinclient.Options{"certificate": withCertificate, "secret": withSecret} {
+		thief, err := twinclient.Dial(t.Context(), o)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		disarm := twin.Update{Data: []byte(`{"alarm_armed":false}`)}
+		if doc, err := thief.Put(t.Context(), "desired", disarm); !errors.Is(err, twin.ErrPermissionDenied) {
+			t.Errorf("%s: put of desired: got %v, %v", name, doc, err)
+		}
+		if doc, err := thief.Patch(t.Context(), "desired", disarm); !errors.Is(err, twin.ErrPermissionDenied) {
+			t.Errorf("%s: patch of desired: got %v, %v", name, doc, err)
+		}
+		if doc, err := thief.Get(t.Context(), "desired"); err != nil || doc.Version != 1 {
+			t.Errorf("%s: get of desired: got %v, %v, want it as the phone wrote it", name, doc, err)
+		}
+		thief.Close()
+	}
+	secret, err := os.ReadFile("secret")
+	if err != nil {
+		t.Fatal(err)
+	}
+	app := *h
+	for _, app.token = range []string{strings.TrimSpace(string(secret)), string(d.ID)} {
+		if answer, err := app.call("PUT", d.ID, "desired", `{"data":{"alarm_armed":false}}`); err == nil || !strings.HasPrefix(err.Error(), "401 ") {
+			t.Errorf("what the panel has as a token: got %s, %v, want status 401", answer, err)
+		}
+	}
+	stillArmed()
+}
+
+// TestWhoKnowsOnlyTheIDCannotDisarm has somebody who has read the panel's id in an address of the REST API, and may have a
+// device of his own on the same hub.
+func TestWhoKnowsOnlyTheIDCannotDisarm(t *testing.T) {
+	folder(t, nil)
+	h := startSecure(t)
+	other, err := registry.NewDevice("other")
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, cert, key, err := credential.Issue(h.authorities(t), other)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other.Certificate, other.Secret = der, registry.HashSecret("sesame")
+	if err := h.registry.AddDevice(t.Context(), other); err != nil {
+		t.Fatal(err)
+	}
+	write(t, "other.pem", string(cert))
+	write(t, "other.key", string(key))
+	write(t, "other.secret", "sesame\n")
+	d := h.add(t, nil)
+	write(t, "guess", string(d.ID)+"\n")
+	p, stillArmed := h.armed(t, d, h.byCertificate(d))
+
+	for name, show := range map[string]func(*twinclient.Options){
+		"nothing but the id":           func(*twinclient.Options) {},
+		"another device's secret":      func(o *twinclient.Options) { o.SecretFile = "other.secret" },
+		"another device's certificate": func(o *twinclient.Options) { o.CertFile, o.KeyFile = "other.pem", "other.key" },
+		"both of them": func(o *twinclient.Options) {
+			o.CertFile, o.KeyFile, o.SecretFile = "other.pem", "other.key", "other.secret"
+		},
+		"a guess":                        func(o *twinclient.Options) { o.SecretFile = "guess" },
+		"another's certificate, a guess": func(o *twinclient.Options) { o.CertFile, o.KeyFile, o.SecretFile = "other.pem", "other.key", "guess" },
+	} {
+		o := h.options(d.ID)
+		show(&o)
+		c, err := twinclient.Dial(t.Context(), o)
+		if err == nil {
+			c.Close()
+		}
+		if trust, ok := errors.AsType[*twinclient.TrustError](err); !ok || !strings.HasPrefix(trust.Problem, "hub refused the device") {
+			t.Errorf("%s: got %v, want it refused", name, err)
+		}
+	}
+	if log := p.Log.String(); strings.Contains(log, "connection lost") {
+		t.Errorf("the panel has noticed the attempts:\n%s", log)
+	}
+	stillArmed()
+}
+
+// TestReplacedCertificate ends what the old one opened, and the panel says so, once; the new one needs no restart.
+func TestReplacedCertificate(t *testing.T) {
+	folder(t, nil)
+	h := startSecure(t)
+	d := h.add(t, nil)
+	p := start(t, h.byCertificate(d).args()...)
+	p.logged(t, "msg=connected")
+
+	cert, key := h.renew(t)
+	const refused = "hub refused the device with this certificate"
+	p.logged(t, `msg="connection lost"`, `level=WARN msg="no connection: trying for ever" hub=\S+ error="connecting to \S+: `+refused+
+		`: see the reason in the hub's log; check the device id, and with hub device list that the device is there and enabled; hub device renew makes a new certificate"$`)
+	write(t, "key.pem", key)
+	write(t, "cert.pem", cert)
+	p.logged(t, `(?s)`+refused+`.*msg=connected`)
+	if log := p.Log.String(); strings.Count(log, refused) != 1 {
+		t.Errorf("the refusal is not once in the log:\n%s", log)
+	}
+}
