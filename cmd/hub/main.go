@@ -28,7 +28,7 @@ Devices and tokens can be added and removed while the hub runs, and it needs no 
 a certificate that is renewed.`,
 		Flags:    config.flags,
 		Run:      config.run,
-		Commands: []*cli.Command{deviceCommand(), tokenCommand(), caCommand(), devCommand()},
+		Commands: []*cli.Command{deviceCommand(), tokenCommand(), caCommand(), importCommand(), devCommand()},
 	}
 }
 

@@ -25,9 +25,12 @@ func (e *Error) Unwrap() error { return e.Err }
 // Hint is the next step.
 func (e *Error) Hint() string { return e.hint }
 
+// ErrNoData is in the error of whoever asked for a folder with a hub's data, and named another.
+var ErrNoData = errors.New("there is no hub's data")
+
 func noData(dir string) error {
 	return &Error{
-		Err:  fmt.Errorf("there is no hub's data in %s", dir),
+		Err:  fmt.Errorf("%w in %s", ErrNoData, dir),
 		hint: "check --data; a hub creates the folder when it starts",
 	}
 }
@@ -48,11 +51,16 @@ func prepareFolder(dir string, o Options) error {
 	switch {
 	case err == nil && !info.IsDir():
 		return &Error{Err: fmt.Errorf("%s is not a folder", dir), hint: "name a folder with --data"}
+	case err == nil && o.Unchanged:
+		if _, err := os.Stat(filepath.Join(dir, databaseFile)); errors.Is(err, fs.ErrNotExist) {
+			return noData(dir) // before there is a lock in it
+		}
+		return nil
 	case err == nil:
 		return nil
 	case !errors.Is(err, fs.ErrNotExist):
 		return notWritable(dir, err)
-	case o.MustExist:
+	case o.MustExist || o.Unchanged:
 		return noData(dir)
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {

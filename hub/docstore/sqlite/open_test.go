@@ -201,6 +201,47 @@ func TestOpenMustExist(t *testing.T) {
 	}
 }
 
+func TestOpenUnchanged(t *testing.T) {
+	empty := t.TempDir()
+	for _, dir := range []string{empty, filepath.Join(empty, "data")} {
+		_, err := Open(dir, Options{Unchanged: true})
+		wantRefused(t, err, "no hub's data in "+dir, "--data")
+		if !errors.Is(err, ErrNoData) {
+			t.Errorf("%s: got %v, want ErrNoData", dir, err)
+		}
+	}
+	if files := content(t, empty); len(files) != 0 {
+		t.Errorf("looking for data left %v behind", files)
+	}
+
+	old := mustCreateOld(t, 2)
+	before := content(t, old)
+	_, err := Open(old, Options{Unchanged: true})
+	wantRefused(t, err, "it is of an older hub", "start this version")
+	if after := content(t, old); !maps.Equal(after, before) {
+		t.Errorf("looking at a folder of an older hub changed it: %v, before %v", slices.Sorted(maps.Keys(after)), slices.Sorted(maps.Keys(before)))
+	}
+
+	dir := t.TempDir()
+	if err := mustOpen(t, dir).Close(); err != nil {
+		t.Fatal(err)
+	}
+	before = content(t, dir)
+	db, err := Open(dir, Options{Unchanged: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.Devices(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if after := content(t, dir); !maps.Equal(after, before) {
+		t.Errorf("looking at a folder changed it: %v, before %v", slices.Sorted(maps.Keys(after)), slices.Sorted(maps.Keys(before)))
+	}
+}
+
 func TestSecondHubIsRefused(t *testing.T) {
 	dir := t.TempDir()
 	first := mustOpen(t, dir)

@@ -53,6 +53,9 @@ type Options struct {
 	// MustExist refuses a folder that holds no hub's data, instead of starting an
 	// empty database there: for commands that look at what is there.
 	MustExist bool
+	// Unchanged refuses a folder that opening would change: one without a hub's data, which
+	// is [ErrNoData], or of an older hub, which would be upgraded.
+	Unchanged bool
 }
 
 // DB is a hub's data folder, opened by the hub: a [docstore.Store] and a
@@ -82,7 +85,9 @@ func Open(dir string, o Options) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = removeLeftovers(dir)
+	if !o.Unchanged {
+		err = removeLeftovers(dir)
+	}
 	var r *Registry
 	if err == nil {
 		r, err = open(dir, o, true)
@@ -141,13 +146,13 @@ func open(dir string, o Options, locked bool) (*Registry, error) {
 		return nil, err
 	}
 	r := new(Registry)
-	if err := r.open(path, locked); err != nil {
+	if err := r.open(path, o, locked); err != nil {
 		return nil, errors.Join(explain(path, err), r.Close())
 	}
 	return r, nil
 }
 
-func (r *Registry) open(path string, locked bool) error {
+func (r *Registry) open(path string, o Options, locked bool) error {
 	var err error
 	if r.writes, err = connect(path, 1,
 		"synchronous(FULL)",
@@ -165,6 +170,12 @@ func (r *Registry) open(path string, locked bool) error {
 	if locked || found < format { // commands are quick: they don't look at what they don't change
 		if err := checkPages(r.tx); err != nil {
 			return err
+		}
+	}
+	if found < format && o.Unchanged {
+		return &Error{
+			Err:  errors.New("it is of an older hub"),
+			hint: "start this version of the hub on it once, which upgrades it",
 		}
 	}
 	if found < format {

@@ -1,0 +1,102 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/pflag"
+
+	"github.com/twinpanel/twinpanel/hub/docstore"
+	"github.com/twinpanel/twinpanel/hub/docstore/sqlite"
+	"github.com/twinpanel/twinpanel/hub/importer"
+	"github.com/twinpanel/twinpanel/hub/registry"
+	"github.com/twinpanel/twinpanel/internal/cli"
+)
+
+// sourceToken is the environment variable with the source's token: whoever uses this computer can read a command line.
+const sourceToken = "SCW_SECRET_KEY"
+
+func importCommand() *cli.Command {
+	var dir string
+	var c importer.Config
+	var dryRun bool
+	return &cli.Command{
+		Name:  "import",
+		Short: "Bring a hub over from Scaleway, or from another hub.",
+		Long: `Bring a hub with its devices and documents into a data folder, on which no hub may
+run: ids, names, certificates, versions and settings are as at the source, which is
+only read. Its token comes from the environment:
+
+  read -rs SCW_SECRET_KEY && export SCW_SECRET_KEY
+  hub import --from https://api.scaleway.com --data ./data
+
+What was interrupted goes on when the same command is run again. What is the same on
+both sides is left alone, of two versions the higher one stands, and nothing is
+overwritten where both sides have the same version with other data. At the end
+everything is read again and compared. What did not come over is said line by line on
+stderr, what was done as one JSON object on stdout. The exit code is 0 if nothing is
+missing.`,
+		Flags: func(fs *pflag.FlagSet) {
+			fs.StringVar(&c.Source, "from", "", "`URL` of the source's API, as in https://api.scaleway.com; required")
+			dataFlag(fs, &dir)
+			fs.StringVar(&c.Hub, "hub", "", "`ID` of the hub, where the source has several")
+			fs.BoolVar(&dryRun, "dry-run", false, "say what would be done, and write nothing")
+			fs.BoolVar(&c.Insecure, "insecure", false, "ask another computer in plain text: the token and all documents can be read on the way")
+			cli.FlagOnly(fs, "from", "hub", "dry-run", "insecure")
+		},
+		Run: func(ctx context.Context, _ []string, stdout, stderr io.Writer) error {
+			if c.Source == "" {
+				return cli.Hint(cli.Usagef("--from is missing"), "name the source, as in --from https://api.scaleway.com")
+			}
+			if err := checkData(dir); err != nil {
+				return err
+			}
+			if c.Token = os.Getenv(sourceToken); c.Token == "" {
+				return cli.Hint(errors.New("the environment has no "+sourceToken), "put the source's secret key, or a hub's token, into that variable")
+			}
+			c.Progress = func(line string) { fmt.Fprintln(stderr, line) }
+			source, err := importer.Open(ctx, c)
+			if err != nil {
+				return err
+			}
+			report, err := runImport(ctx, source, dir, dryRun, stderr)
+			if ctx.Err() != nil {
+				return cli.Hint(fmt.Errorf("interrupted: %w", context.Cause(ctx)), "run the same command again, and it goes on where it stopped")
+			}
+			if err != nil {
+				return err
+			}
+			for _, f := range report.Findings {
+				fmt.Fprintln(stderr, f)
+			}
+			if err := printLine(stdout, report); err != nil {
+				return err
+			}
+			return report.Complete()
+		},
+	}
+}
+
+// runImport imports into a data folder, or says what that would do.
+func runImport(ctx context.Context, source *importer.Source, dir string, dryRun bool, stderr io.Writer) (report importer.Report, err error) {
+	db, err := sqlite.Open(dir, sqlite.Options{Unchanged: dryRun})
+	if dryRun && errors.Is(err, sqlite.ErrNoData) {
+		return source.Plan(ctx, importer.Target{Documents: docstore.NewMemory(), Registry: registry.NewMemory()})
+	}
+	if err != nil {
+		return report, err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	if db.Kept != "" {
+		fmt.Fprintf(stderr, "upgraded data folder %s; as it was, it is kept in %s\n", dir, filepath.Base(db.Kept))
+	}
+	target := importer.Target{Documents: db, Registry: db}
+	if dryRun {
+		return source.Plan(ctx, target)
+	}
+	return source.Import(ctx, target)
+}
