@@ -137,13 +137,13 @@ func (p *pass) device(ctx context.Context, d vendorDevice) error {
 	if err == nil {
 		as, err = p.bringDevice(ctx, d)
 	}
-	if e, unfit := errors.AsType[*unfitError](err); unfit {
+	if isUnfit(err) {
 		p.countDevice(as)
 		kind := LeftBehind
 		if as == &p.report.Devices.Conflicts {
 			kind = Conflict
 		}
-		p.find(kind, "%s: %v", d.label(), e)
+		p.find(kind, "%s: %v", d.label(), err)
 		return nil
 	}
 	if err != nil {
@@ -161,7 +161,7 @@ func leaf(text string) (*x509.Certificate, error) {
 	}
 	chain, err := parseCertificates(text)
 	if err != nil {
-		return nil, &unfitError{fmt.Errorf("its certificate: %w", err)}
+		return nil, err
 	}
 	// TLS has it first, but files are put together in any order.
 	if i := slices.IndexFunc(chain, func(c *x509.Certificate) bool { return !c.IsCA }); i >= 0 {

@@ -63,8 +63,8 @@ func (p *pass) document(ctx context.Context, owner string, key docstore.Key) err
 		err = &unfitError{fmt.Errorf("the twin has %d documents here already, the most there can be", twin.MaxDocuments)}
 		as = &counts.LeftBehind
 	}
-	if e, unfit := errors.AsType[*unfitError](err); unfit {
-		p.find(LeftBehind, "document %s of %s: %v", key.Name, owner, e)
+	if isUnfit(err) {
+		p.find(LeftBehind, "document %s of %s: %v", key.Name, owner, err)
 	} else if err != nil {
 		return err
 	}

@@ -104,51 +104,54 @@ func vendorTime(t *time.Time) time.Time {
 
 // authorities brings the hub's CA, which vouches for devices without a certificate on record.
 func (p *pass) authorities(ctx context.Context, h vendorHub) error {
-	if !h.HasCustomCA {
-		return nil
+	var certs []*x509.Certificate
+	if h.HasCustomCA {
+		text, err := p.source.client.hubCA(ctx, h.ID)
+		if err == nil {
+			certs, err = parseCertificates(text)
+		}
+		if err != nil && !isNotFound(err) && !isUnfit(err) {
+			return err
+		}
+		if err != nil {
+			p.find(LeftBehind, "the hub's CA: %v", err)
+		}
 	}
-	text, err := p.source.client.hubCA(ctx, h.ID)
-	if isNotFound(err) {
-		p.find(LeftBehind, "the hub's CA: the source says that there is one, and doesn't have it")
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	certs, err := parseCertificates(text)
-	if err != nil {
-		p.find(LeftBehind, "the hub's CA: %v", err)
-		return nil
-	}
-	all, err := p.target.Registry.Authorities(ctx)
+	have, err := p.target.Registry.Authorities(ctx)
 	if err != nil {
 		return err
 	}
 	for _, cert := range certs {
-		if err := p.authority(ctx, all, cert); err != nil {
+		if err := p.authority(ctx, have, cert); err != nil {
 			return err
+		}
+	}
+	for _, a := range have {
+		there := slices.ContainsFunc(certs, func(c *x509.Certificate) bool { return bytes.Equal(c.Raw, a.Certificate) })
+		if a.Kind == registry.DeviceAuthority && a.Key == nil && !there {
+			p.find(Kept, "the CA with the fingerprint %s: it vouches for devices here, and not at the source; hub ca remove ends that", credential.Fingerprint(a.Certificate))
 		}
 	}
 	return nil
 }
 
 // authority brings one of the hub's authorities.
-func (p *pass) authority(ctx context.Context, all []registry.Authority, cert *x509.Certificate) error {
+func (p *pass) authority(ctx context.Context, have []registry.Authority, cert *x509.Certificate) error {
 	name := excerpt(cert.Subject.String())
-	if _, err := credential.Add(ctx, registry.NewMemory(), credential.CertificatePEM(cert.Raw)); err != nil {
-		p.find(LeftBehind, "the hub's CA %q: %v", name, err)
+	a, err := credential.ParseAuthority(credential.CertificatePEM(cert.Raw))
+	if err != nil {
+		p.find(LeftBehind, "the hub's CA: %v", err)
 		return nil
 	}
 	p.find(Note, "the CA %q vouches for devices: whoever has its key can be any device that has no certificate on record", name)
 	switch {
-	case slices.ContainsFunc(all, func(a registry.Authority) bool { return bytes.Equal(a.Certificate, cert.Raw) }):
+	case slices.ContainsFunc(have, func(other registry.Authority) bool { return bytes.Equal(other.Certificate, a.Certificate) }):
 		return nil
 	case !p.mode.write:
 		p.changed("the hub's CA %q: it is new", name)
 		return nil
 	}
-	_, err := credential.Add(ctx, p.target.Registry, credential.CertificatePEM(cert.Raw))
-	return err
+	return credential.Add(ctx, p.target.Registry, a)
 }
 
 // parseCertificates reads all certificates of a text in PEM; what else is in it is passed over.
@@ -159,12 +162,12 @@ func parseCertificates(text string) (all []*x509.Certificate, err error) {
 		}
 		cert, err := x509.ParseCertificate(block.Bytes)
 		if err != nil {
-			return nil, fmt.Errorf("certificate can't be read: %w", err)
+			return nil, &unfitError{fmt.Errorf("its certificate can't be read: %w", err)}
 		}
 		all = append(all, cert)
 	}
 	if len(all) == 0 {
-		return nil, errors.New("there is no certificate in PEM in it")
+		return nil, &unfitError{errors.New("what should be its certificate has none in PEM")}
 	}
 	return all, nil
 }

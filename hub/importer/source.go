@@ -251,6 +251,11 @@ type unfitError struct{ error }
 
 func (e *unfitError) Unwrap() error { return e.error }
 
+func isUnfit(err error) bool {
+	_, unfit := errors.AsType[*unfitError](err)
+	return unfit
+}
+
 // getJSON reads an object into v.
 func (c *client) getJSON(ctx context.Context, path string, v any) error {
 	body, err := c.get(ctx, path, nil)
