@@ -160,7 +160,13 @@ func (e *endpoint) bySecret(ctx context.Context, c credentials) (d registry.Devi
 // nobody can guess a certificate, and a neighbour must not lock it out.
 func (e *endpoint) byCertificate(ctx context.Context, c credentials) (registry.Device, proof, error) {
 	d, err := credential.Identify(ctx, e.registry, c.chain, time.Now())
-	if err != nil {
+	if unknown, ok := errors.AsType[*credential.UnknownNameError](err); ok {
+		d, err = e.provision(ctx, unknown, c)
+	}
+	switch {
+	case errors.Is(err, errUnavailable):
+		return d, proof{}, err
+	case err != nil:
 		return d, proof{}, &refusal{reason: err}
 	}
 	for _, id := range c.claims() {
@@ -175,6 +181,29 @@ func (e *endpoint) byCertificate(ctx context.Context, c credentials) (registry.D
 		}
 	}
 	return d, proof{chain: c.chain, fingerprint: d.Fingerprint(), checked: time.Now()}, nil
+}
+
+// provision adds the device that a device authority vouches for, where the hub is set up so.
+func (e *endpoint) provision(ctx context.Context, unknown *credential.UnknownNameError, c credentials) (registry.Device, error) {
+	h, err := e.registry.Hub(ctx)
+	switch {
+	case err != nil:
+		return registry.Device{}, fmt.Errorf("%w: %w", errUnavailable, err)
+	case !h.AutoProvisioning:
+		return registry.Device{}, unknown
+	}
+	d, err := registry.NewDevice(unknown.Name)
+	if err != nil {
+		return d, fmt.Errorf("%w, and none can have that name: %w", unknown, err)
+	}
+	switch err := e.registry.AddDevice(ctx, d); {
+	case errors.Is(err, registry.ErrNameTaken): // by another connection, a moment ago
+		return credential.Identify(ctx, e.registry, c.chain, time.Now())
+	case err != nil:
+		return d, fmt.Errorf("%w: adding a device: %w", errUnavailable, err)
+	}
+	e.log.info(string(d.ID), "device added: an authority vouches for it, and auto provisioning is on", "device", d.Name, "id", shortID(d.ID), "remote", c.remote)
+	return d, nil
 }
 
 // verify looks at everything once more: whether the session's device is still there, whether what it
@@ -195,6 +224,8 @@ func (s *session) verify() error {
 		return err
 	}
 	switch again, err := credential.Identify(ctx, s.endpoint.registry, s.proof.chain, time.Now()); {
+	case errors.Is(err, errUnavailable):
+		return nil
 	case err != nil:
 		return &refusal{d, err}
 	case again.ID != s.device:

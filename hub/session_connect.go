@@ -9,6 +9,8 @@ import (
 	"net"
 	"os"
 	"time"
+
+	"github.com/twinpanel/twinpanel/hub/credential"
 )
 
 // TCP's own probes, for clients that switched MQTT's keep-alive off: a peer
@@ -25,7 +27,7 @@ var (
 	errNotMQTT     = errors.New("first packet is no CONNECT [MQTT-3.1.0-1]")
 	errBigConnect  = fmt.Errorf("CONNECT longer than %d bytes", maxConnectPacket)
 	errNoClientID  = errors.New("no client id for a session that is to be kept [MQTT-3.1.3-8]")
-	errUnavailable = errors.New("devices cannot be read now")
+	errUnavailable = credential.ErrUnavailable
 )
 
 // connect takes the session through CONNECT and CONNACK. After an error, the

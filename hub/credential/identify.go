@@ -18,6 +18,9 @@ const maxChain = 10
 // ErrNotVouchedFor says why a certificate is of no device. Other refusals say what is wrong with the certificate.
 var ErrNotVouchedFor = errors.New("no device has this certificate on record, and no device authority signed it")
 
+// ErrUnavailable says that the registry can't be read: the certificate may be good or not.
+var ErrUnavailable = errors.New("devices cannot be read now")
+
 // An UnknownNameError says that a device authority, whose key somebody else has, vouches for a name that no
 // device has. A hub with [registry.Hub.AutoProvisioning] may add it. No certificate that a hub made leads here.
 type UnknownNameError struct{ Name string }
@@ -40,23 +43,25 @@ func Identify(ctx context.Context, r registry.Registry, chain []*x509.Certificat
 	if err := checkTime(cert, now); err != nil {
 		return registry.Device{}, err
 	}
-	d, err := r.DeviceByFingerprint(ctx, sha256.Sum256(cert.Raw))
-	if !errors.Is(err, registry.ErrNoDevice) {
-		return d, err
+	switch d, err := r.DeviceByFingerprint(ctx, sha256.Sum256(cert.Raw)); {
+	case err == nil:
+		return d, nil
+	case !errors.Is(err, registry.ErrNoDevice):
+		return registry.Device{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	all, err := r.Authorities(ctx)
 	if err != nil {
-		return registry.Device{}, err
+		return registry.Device{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	if err := verify(all, chain, now); err != nil {
 		return registry.Device{}, err
 	}
-	d, err = r.DeviceByName(ctx, cert.Subject.CommonName)
+	d, err := r.DeviceByName(ctx, cert.Subject.CommonName)
 	switch {
 	case errors.Is(err, registry.ErrNoDevice):
 		return registry.Device{}, &UnknownNameError{cert.Subject.CommonName}
 	case err != nil:
-		return registry.Device{}, err
+		return registry.Device{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	case len(d.Certificate) > 0:
 		return registry.Device{}, fmt.Errorf("device %q has another certificate on record", d.Name)
 	}

@@ -9,7 +9,7 @@
 //	h.DropAnswers(1) // the network loses an answer
 //	h.Await(lamp.ID, "current", func(doc twin.Document) bool { return strings.Contains(string(doc.Data), `"on":true`) })
 //
-// There are two kinds of ways to the hub. [Hub.MQTT], [Hub.WS] and [Hub.REST] are addresses
+// There are two kinds of ways to the hub. [Hub.MQTT], [Hub.MQTTS], [Hub.WS] and [Hub.REST] are addresses
 // on loopback, for programs and for whatever wants an address. [Hub.Dial] and
 // [Hub.HTTPClient] go over net.Pipe: with them hub and device can live in one
 // testing/synctest bubble, where hours pass in no time. Start the hub inside the bubble
@@ -69,9 +69,10 @@ type Hub struct {
 type side string
 
 const (
-	mqttSide side = "mqtt"
-	restSide side = "rest"
-	wsSide   side = "ws"
+	mqttSide  side = "mqtt"
+	mqttsSide side = "mqtts"
+	restSide  side = "rest"
+	wsSide    side = "ws"
 )
 
 // Start starts a hub with a token and no device. Options change its configuration
@@ -156,10 +157,15 @@ func (h *Hub) Restart() {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	mqtt, rest, ws := newPipeListener(), newPipeListener(), newPipeListener()
+	mqtt, mqtts, rest, ws := newPipeListener(), newPipeListener(), newPipeListener(), newPipeListener()
 	h.serving.Go(func() {
 		if err := next.ServeMQTT(mqtt); err != nil {
 			h.t.Errorf("serving MQTT: %v", err)
+		}
+	})
+	h.serving.Go(func() {
+		if err := next.ServeMQTT(overTLS(next, mqtts)); err != nil {
+			h.t.Errorf("serving MQTT over TLS: %v", err)
 		}
 	})
 	h.serving.Go(func() {
@@ -174,7 +180,7 @@ func (h *Hub) Restart() {
 	})
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.running, h.doors = next, map[side]*pipeListener{mqttSide: mqtt, restSide: rest, wsSide: ws}
+	h.running, h.doors = next, map[side]*pipeListener{mqttSide: mqtt, mqttsSide: mqtts, restSide: rest, wsSide: ws}
 }
 
 // Dial opens an MQTT connection over net.Pipe. A stopped hub refuses it with
