@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"time"
@@ -46,7 +47,7 @@ func (c *Config) flags(fs *pflag.FlagSet) {
 	fs.StringVar(&c.MQTT, "mqtt", "", "`address` for devices (default "+usualMQTT+", or a free port)")
 }
 
-// listen opens an address that a flag gave, or the usual one. Only loopback will do: the demo knows no passwords.
+// listen opens an address that a flag gave, or the usual one. Only loopback will do: whoever reaches the house may open its door.
 func listen(flag, address, usual string) (net.Listener, error) {
 	if address == "" {
 		l, err := cli.Listen(flag, usual)
@@ -129,8 +130,9 @@ func (c *Config) open(dir string, log *slog.Logger) (d *demo, err error) {
 		d.web.Close()
 		return nil, err
 	}
-	if err = d.openHub(log); err == nil {
-		err = d.openPanel(dir, log)
+	secret := registry.NewSecret()
+	if err = d.openHub(secret, log); err == nil {
+		err = d.openPanel(dir, secret, log)
 	}
 	if err != nil {
 		d.web.Close()
@@ -140,19 +142,26 @@ func (c *Config) open(dir string, log *slog.Logger) (d *demo, err error) {
 	return d, nil
 }
 
-func (d *demo) openHub(log *slog.Logger) error {
+// openHub makes two devices. The panel needs a secret and cannot disarm itself, as in a real house; the
+// spare is for whoever has its id, on loopback, for as long as the demo runs.
+func (d *demo) openHub(secret string, log *slog.Logger) error {
 	ctx := context.Background()
 	documents, devices := docstore.NewMemory(), registry.NewMemory()
 	devices.DeleteAll = documents.DeleteAll
-	add := func(name string, id *twin.ID) error {
+	add := func(name string, id *twin.ID, allow func(*registry.Device)) error {
 		device, err := registry.NewDevice(name)
-		device.AllowInsecure = true // on loopback, for as long as the demo runs
+		allow(&device)
 		*id = device.ID
 		return errors.Join(err, devices.AddDevice(ctx, device))
 	}
-	token, secret, err := registry.NewToken("demo")
-	d.token = secret
-	err = errors.Join(err, devices.AddToken(ctx, token), add("panel", &d.panel), add("spare", &d.spare))
+	token, opens, err := registry.NewToken("demo")
+	d.token = opens
+	err = errors.Join(err, devices.AddToken(ctx, token),
+		add("panel", &d.panel, func(device *registry.Device) {
+			device.Secret = registry.HashSecret(secret)
+			device.ReadOnly = []twin.Name{agent.Desired}
+		}),
+		add("spare", &d.spare, func(device *registry.Device) { device.AllowInsecure = true }))
 	if err != nil {
 		return err
 	}
@@ -160,7 +169,12 @@ func (d *demo) openHub(log *slog.Logger) error {
 	return err
 }
 
-func (d *demo) openPanel(dir string, log *slog.Logger) (err error) {
+// openPanel joins a panel with a house.
+func (d *demo) openPanel(dir, secret string, log *slog.Logger) (err error) {
+	secretFile := filepath.Join(dir, "secret")
+	if err := os.WriteFile(secretFile, []byte(secret), 0o600); err != nil {
+		return fmt.Errorf("writing the panel's secret: %w", err)
+	}
 	if d.house, err = simulator.New(simulator.Config{}); err != nil {
 		return err
 	}
@@ -183,7 +197,7 @@ func (d *demo) openPanel(dir string, log *slog.Logger) (err error) {
 			StateDir: dir,
 			Show:     d.house.Lamp,
 		},
-		Hub:    twinclient.Options{Hub: "mqtt://" + d.mqtt.Addr().String(), DeviceID: d.panel},
+		Hub:    twinclient.Options{Hub: "mqtt://" + d.mqtt.Addr().String(), DeviceID: d.panel, SecretFile: secretFile},
 		Logger: log,
 	})
 	return err
@@ -216,8 +230,8 @@ func (d *demo) explain(w io.Writer) {
   MQTT       mqtt://%[3]s
   WebSocket  ws://%[1]s/mqtt
   token      %[4]s
-  panel      %[5]s   the panel's device; a second connection as it would drop the panel
-  spare      %[6]s   a device to play with
+  panel      %[5]s   the panel's device; it connects with a secret, so its id opens nothing
+  spare      %[6]s   a device to play with; its id is enough to be it
 
 Open the house in a browser. Then, in another terminal, arm as the phone does:
 

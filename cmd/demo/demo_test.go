@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -352,6 +353,21 @@ func TestConsoleIsTheSpareDevice(t *testing.T) {
 	}
 	if _, answer, err := ws.Read(ctx); err != nil || string(answer) != "\x20\x02\x00\x00" {
 		t.Errorf("got %x and error %v, want CONNACK 0", answer, err)
+	}
+}
+
+// TestPanelsIDIsNoCredential has a reader of the page who tries the panel's id as the spare device's.
+func TestPanelsIDIsNoCredential(t *testing.T) {
+	t.Parallel()
+	v := visitDemo(t)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	conn, err := twinclient.Dial(ctx, twinclient.Options{Hub: v.says(t, "MQTT"), DeviceID: twin.ID(v.says(t, "panel"))})
+	if err == nil {
+		conn.Close()
+	}
+	if _, ok := errors.AsType[*twinclient.TrustError](err); !ok {
+		t.Errorf("got %v, want the hub to refuse the device", err)
 	}
 }
 

@@ -48,7 +48,8 @@ func run(ctx context.Context, args []string, stderr io.Writer) error {
 	fs.StringVar(&o.CAFile, "ca", "", "`file` with the authority that vouches for the hub")
 	fs.StringVar(&o.CertFile, "cert", "", "`file` with the device's certificate")
 	fs.StringVar(&o.KeyFile, "key-file", "", "`file` with the device's key")
-	fs.BoolVar(&o.Insecure, "insecure", false, "allow plaintext, or TLS without a certificate, outside loopback")
+	fs.StringVar(&o.SecretFile, "secret-file", "", "`file` with the device's secret, instead of certificate and key")
+	fs.BoolVar(&o.Insecure, "insecure", false, "for compatibility: allow plaintext, or TLS with neither certificate nor secret, outside loopback")
 	if err := fs.Parse(args); err != nil {
 		return err
 	}

@@ -28,6 +28,8 @@ func TestRunRefuses(t *testing.T) {
 		{"", `device id "": give the UUID`},
 		{"--hub hub.example --device-id 7cf2b1f0-5d3a-4c6e-9d5b-3a1f0e8c2b41", "write mqtt://HOST:1883"},
 		{"--hub mqtt://hub.example --device-id 7cf2b1f0-5d3a-4c6e-9d5b-3a1f0e8c2b41", "is plaintext"},
+		{"--hub mqtt://hub.example --device-id 7cf2b1f0-5d3a-4c6e-9d5b-3a1f0e8c2b41 --secret-file secret", "is plaintext"},
+		{"--hub mqtts://hub.example --device-id 7cf2b1f0-5d3a-4c6e-9d5b-3a1f0e8c2b41", "or its secret, so that knowing the device id isn't enough"},
 		{"--device-id 7cf2b1f0-5d3a-4c6e-9d5b-3a1f0e8c2b41 warm", `unexpected argument "warm"`},
 		{"--colour red", "flag provided but not defined: -colour"},
 	} {
