@@ -29,7 +29,7 @@ func deviceCommand() *cli.Command {
 		Long: `Add, list, change and remove the devices that may connect, and renew what they
 connect with. All of it can be done while a hub runs: what it changes holds from
 the next connection on. A connection that may not go on ends at its next request,
-a ping included.`,
+a ping included, and has nothing answered any more; a panel asks every 30 s.`,
 		Commands: []*cli.Command{deviceAdd(), deviceList(), deviceSet(), deviceEnable(), deviceDisable(), deviceRenew(), deviceRemove()},
 	}
 }
