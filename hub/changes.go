@@ -123,6 +123,9 @@ func (s *session) sendNotices() {
 		if err == nil {
 			err = s.write(appendPublish(nil, topic, fmt.Appendf(nil, `{"version":%d}`, version)))
 		}
+		if err == nil {
+			s.endpoint.metrics.Notice()
+		}
 		if err != nil {
 			s.stop(err)
 		}

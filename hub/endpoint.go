@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/twinpanel/twinpanel/hub/metrics"
 	"github.com/twinpanel/twinpanel/hub/registry"
 	"github.com/twinpanel/twinpanel/twin"
 )
@@ -78,6 +79,7 @@ type endpoint struct {
 	list        listFunc
 	seen        *seen
 	logins      *logins
+	metrics     *metrics.Metrics
 	log         *quietLog
 	closing     chan struct{}
 
@@ -111,6 +113,7 @@ func newEndpoint(h *Hub, c Config, conns int) *endpoint {
 		list:         h.list,
 		seen:         h.seen,
 		logins:       h.logins,
+		metrics:      h.metrics,
 		log:          h.log,
 		closing:      make(chan struct{}),
 		maxConns:     conns,
@@ -225,8 +228,10 @@ func (e *endpoint) begin(conn net.Conn) *session {
 	conn.Close()
 	switch reason {
 	case errFull:
+		e.metrics.Connect("full")
 		e.log.warn("connections", "connection closed: there are too many", "remote", conn.RemoteAddr(), "connections", all, "before_connect", newcomers)
 	case errCrowd:
+		e.metrics.Connect("full")
 		e.log.stranger(slog.LevelWarn, s.address.String(), "connection closed: too many of its address are before CONNECT", "remote", conn.RemoteAddr(), "connections", crowd)
 	}
 	return nil

@@ -130,6 +130,13 @@ func (e *endpoint) connectedDevices() int {
 	return n
 }
 
+// connections counts those of devices, and those of clients that have not yet shown who they are.
+func (e *endpoint) connections() (devices, newcomers int) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return len(e.sessions) - e.newcomers, e.newcomers
+}
+
 // connected is called with endpoint.mu held.
 func (d *device) connected() bool {
 	return d != nil && slices.ContainsFunc(d.sessions, func(s *session) bool { return s.admitted })

@@ -15,6 +15,7 @@ import (
 	"github.com/twinpanel/twinpanel/hub/credential"
 	"github.com/twinpanel/twinpanel/hub/docstore"
 	"github.com/twinpanel/twinpanel/hub/graphite"
+	"github.com/twinpanel/twinpanel/hub/metrics"
 	"github.com/twinpanel/twinpanel/hub/registry"
 )
 
@@ -40,6 +41,7 @@ type Config struct {
 	Names       []string          // hosts that the hub's own certificate is for, see [credential.NewServer]
 	Certificate credential.Files  // shown instead of that one; zero = none
 	Origins     []string          // of web pages that may open a WebSocket, beside the hub's own, see [Hub.WebSocket]
+	Metrics     *metrics.Metrics  // what is counted; nil = new ones, which /metrics of the REST API shows
 	Logger      *slog.Logger      // nil = silent
 }
 
@@ -80,6 +82,8 @@ type Hub struct {
 	series    *series
 	rest      *httpServer
 	web       *httpServer
+	metrics   *metrics.Metrics
+	writable  writable
 
 	graphite string        // [Config.Graphite]
 	changing chan struct{} // holds an element while somebody changes the hub's record over REST
@@ -108,6 +112,10 @@ func New(c Config) (*Hub, error) {
 		return nil, err
 	}
 	h.seen, h.logins = newSeen(c.Registry, h.log), newLogins()
+	h.metrics, h.writable = c.Metrics, newWritable()
+	if h.metrics == nil {
+		h.metrics = metrics.New()
+	}
 	h.expiry = newExpiry(h.expiries, c.Logger)
 	mqtt, rest, web := shares(fileLimit())
 	h.endpoint = newEndpoint(h, c, mqtt)
@@ -116,6 +124,7 @@ func New(c Config) (*Hub, error) {
 	h.web = newHTTPServer("WebSocket", web, h.log)
 	h.web.http.Handler = h.WebSocket()
 	h.web.http.IdleTimeout = webIdleTimeout
+	h.watch()
 	return h, nil
 }
 

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/twinpanel/twinpanel/hub/credential"
+	"github.com/twinpanel/twinpanel/hub/metrics"
 	"github.com/twinpanel/twinpanel/hub/registry"
 	"github.com/twinpanel/twinpanel/twin"
 )
@@ -114,6 +115,7 @@ func (e *endpoint) prove(ctx context.Context, c credentials) (registry.Device, p
 		return e.byCertificate(ctx, c)
 	}
 	if wait := e.logins.wait(c.remote); wait > 0 {
+		e.metrics.FailedLogin(metrics.MQTT, false)
 		return registry.Device{}, proof{}, &refusal{reason: fmt.Errorf("%w: looked at again in %v", errGuessing, (wait + time.Second - 1).Truncate(time.Second))}
 	}
 	d, p, err := e.bySecret(ctx, c)
@@ -123,6 +125,7 @@ func (e *endpoint) prove(ctx context.Context, c credentials) (registry.Device, p
 			shown = fmt.Sprintf("%q %q", d.ID, c.password)
 		}
 		e.logins.failed(c.remote, registry.HashSecret(shown))
+		e.metrics.FailedLogin(metrics.MQTT, true)
 	}
 	return d, p, err
 }

@@ -60,6 +60,7 @@ type quietLog struct {
 	lines   map[logKey]int    // written; at most as many keys as the budgets have lines
 	written map[logBudget]int //
 	omitted int
+	inAll   int // omitted since the start
 }
 
 func newQuietLog(l *slog.Logger) *quietLog {
@@ -94,6 +95,13 @@ func (q *quietLog) write(key logKey, msg string, attrs []any) {
 	}
 }
 
+// omittedInAll is how many lines were omitted since the start.
+func (q *quietLog) omittedInAll() float64 {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return float64(q.inAll)
+}
+
 // flush writes how many lines of the present minute were omitted.
 func (q *quietLog) flush() {
 	q.mu.Lock()
@@ -121,6 +129,7 @@ func (q *quietLog) allow(key logKey) (ok bool, omitted int) {
 	}
 	if q.written[key.logBudget] == key.logBudget.lines() || q.lines[key] == linesPerSubject {
 		q.omitted++
+		q.inAll++
 		return false, omitted
 	}
 	q.written[key.logBudget]++

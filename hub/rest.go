@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/twinpanel/twinpanel/hub/metrics"
 	"github.com/twinpanel/twinpanel/hub/registry"
 	"github.com/twinpanel/twinpanel/twin"
 )
@@ -40,6 +41,14 @@ func (h *Hub) REST() http.Handler {
 	}
 	for pattern, known := range methods {
 		mux.Handle(pattern, otherMethods(known))
+	}
+	for path, handler := range map[string]http.Handler{
+		"/healthz": http.HandlerFunc(healthz),
+		"/readyz":  http.HandlerFunc(h.readyz),
+		"/metrics": h.serveMetrics(),
+	} {
+		mux.Handle("GET "+path, handler)
+		mux.Handle(path, otherMethods([]string{http.MethodGet}))
 	}
 	unknown := h.unknownRoute()
 	mux.Handle("/", unknown)
@@ -123,6 +132,7 @@ func (h *Hub) serveRoute(route restRoute) http.Handler {
 				h.log.error(device, "request failed", "method", r.Method, "path", route.path, "device", shortID(twin.ID(device)),
 					"document", r.PathValue("document_name"), "request_id", w.Header().Get("X-Request-Id"), "error", err)
 			}
+			h.metrics.Answer(status)
 			writeJSON(w, status, body)
 			return
 		}
@@ -130,6 +140,7 @@ func (h *Hub) serveRoute(route restRoute) http.Handler {
 		if answer == nil {
 			status = http.StatusNoContent
 		}
+		h.metrics.Answer(status)
 		writeJSON(w, status, answer)
 	})
 }
@@ -138,6 +149,7 @@ func (h *Hub) serveRoute(route restRoute) http.Handler {
 // vendor's SDKs put a JWT; this hub issues none, and its refusal says so.
 func (h *Hub) authenticate(r *http.Request) (registry.Token, error) {
 	if wait := h.logins.wait(r.RemoteAddr); wait > 0 {
+		h.metrics.FailedLogin(metrics.REST, false)
 		return registry.Token{}, &waitError{wait}
 	}
 	secret := r.Header.Get("X-Auth-Token")
@@ -152,6 +164,7 @@ func (h *Hub) authenticate(r *http.Request) (registry.Token, error) {
 	switch {
 	case errors.Is(err, registry.ErrNoToken):
 		h.logins.failed(r.RemoteAddr, hash)
+		h.metrics.FailedLogin(metrics.REST, true)
 		return registry.Token{}, &authError{"api_key", "not_found"}
 	case err != nil:
 		return registry.Token{}, fmt.Errorf("reading token: %w", err)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/twinpanel/twinpanel/hub/docstore"
+	"github.com/twinpanel/twinpanel/hub/metrics"
 	"github.com/twinpanel/twinpanel/hub/registry"
 	"github.com/twinpanel/twinpanel/hub/twinconfig"
 	"github.com/twinpanel/twinpanel/twin"
@@ -31,6 +32,16 @@ func (h *Hub) Do(ctx context.Context, id twin.ID, name twin.Name, m twin.Method,
 
 // do is [Hub.Do] for a request that came on the MQTT connection from; nil = any other way.
 func (h *Hub) do(ctx context.Context, from *session, id twin.ID, name twin.Name, m twin.Method, payload []byte) (twin.Document, error) {
+	door, began := metrics.REST, time.Now()
+	if from != nil {
+		door = metrics.MQTT
+	}
+	doc, err := h.doNow(ctx, from, id, name, m, payload)
+	h.metrics.Request(door, string(m), outcomeOf(err), began)
+	return doc, err
+}
+
+func (h *Hub) doNow(ctx context.Context, from *session, id twin.ID, name twin.Name, m twin.Method, payload []byte) (twin.Document, error) {
 	ctx, cancel, d, err := h.begin(ctx, from, id)
 	if err != nil {
 		return twin.Document{}, err
