@@ -13,6 +13,7 @@ import (
 	iot "github.com/scaleway/scaleway-sdk-go/api/iot/v1"
 
 	"github.com/twinpanel/twinpanel/hub/hubtest"
+	"github.com/twinpanel/twinpanel/hub/registry"
 	"github.com/twinpanel/twinpanel/twin"
 )
 
@@ -33,6 +34,7 @@ func TestConsole(t *testing.T) {
 	}{
 		{"an unknown device", testConsoleUnknownDevice},
 		{"no device's id", testConsoleNoID},
+		{"a secret", testConsoleSecret},
 		{"the specification's walk-through", testConsoleWalkThrough},
 		{"without a mouse", testConsoleKeyboard},
 		{"in a small window", testConsoleSmallWindow},
@@ -171,6 +173,32 @@ func testConsoleNoID(t *testing.T, browser context.Context) {
 	p.click("connect")
 	p.text("device-error", "This is no device id.")
 	p.text("state", "Not connected.")
+}
+
+// A device that has a secret and may not do without: the wrong one is refused, the right one opens it.
+func testConsoleSecret(t *testing.T, browser context.Context) {
+	h := hubtest.Start(t)
+	d, err := registry.NewDevice("panel")
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret := registry.NewSecret()
+	d.Secret = registry.HashSecret(secret)
+	if err := h.Registry.AddDevice(t.Context(), d); err != nil {
+		t.Fatal(err)
+	}
+	p := openTab(t, browser, consoleURL(h))
+	p.fill("device", string(d.ID))
+	for _, wrong := range []string{"", "x" + secret} {
+		p.fill("secret", wrong)
+		p.click("connect")
+		p.state("The hub refused this device.")
+	}
+	p.text("hint", "secret")
+	p.fill("secret", secret)
+	p.click("connect")
+	p.state("Connected as " + string(d.ID))
+	p.checkWidth(narrow)
 }
 
 // What a mouse can do, the keyboard can.

@@ -19,7 +19,7 @@ const refusals = {
   2: ['The hub does not take an empty client id.', ''],
   3: ['The hub cannot look for devices now.', 'Its log says why.'],
   4: ['The hub does not take a user name.', ''],
-  5: ['The hub refused this device.', 'Is the id right, and is it one of this hub? `hub device list` shows all. May the device connect without a certificate? `hub device add NAME` `--allow-insecure` makes one that may.'],
+  5: ['The hub refused this device.', 'Are id and secret right, and is it a device of this hub? `hub device list` shows all. `hub device add NAME` `--secret` makes one with a secret.'],
 };
 
 // why says what ended a connection, and what to do about it.
@@ -43,7 +43,7 @@ function show(state, words, hint = '') {
   at('state').textContent = words;
   at('hint').replaceChildren(...prose(hint));
   at('connect').textContent = connected ? 'Disconnect' : client ? 'Cancel' : 'Connect';
-  at('device').readOnly = client !== null;
+  at('device').readOnly = at('secret').readOnly = client !== null;
   list();
 }
 
@@ -54,7 +54,7 @@ function connect() {
     return;
   }
   complain('device', '');
-  client = new Client(hubURL, id, {
+  client = new Client(hubURL, id, at('secret').value, {
     connected() {
       connected = true;
       show('on', `Connected as ${id}.`);

@@ -26,13 +26,16 @@ export class Client {
 
   // The device's id goes into the user name: with an empty client id a device that may
   // have several connections can have several consoles.
-  constructor(url, deviceID, on) {
+  // The secret is the password; empty = none.
+  constructor(url, deviceID, secret, on) {
     this.#on = on;
     this.#ws = new WebSocket(url, 'mqtt');
     this.#ws.binaryType = 'arraybuffer';
     this.#ws.onopen = () => {
       this.#ended.opened = true;
-      this.#send(CONNECT, text('MQTT'), [4, 0x82], number(keepAlive), text(''), text(deviceID)); // level, user name + clean session
+      const password = secret ? [text(secret)] : [];
+      const flags = 0x82 | (secret ? 0x40 : 0); // user name, clean session, password
+      this.#send(CONNECT, text('MQTT'), [4, flags], number(keepAlive), text(''), text(deviceID), ...password);
     };
     this.#ws.onmessage = event => {
       try {
