@@ -29,9 +29,9 @@ years. All commands work while a hub runs, which follows within ten seconds.
 To move devices and apps that trust one server authority alone to the next:
 
   hub ca renew server --data ./data      the hub's certificate is signed anew
-  hub ca export --data ./data > ca.pem   both authorities: give it to all of them
+  hub ca export --data ./data > ca.pem   both authorities: give it to them all
   hub ca list --data ./data
-  hub ca remove OLD --data ./data        when all of them have it
+  hub ca remove OLD --data ./data        when they all have it
 
 In between, those that still have the old one alone reach the hub as before: the
 old authority vouches for the new one, until its own end. Several renewals may
@@ -75,9 +75,9 @@ func caList() *cli.Command {
 	return &cli.Command{
 		Name:  "list",
 		Short: "Print all authorities.",
-		Long: `Print all authorities, the oldest first, one JSON object a line. Of each kind one
-signs; all others are trusted as well. There are none before hub ca export, hub
-device add or a hub with TLS has made them.`,
+		Long: `Print all authorities, the oldest first, one JSON object a line. Of each kind
+one signs; all others are trusted as well. There are none before hub ca export,
+hub device add or a hub with TLS has made them.`,
 		Flags: func(fs *pflag.FlagSet) { dataFlag(fs, &dir) },
 		Run: func(ctx context.Context, _ []string, stdout, stderr io.Writer) error {
 			return withRegistry(dir, sqlite.Options{MustExist: true}, stderr, func(r *sqlite.Registry) error {
@@ -111,9 +111,9 @@ func caExport() *cli.Command {
 		Name:  "export",
 		Args:  "[server|device]",
 		Short: "Print the certificates of authorities in PEM.",
-		Long: `Print the certificates of all authorities of a kind in PEM, the newest first, and
-make the first one if there is none yet. Those of the server authorities, which
-go without saying, are what devices and apps have to trust, as in
+		Long: `Print the certificates of all authorities of a kind in PEM, the newest first,
+and make the first one if there is none yet. Those of the server authorities,
+which go without saying, are what devices and apps have to trust, as in
 
   hub ca export --data ./data > ca.pem
   panel … --ca ca.pem
@@ -151,12 +151,12 @@ func caRenew() *cli.Command {
 list does. Those before it are trusted as before.
 
 server: within ten seconds the hub shows a certificate that the new authority
-signed. Whoever trusts an older one alone still reaches it. Give hub ca export to
-all devices and apps; then hub ca remove the old one.
+signed. Whoever trusts an older one alone still reaches it. Give hub ca export
+to all devices and apps; then hub ca remove the old one.
 
-device: certificates that the hub makes from now on are signed by the new one. No
-device has to do anything: what the hub made before counts as long as it is on
-record. hub device renew gives a device a new certificate.`,
+device: certificates that the hub makes from now on are signed by the new one.
+No device has to do anything: what the hub made before counts as long as it is
+on record. hub device renew gives a device a new certificate.`,
 		Flags: func(fs *pflag.FlagSet) { dataFlag(fs, &dir) },
 		Run: func(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 			kind, err := checkKind(args[0])
@@ -183,11 +183,12 @@ func caAdd() *cli.Command {
 		Name:  "add",
 		Args:  "FILE",
 		Short: "Trust a device authority of your own.",
-		Long: `Trust the first certificate of a file in PEM as a device authority, and print it as
-hub ca list does. Its key stays where it is: the hub doesn't need it. From now on
-a device may show a certificate that this authority signed, with the device's name
-as its common name, unless the hub has another certificate of it on record. What
-lies between the authority and the device's certificate comes from the device.
+		Long: `Trust the first certificate of a file in PEM as a device authority, and print it
+as hub ca list does. Its key stays where it is: the hub doesn't need it. From
+now on a device may show a certificate that this authority signed, with the
+device's name as its common name, unless the hub has another one on record for
+it. Certificates in between come from the device. hub device add makes none from
+now on.
 
 To move devices from one authority of your own to the next: hub ca add the new
 one, give them new certificates, then hub ca remove the old one.`,
@@ -225,15 +226,15 @@ func caRemove() *cli.Command {
 		Name:  "remove",
 		Args:  "FINGERPRINT",
 		Short: "Trust an authority no longer.",
-		Long: `Remove the authority with this fingerprint, as hub ca list prints it. The one that
-signs can't be removed: renew it first.
+		Long: `Remove the authority with this fingerprint, as hub ca list prints it. The one
+that signs can't be removed: renew it first.
 
 server: devices and apps that trust only this authority, or an older one, no
 longer reach the hub. First give them all hub ca export.
 
-device: certificates that only this authority vouches for open nothing at the next
-connection. Those on record stay as good as they were: hub device list has their
-fingerprints.`,
+device: certificates that only this authority vouches for open nothing at the
+next connection. Those on record stay as good as they were: hub device list has
+their fingerprints.`,
 		Flags: func(fs *pflag.FlagSet) { dataFlag(fs, &dir) },
 		Run: func(ctx context.Context, args []string, _, stderr io.Writer) error {
 			fingerprint, err := credential.ParseFingerprint(args[0])
