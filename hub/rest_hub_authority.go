@@ -11,6 +11,7 @@ import (
 
 	"github.com/twinpanel/twinpanel/hub/credential"
 	"github.com/twinpanel/twinpanel/hub/registry"
+	"github.com/twinpanel/twinpanel/twin"
 )
 
 type restAuthority struct {
@@ -58,7 +59,10 @@ func (h *Hub) restSetAuthority(ctx context.Context, r restRequest) (any, error) 
 		return nil, *a.err
 	}
 	_, err = h.registry.UpdateAuthorities(ctx, func(all []registry.Authority) ([]registry.Authority, error) {
-		all = slices.DeleteFunc(all, func(a registry.Authority) bool { return isCustom(a) || bytes.Equal(a.Certificate, authority.Raw) })
+		all = slices.DeleteFunc(all, isCustom)
+		if slices.ContainsFunc(all, func(a registry.Authority) bool { return bytes.Equal(a.Certificate, authority.Raw) }) {
+			return nil, &twin.InvalidError{Argument: "ca_cert_pem", Reason: "constraint", Help: "the hub has this authority already, and its key"}
+		}
 		return append(all, registry.Authority{Kind: registry.DeviceAuthority, Certificate: authority.Raw, Created: stamp(time.Now())}), nil
 	})
 	if err != nil {
@@ -81,15 +85,16 @@ func (h *Hub) restSetAuthority(ctx context.Context, r restRequest) (any, error) 
 // signed by it, for the name that is the hub's id. It is nil where something is wrong.
 func (a restArguments) authority(hubID string) *x509.Certificate {
 	authority, challenge := a.certificate("ca_cert_pem"), a.certificate("challenge_cert_pem")
-	switch {
-	case a.failed():
+	if a.failed() {
 		return nil
+	}
+	err := challenge.CheckSignatureFrom(authority)
+	switch {
 	case !authority.BasicConstraintsValid || !authority.IsCA:
 		a.refuse("ca_cert_pem", "constraint", "certificate is of no authority: its basic constraints have to say CA:TRUE")
 	case !strings.EqualFold(challenge.Subject.CommonName, hubID):
 		a.refuse("challenge_cert_pem", "constraint", "the common name has to be the hub's id, "+hubID)
-	}
-	if err := challenge.CheckSignatureFrom(authority); err != nil {
+	case err != nil:
 		a.refuse("challenge_cert_pem", "constraint", "certificate is not signed by the authority: "+err.Error())
 	}
 	return authority

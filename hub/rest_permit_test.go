@@ -16,6 +16,18 @@ func newScopedHub(t *testing.T, documents docstore.Store) (h *hub.Hub, secrets m
 	t.Helper()
 	var devices registry.Registry
 	h = newHub(t, documents, func(c *hub.Config) { devices = c.Registry })
+	secrets = addScopes(t, devices)
+	for _, id := range []twin.ID{panelID, shedID} {
+		if _, err := documents.Put(t.Context(), docstore.Key{Twin: id, Name: "desired"}, docstore.Any, []byte(`{}`)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return h, secrets
+}
+
+// addScopes adds the shed, and a token of each scope.
+func addScopes(t *testing.T, devices registry.Registry) (secrets map[string]string) {
+	t.Helper()
 	if err := devices.AddDevice(t.Context(), registry.Device{ID: shedID, Name: "shed"}); err != nil {
 		t.Fatal(err)
 	}
@@ -35,12 +47,7 @@ func newScopedHub(t *testing.T, documents docstore.Store) (h *hub.Hub, secrets m
 		}
 		secrets[k.Name] = secret
 	}
-	for _, id := range []twin.ID{panelID, shedID} {
-		if _, err := documents.Put(t.Context(), docstore.Key{Twin: id, Name: "desired"}, docstore.Any, []byte(`{}`)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return h, secrets
+	return secrets
 }
 
 const shedID = twin.ID("22222222-2222-4333-8444-555555555555")
