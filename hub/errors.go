@@ -219,7 +219,11 @@ func restError(r *http.Request, err error) (status int, body any) {
 		return http.StatusBadRequest, invalid("body", "format", "ended too early")
 	}
 	if isUnknown(err) {
-		return http.StatusServiceUnavailable, plainBody{"outcome unknown: the write may have happened or not, get the document to see"}
+		again := "read it again to see"
+		if r.PathValue("twin_id") != "" {
+			again = "get the document to see"
+		}
+		return http.StatusServiceUnavailable, plainBody{"outcome unknown: the write may have happened or not, " + again}
 	}
 	switch {
 	case errors.Is(err, errEnding):
