@@ -9,7 +9,9 @@ import (
 	"crypto/x509/pkix"
 	"encoding/json"
 	"encoding/pem"
+	"io"
 	"math/big"
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -258,4 +260,39 @@ func TestRESTSetAuthorityRefuses(t *testing.T) {
 		})
 	}
 	before.check(t, h)
+}
+
+// Whoever may have come in by the authority that is replaced has to come again; who has a certificate on
+// record stays.
+func TestRESTSetAuthorityEndsConnections(t *testing.T) {
+	h := newDeviceHub(t)
+	shed := h.add(t, "shed")
+	h.ask(t, "PATCH", devices+"/"+string(shed), `{"allow_insecure":true}`)
+	connect := func(id twin.ID) net.Conn {
+		conn, theirs := net.Pipe()
+		t.Cleanup(func() { conn.Close() })
+		go h.ServeConn(theirs)
+		if _, err := conn.Write(append([]byte("\x10\x30\x00\x04MQTT\x04\x02\x00\x00\x00\x24"), id...)); err != nil {
+			t.Fatal(err)
+		}
+		if connack := make([]byte, 4); !reads(conn, connack, "\x20\x02\x00\x00") {
+			t.Fatalf("device %s does not connect", id)
+		}
+		return conn
+	}
+	byName, onRecord := connect(panelID), connect(shed)
+	ca, challenge := newAuthority(t, hubID)
+	h.ask(t, "POST", theHub+"/ca", jsonText(t, map[string]string{"ca_cert_pem": ca, "challenge_cert_pem": challenge}))
+	if n, err := byName.Read(make([]byte, 1)); err == nil {
+		t.Errorf("the device without a certificate got %d bytes, want the end", n)
+	}
+	if _, err := onRecord.Write([]byte("\xc0\x00")); err != nil || !reads(onRecord, make([]byte, 2), "\xd0\x00") {
+		t.Errorf("the device with a certificate gets no answer to a ping, %v", err)
+	}
+}
+
+// reads tells whether these bytes come.
+func reads(conn net.Conn, b []byte, want string) bool {
+	_, err := io.ReadFull(conn, b)
+	return err == nil && string(b) == want
 }

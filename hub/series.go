@@ -52,7 +52,10 @@ func (h *Hub) startSeries() error {
 	if err != nil {
 		return fmt.Errorf("reading what the hub knows about itself: %w", err)
 	}
-	return h.series.pushTo(record.Graphite)
+	if err := h.series.pushTo(record.Graphite); err != nil {
+		h.log.error("", "time series: the hub's record has no URI to push to: set another one with PATCH …/hubs/"+record.ID, "error", err)
+	}
+	return nil
 }
 
 // pushTo has points go to another database from now on; empty = to none. Those that wait for the one
