@@ -60,7 +60,7 @@ func TestCheckVisitsTheHubOverTLS(t *testing.T) {
 		hub    func(*testing.T, *hub.Config)
 		device func(*registry.Device)
 		set    flags // in place of those of a panel with a certificate
-		spoil  func(*testing.T, *secureHub)
+		spoil  func(*testing.T, secureHub)
 		want   string
 	}{
 		{
@@ -70,7 +70,7 @@ func TestCheckVisitsTheHubOverTLS(t *testing.T) {
 		},
 		{
 			name: "authority of another hub",
-			spoil: func(t *testing.T, _ *secureHub) {
+			spoil: func(t *testing.T, _ secureHub) {
 				all, err := credential.Ensure(t.Context(), registry.NewMemory())
 				if err != nil {
 					t.Fatal(err)
@@ -105,18 +105,18 @@ func TestCheckVisitsTheHubOverTLS(t *testing.T) {
 			want: ca + cert + noPanel + doors + "BAD  hub           HUB: hub refused the device with this certificate\n" + log + "hub device renew makes a new certificate\n",
 		},
 		{
-			name: "certificate that was replaced", spoil: func(t *testing.T, h *secureHub) { h.renew(t) },
+			name: "certificate that was replaced", spoil: func(t *testing.T, h secureHub) { h.renew(t) },
 			want: ca + cert + noPanel + doors + "BAD  hub           HUB: hub refused the device with this certificate\n" + log + "hub device renew makes a new certificate\n",
 		},
 		{
 			name: "wrong secret", set: flags{"cert": "", "key-file": "", "secret-file": "secret"},
-			spoil: func(t *testing.T, _ *secureHub) { write(t, "secret", "sesame\n") },
+			spoil: func(t *testing.T, _ secureHub) { write(t, "secret", "sesame\n") },
 			want:  ca + secret + noPanel + doors + "BAD  hub           HUB: hub refused the device with this secret\n" + log + "hub device renew --secret makes a new one\n",
 		},
 		{
 			name: "wrong secret of a device that may connect with its id alone", device: func(d *registry.Device) { d.AllowInsecure = true },
 			set:   flags{"cert": "", "key-file": "", "secret-file": "secret"},
-			spoil: func(t *testing.T, _ *secureHub) { write(t, "secret", "sesame\n") },
+			spoil: func(t *testing.T, _ secureHub) { write(t, "secret", "sesame\n") },
 			want:  ca + secret + noPanel + doors + "BAD  hub           HUB: hub refused the device with this secret\n" + log + "hub device renew --secret makes a new one\n",
 		},
 		{
@@ -127,24 +127,24 @@ func TestCheckVisitsTheHubOverTLS(t *testing.T) {
 		},
 		{
 			// It is said once, and the hub is not blamed.
-			name: "truncated key", spoil: func(t *testing.T, _ *secureHub) { os.Truncate("key.pem", 40) },
+			name: "truncated key", spoil: func(t *testing.T, _ secureHub) { os.Truncate("key.pem", 40) },
 			want: ca + "BAD  certificate   reading the device's certificate: cert.pem with key key.pem: tls: failed to find any PEM data in key input\n" +
 				next + "give the certificate of this device and the key that belongs to it; hub device renew makes a new one\n" + noPanel + doors,
 		},
 		{
-			name: "no authority file", spoil: func(t *testing.T, _ *secureHub) { os.Remove("ca.pem") },
+			name: "no authority file", spoil: func(t *testing.T, _ secureHub) { os.Remove("ca.pem") },
 			want: "BAD  authority     reading the hub's authority: open ca.pem: no such file or directory\n" +
 				next + "write them into the file anew: hub ca export prints the hub's\n" + cert + noPanel + doors,
 		},
 		{
 			name: "empty secret", set: flags{"cert": "", "key-file": "", "secret-file": "secret"},
-			spoil: func(t *testing.T, _ *secureHub) { write(t, "secret", "\n") },
+			spoil: func(t *testing.T, _ secureHub) { write(t, "secret", "\n") },
 			want: ca + "BAD  secret        reading the device's secret: secret is empty\n" +
 				next + "write the secret into the file, as one line; hub device renew --secret makes a new one\n" + noPanel + doors,
 		},
 		{
 			name: "secret that everybody may read", set: flags{"cert": "", "key-file": "", "secret-file": "secret"},
-			spoil: func(t *testing.T, _ *secureHub) { os.Chmod("secret", 0o644) },
+			spoil: func(t *testing.T, _ secureHub) { os.Chmod("secret", 0o644) },
 			want: ca + "BAD  secret        secret can be read by every user of this computer\n" +
 				next + "chmod o= secret\n" + noPanel + doors + until + enter,
 		},
@@ -169,7 +169,7 @@ func TestCheckVisitsTheHubOverTLS(t *testing.T) {
 			}
 			f := h.byCertificate(d).with(tt.set)
 			if f["hub"] == "mqtt://" {
-				f = simulated("mqtt"+strings.TrimPrefix(h.url, "mqtts"), string(d.ID)).with(flags{"secret-file": "secret"})
+				f = simulated("mqtt"+strings.TrimPrefix(h.MQTTS(), "mqtts"), string(d.ID)).with(flags{"secret-file": "secret"})
 			}
 			checkSecure(t, f, strings.ReplaceAll(tt.want, "HUB", f["hub"]))
 		})

@@ -6,7 +6,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/twinpanel/twinpanel/hub/credential"
 	"github.com/twinpanel/twinpanel/hub/registry"
 	"github.com/twinpanel/twinpanel/twin"
 	"github.com/twinpanel/twinpanel/twinclient"
@@ -14,9 +13,9 @@ import (
 
 // TestPhoneArmsOverTLS has a phone's writes, the hub over TLS, the panel's process and a house, with each credential.
 func TestPhoneArmsOverTLS(t *testing.T) {
-	tests := map[string]func(*secureHub, registry.Device) flags{
-		"certificate": (*secureHub).byCertificate,
-		"secret":      (*secureHub).bySecret,
+	tests := map[string]func(secureHub, registry.Device) flags{
+		"certificate": secureHub.byCertificate,
+		"secret":      secureHub.bySecret,
 	}
 	for name, byFlags := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -24,13 +23,13 @@ func TestPhoneArmsOverTLS(t *testing.T) {
 			h := startSecure(t)
 			d := h.add(t, nil)
 			p := start(t, byFlags(h, d).args()...)
-			eventually(t, `"alarm_armed":false,"siren_ringing":false,"door_open":false`, h.current(d.ID))
+			eventually(t, `"alarm_armed":false,"siren_ringing":false,"door_open":false`, current(h.Hub, d.ID))
 			h.desire(t, d.ID, "true")
-			eventually(t, `"alarm_armed":true,"siren_ringing":false,"door_open":false`, h.current(d.ID))
+			eventually(t, `"alarm_armed":true,"siren_ringing":false,"door_open":false`, current(h.Hub, d.ID))
 			p.move(t, `{"open":true}`)
 			eventually(t, `"siren_on":true`, p.look)
 			h.desire(t, d.ID, "false")
-			eventually(t, `"alarm_armed":false,"siren_ringing":false,"door_open":true`, h.current(d.ID))
+			eventually(t, `"alarm_armed":false,"siren_ringing":false,"door_open":true`, current(h.Hub, d.ID))
 			if log := p.Log.String(); strings.Contains(log, "credentials need care") {
 				t.Errorf("the panel complains of its credentials:\n%s", log)
 			}
@@ -42,24 +41,24 @@ func TestPhoneArmsOverTLS(t *testing.T) {
 }
 
 // options are how a client connects with the files of add.
-func (h *secureHub) options(id twin.ID) twinclient.Options {
-	return twinclient.Options{Hub: h.url, DeviceID: id, CAFile: "ca.pem"}
+func (h secureHub) options(id twin.ID) twinclient.Options {
+	return twinclient.Options{Hub: h.MQTTS(), DeviceID: id, CAFile: "ca.pem"}
 }
 
 // armed starts a panel, arms it by phone, and returns a look at whether it still is.
-func (h *secureHub) armed(t *testing.T, d registry.Device, f flags) (*process, func()) {
+func (h secureHub) armed(t *testing.T, d registry.Device, f flags) (*process, func()) {
 	t.Helper()
 	p := start(t, f.args()...)
 	h.desire(t, d.ID, "true")
-	eventually(t, `"alarm_armed":true`, h.current(d.ID))
+	eventually(t, `"alarm_armed":true`, current(h.Hub, d.ID))
 	return p, func() {
 		t.Helper()
-		if desired, err := h.call("GET", d.ID, "desired", ""); err != nil || !strings.Contains(desired, `"version":1,"data":{"alarm_armed":true}`) {
+		if desired, err := h.call(h.Token, "GET", d.ID, "desired", ""); err != nil || !strings.Contains(desired, `"version":1,"data":{"alarm_armed":true}`) {
 			t.Errorf("desired: got %s, %v, want it as the phone wrote it", desired, err)
 		}
 		p.move(t, `{"open":true}`)
 		eventually(t, `"siren_on":true`, p.look)
-		eventually(t, `"alarm_armed":true,"siren_ringing":true`, h.current(d.ID))
+		eventually(t, `"alarm_armed":true,"siren_ringing":true`, current(h.Hub, d.ID))
 	}
 }
 
@@ -94,9 +93,8 @@ func TestStolenPanelCannotDisarm(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	app := *h
-	for _, app.token = range []string{strings.TrimSpace(string(secret)), string(d.ID)} {
-		if answer, err := app.call("PUT", d.ID, "desired", `{"data":{"alarm_armed":false}}`); err == nil || !strings.HasPrefix(err.Error(), "401 ") {
+	for _, token := range []string{strings.TrimSpace(string(secret)), string(d.ID)} {
+		if answer, err := h.call(token, "PUT", d.ID, "desired", `{"data":{"alarm_armed":false}}`); err == nil || !strings.HasPrefix(err.Error(), "401 ") {
 			t.Errorf("what the panel has as a token: got %s, %v, want status 401", answer, err)
 		}
 	}
@@ -108,20 +106,8 @@ func TestStolenPanelCannotDisarm(t *testing.T) {
 func TestWhoKnowsOnlyTheIDCannotDisarm(t *testing.T) {
 	folder(t, nil)
 	h := startSecure(t)
-	other, err := registry.NewDevice("other")
-	if err != nil {
-		t.Fatal(err)
-	}
-	der, cert, key, err := credential.Issue(h.authorities(t), other)
-	if err != nil {
-		t.Fatal(err)
-	}
-	other.Certificate, other.Secret = der, registry.HashSecret("sesame")
-	if err := h.registry.AddDevice(t.Context(), other); err != nil {
-		t.Fatal(err)
-	}
-	write(t, "other.pem", string(cert))
-	write(t, "other.key", string(key))
+	other, cert, key := h.AddSecureDevice("other")
+	h.update(t, other.ID, func(d *registry.Device) { d.Secret = registry.HashSecret("sesame") })
 	write(t, "other.secret", "sesame\n")
 	d := h.add(t, nil)
 	write(t, "guess", string(d.ID)+"\n")
@@ -130,12 +116,12 @@ func TestWhoKnowsOnlyTheIDCannotDisarm(t *testing.T) {
 	for name, show := range map[string]func(*twinclient.Options){
 		"nothing but the id":           func(*twinclient.Options) {},
 		"another device's secret":      func(o *twinclient.Options) { o.SecretFile = "other.secret" },
-		"another device's certificate": func(o *twinclient.Options) { o.CertFile, o.KeyFile = "other.pem", "other.key" },
+		"another device's certificate": func(o *twinclient.Options) { o.CertFile, o.KeyFile = cert, key },
 		"both of them": func(o *twinclient.Options) {
-			o.CertFile, o.KeyFile, o.SecretFile = "other.pem", "other.key", "other.secret"
+			o.CertFile, o.KeyFile, o.SecretFile = cert, key, "other.secret"
 		},
 		"a guess":                        func(o *twinclient.Options) { o.SecretFile = "guess" },
-		"another's certificate, a guess": func(o *twinclient.Options) { o.CertFile, o.KeyFile, o.SecretFile = "other.pem", "other.key", "guess" },
+		"another's certificate, a guess": func(o *twinclient.Options) { o.CertFile, o.KeyFile, o.SecretFile = cert, key, "guess" },
 	} {
 		o := h.options(d.ID)
 		show(&o)
