@@ -47,8 +47,9 @@ func (e *Error) Unwrap() error { return e.Err }
 func (e *Error) Hint() string { return e.hint }
 
 const (
-	hintAgain   = "nothing is lost: run the same command again, and it goes on where it stopped"
-	hintAddress = "check --from: it is the root of the API, as in https://api.scaleway.com"
+	hintAgain    = "nothing is lost: run the same command again, and it goes on where it stopped"
+	hintDistrust = "no such answer is right: the source can't be trusted"
+	hintAddress  = "check --from: it is the root of the API, as in https://api.scaleway.com"
 )
 
 // A client reads from a vendor-shaped API. It is safe for concurrent use.
@@ -103,9 +104,9 @@ func parseSource(source string, insecure bool) (string, error) {
 		return "", &Error{errors.New("the source is asked in plain text: the token and all documents can be read on the way"), "write https://, or add --insecure if that is all right"}
 	}
 	u.Path = strings.TrimRight(u.Path, "/")
-	if _, region, ok := strings.Cut(u.Path, regions); !ok {
+	if _, region, ok := strings.Cut(u.Path+"/", regions); !ok {
 		u.Path += regions + defaultRegion
-	} else if region == "" || strings.Contains(region, "/") {
+	} else if region = strings.TrimSuffix(region, "/"); region == "" || strings.Contains(region, "/") {
 		return "", &Error{fmt.Errorf("the source's path is %q: expected …%s%s", u.Path, regions, defaultRegion), hintAddress}
 	}
 	return u.String(), nil
@@ -163,6 +164,9 @@ type tooLongError struct{ path string }
 func (e *tooLongError) Error() string {
 	return fmt.Sprintf("the source's answer to GET %s is longer than %d bytes", e.path, maxBody)
 }
+
+// Hint is the next step.
+func (e *tooLongError) Hint() string { return hintDistrust }
 
 // get reads what is at a path, trying again while the source or the network is in trouble.
 func (c *client) get(ctx context.Context, path string, query url.Values) ([]byte, error) {

@@ -48,11 +48,13 @@ func parseDevice(e entry, hub string) (d vendorDevice, err error) {
 		CreatedAt                *time.Time      `json:"created_at"`
 		UpdatedAt                *time.Time      `json:"updated_at"`
 	}
-	err = json.Unmarshal(e.text, &v)
-	d = vendorDevice{id: v.ID, name: v.Name, status: v.Status}
-	if err != nil {
+	var named struct{ ID, Name string }
+	_ = json.Unmarshal(e.text, &named) // the label of whatever is wrong
+	d.id, d.name = named.ID, named.Name
+	if err := json.Unmarshal(e.text, &v); err != nil {
 		return d, err
 	}
+	d.status = v.Status
 	id, err := twin.ParseID(v.ID)
 	if err != nil {
 		return d, err

@@ -3,7 +3,6 @@ package importer
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -30,17 +29,30 @@ func (p *pass) documents(ctx context.Context, d registry.Device) error {
 		}
 		names = append(names, name)
 	}
-	if more := len(names) - twin.MaxDocuments; more > 0 {
-		p.countDocuments(&p.report.Documents.LeftBehind, more)
-		p.find(LeftBehind, "%d documents of %s, from %q on: a twin has no more than %d here", more, owner, names[twin.MaxDocuments], twin.MaxDocuments)
-		names = names[:twin.MaxDocuments]
+	here, err := p.target.Documents.List(ctx, d.ID)
+	if err != nil {
+		return err
 	}
+	room := twin.MaxDocuments - len(here)
+	var over []twin.Name
 	for _, name := range names {
+		if !slices.Contains(here, name) {
+			if room == 0 {
+				over = append(over, name)
+				continue
+			}
+			room--
+		}
 		if err := p.document(ctx, owner, docstore.Key{Twin: d.ID, Name: name}); err != nil {
 			return err
 		}
 	}
-	return p.documentsOnlyHere(ctx, owner, d.ID, texts)
+	if len(over) > 0 {
+		p.countDocuments(&p.report.Documents.LeftBehind, len(over))
+		p.find(LeftBehind, "%d documents of %s, from %q on: a twin has no more than %d here", len(over), owner, over[0], twin.MaxDocuments)
+	}
+	p.documentsOnlyHere(owner, here, texts)
+	return nil
 }
 
 // document brings one document.
@@ -58,10 +70,6 @@ func (p *pass) document(ctx context.Context, owner string, key docstore.Key) err
 	as := &counts.LeftBehind
 	if err == nil {
 		as, err = p.bringDocument(ctx, owner, key, doc)
-	}
-	if errors.Is(err, twin.ErrTooManyDocuments) {
-		err = &unfitError{fmt.Errorf("the twin has %d documents here already, the most there can be", twin.MaxDocuments)}
-		as = &counts.LeftBehind
 	}
 	if isUnfit(err) {
 		p.find(LeftBehind, "document %s of %s: %v", key.Name, owner, err)
@@ -105,19 +113,15 @@ func sameData(a, b []byte) bool {
 	return err == nil && string(diff) == "{}"
 }
 
-// documentsOnlyHere finds the documents that the source's twin doesn't have.
-func (p *pass) documentsOnlyHere(ctx context.Context, owner string, id twin.ID, texts []string) error {
-	here, err := p.target.Documents.List(ctx, id)
-	if err != nil {
-		return err
-	}
-	here = slices.DeleteFunc(here, func(name twin.Name) bool { return slices.Contains(texts, string(name)) })
-	if len(here) > 0 {
-		list := make([]string, len(here))
-		for i, name := range here {
-			list[i] = string(name)
+// documentsOnlyHere finds the documents here that the source's twin doesn't have.
+func (p *pass) documentsOnlyHere(owner string, here []twin.Name, texts []string) {
+	var list []string
+	for _, name := range here {
+		if _, found := slices.BinarySearch(texts, string(name)); !found {
+			list = append(list, string(name))
 		}
+	}
+	if len(list) > 0 {
 		p.find(Kept, "documents of %s: they are here, and not at the source: %s", owner, strings.Join(list, ", "))
 	}
-	return nil
 }

@@ -41,7 +41,7 @@ type entry struct {
 // two pages or on none: a list that doesn't add up is read again.
 func (c *client) list(ctx context.Context, path, key string, query url.Values) ([]entry, error) {
 	for n := 1; ; n++ {
-		all, err := c.listOnce(ctx, path, key, query)
+		all, err := c.listOnce(ctx, path, key, query, n == listings)
 		if _, uneven := errors.AsType[*unevenError](err); !uneven || n == listings {
 			return all, err
 		}
@@ -69,9 +69,11 @@ func (e *unevenError) Hint() string {
 	return "if some were made or removed right now, run the same command again; otherwise the source can't be trusted"
 }
 
-func (c *client) listOnce(ctx context.Context, path, key string, query url.Values) (all []entry, err error) {
+// listOnce reads all pages of a list; one that changes meanwhile does only if it may.
+func (c *client) listOnce(ctx context.Context, path, key string, query url.Values, mayChange bool) (all []entry, err error) {
 	known := make(map[string]bool)
 	size := 0
+	var first uint64 // total of the first page
 	for page := 1; ; page++ {
 		values := url.Values{"page": {strconv.Itoa(page)}, "page_size": {strconv.Itoa(pageSize)}}
 		maps.Copy(values, query)
@@ -83,10 +85,13 @@ func (c *client) listOnce(ctx context.Context, path, key string, query url.Value
 		if err != nil {
 			return nil, err
 		}
+		if page == 1 {
+			first = total
+		}
 		before := len(all)
 		for _, text := range texts {
 			if size += max(len(text), minEntry); size > maxList {
-				return nil, &Error{fmt.Errorf("the source lists %s without end: more than %d bytes", key, maxList), "a source that does so can't be trusted"}
+				return nil, &Error{fmt.Errorf("the source lists %s without end: more than %d bytes", key, maxList), hintDistrust}
 			}
 			var e struct {
 				ID string `json:"id"`
@@ -98,6 +103,8 @@ func (c *client) listOnce(ctx context.Context, path, key string, query url.Value
 			}
 		}
 		switch n := uint64(len(all)); {
+		case total != first && !mayChange:
+			return nil, &unevenError{key, page, total, n}
 		case n == total:
 			return all, nil
 		case n > total || n == uint64(before):
