@@ -6,12 +6,10 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"time"
 
 	"github.com/spf13/pflag"
 
 	"github.com/twinpanel/twinpanel/hub/credential"
-	"github.com/twinpanel/twinpanel/hub/docstore"
 	"github.com/twinpanel/twinpanel/hub/docstore/sqlite"
 	"github.com/twinpanel/twinpanel/hub/registry"
 	"github.com/twinpanel/twinpanel/internal/cli"
@@ -67,15 +65,13 @@ nor the secret.`,
 			}
 			var given handover
 			var files *deviceFiles
-			var byName bool // somebody else's authority signs certificates for the device's name
 			err = withRegistry(dir, sqlite.Options{}, stderr, func(r *sqlite.Registry) error {
 				all, err := credential.Ensure(ctx, r)
 				if err != nil {
 					return err
 				}
-				plain := !order.asks() && !allowInsecure
-				byName = plain && slices.ContainsFunc(all, isForeign)
-				given, files, err = order.fill(ctx, r, all, &d, plain && !byName, func() error { return r.AddDevice(ctx, d) })
+				issue := !order.asks() && !allowInsecure && !slices.ContainsFunc(all, isForeign)
+				given, files, err = order.fill(ctx, r, all, &d, issue, func() error { return r.AddDevice(ctx, d) })
 				return err
 			})
 			if errors.Is(err, registry.ErrNameTaken) {
@@ -84,19 +80,13 @@ nor the secret.`,
 			if err != nil {
 				return err
 			}
-			switch {
-			case allowInsecure:
+			if allowInsecure {
 				warn(stderr, insecureWarning, d.Name)
-			case byName:
-				fmt.Fprintf(stderr, "%q connects with a certificate in its name, signed by a device authority of hub ca list; hub device renew makes one here\n", d.Name)
 			}
 			return order.hand(stdout, stderr, d, given, files)
 		},
 	}
 }
-
-// isForeign tells whether somebody else signs with a device authority.
-func isForeign(a registry.Authority) bool { return a.Kind == registry.DeviceAuthority && a.Key == nil }
 
 const insecureWarning = "whoever learns the id of %q can act as that device"
 
@@ -116,44 +106,4 @@ func documentNames(texts []string) ([]twin.Name, error) {
 	}
 	slices.Sort(names)
 	return slices.Compact(names), nil
-}
-
-// fill makes d's credential as make does, saves the device's part if there is a folder for it, and then stores d.
-// Where d can't be stored, its files are taken back.
-func (o *credentialOrder) fill(ctx context.Context, r registry.Registry, all []registry.Authority, d *registry.Device, issue bool, store func() error) (h handover, files *deviceFiles, err error) {
-	if h, err = o.make(ctx, r, all, d, issue); err != nil {
-		return h, nil, err
-	}
-	if o.out != "" {
-		if files, err = h.save(o.out); err != nil {
-			return h, nil, err
-		}
-	}
-	err = store()
-	// The files may be a credential that works by now.
-	if _, unknown := errors.AsType[*docstore.OutcomeError](err); err != nil && !unknown && files != nil {
-		err = errors.Join(err, files.remove())
-	}
-	return h, files, err
-}
-
-// hand prints a device, with its part of the credential if that isn't in files.
-func (o *credentialOrder) hand(stdout, stderr io.Writer, d registry.Device, h handover, files *deviceFiles) error {
-	if o.certificate != nil {
-		for _, text := range warnings(o.certificate, d.Name, time.Now()) {
-			warn(stderr, "%s", text)
-		}
-	}
-	if files != nil {
-		fmt.Fprintln(stderr, files)
-		return printLine(stdout, newDeviceLine(d))
-	}
-	err := printLine(stdout, struct {
-		deviceLine
-		handover
-	}{newDeviceLine(d), h})
-	if err != nil && (h.Certificate != nil || h.Secret != "") {
-		return cli.Hint(fmt.Errorf("printing the device: %w", err), "nobody has its credential now: hub device renew makes another one")
-	}
-	return err
 }

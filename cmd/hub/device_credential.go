@@ -6,12 +6,15 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/spf13/pflag"
 
 	"github.com/twinpanel/twinpanel/hub/credential"
+	"github.com/twinpanel/twinpanel/hub/docstore"
 	"github.com/twinpanel/twinpanel/hub/registry"
 	"github.com/twinpanel/twinpanel/internal/cli"
 )
@@ -71,7 +74,10 @@ type handover struct {
 	Secret      string   `json:"secret,omitempty"`
 
 	authorities []byte // that vouch for the hub, in PEM
+	foreign     bool   // there are authorities for devices whose key somebody else has
 }
+
+func isForeign(a registry.Authority) bool { return a.Kind == registry.DeviceAuthority && a.Key == nil }
 
 // A keyPair is a certificate and its key, in PEM, with the vendor's names of the fields.
 type keyPair struct {
@@ -82,7 +88,7 @@ type keyPair struct {
 // make gives d what was ordered, in the place of all that it could show of itself before.
 // With issue, the hub makes it a key and a certificate.
 func (o *credentialOrder) make(ctx context.Context, r registry.Registry, all []registry.Authority, d *registry.Device, issue bool) (handover, error) {
-	h := handover{authorities: credential.Bundle(all, registry.ServerAuthority)}
+	h := handover{authorities: credential.Bundle(all, registry.ServerAuthority), foreign: slices.ContainsFunc(all, isForeign)}
 	d.Certificate, d.CustomCertificate, d.Secret = nil, false, [sha256.Size]byte{}
 	switch {
 	case issue:
@@ -112,6 +118,50 @@ func (o *credentialOrder) make(ctx context.Context, r registry.Registry, all []r
 		d.Secret = registry.HashSecret(h.Secret)
 	}
 	return h, nil
+}
+
+// fill makes d's credential as make does, saves the device's part if there is a folder for it, and then stores d.
+// Where d can't be stored, its files are taken back.
+func (o *credentialOrder) fill(ctx context.Context, r registry.Registry, all []registry.Authority, d *registry.Device, issue bool, store func() error) (h handover, files *deviceFiles, err error) {
+	if h, err = o.make(ctx, r, all, d, issue); err != nil {
+		return h, nil, err
+	}
+	if o.out != "" {
+		if files, err = h.save(o.out); err != nil {
+			return h, nil, err
+		}
+	}
+	err = store()
+	// The files may be a credential that works by now.
+	if _, unknown := errors.AsType[*docstore.OutcomeError](err); err != nil && !unknown && files != nil {
+		err = errors.Join(err, files.remove())
+	}
+	return h, files, err
+}
+
+// hand prints a device, with its part of the credential if that isn't in files.
+func (o *credentialOrder) hand(stdout, stderr io.Writer, d registry.Device, h handover, files *deviceFiles) error {
+	if o.certificate != nil {
+		for _, text := range warnings(o.certificate, d.Name, time.Now()) {
+			warn(stderr, "%s", text)
+		}
+	}
+	if h.foreign && len(d.Certificate) == 0 {
+		fmt.Fprintf(stderr, "%q connects with any certificate in its name that a device authority of others has signed (hub ca list); "+
+			"hub device renew makes one here, which is then the only one\n", d.Name)
+	}
+	if files != nil {
+		fmt.Fprintln(stderr, files)
+		return printLine(stdout, newDeviceLine(d))
+	}
+	err := printLine(stdout, struct {
+		deviceLine
+		handover
+	}{newDeviceLine(d), h})
+	if err != nil && (h.Certificate != nil || h.Secret != "") {
+		return cli.Hint(fmt.Errorf("printing the device: %w", err), "nobody has its credential now: hub device renew makes another one")
+	}
+	return err
 }
 
 // warnings say what is strange about a certificate that somebody brought for a device.
