@@ -33,6 +33,7 @@ import (
 // Names and limits of a data folder.
 const (
 	databaseFile = "hub.db" // beside it hub.db-wal and hub.db-shm while it is open, and copies of older formats
+	walSuffix    = "-wal"   // after hub.db: SQLite's log
 	newInfix     = ".new-"  // between hub.db and a number: a database that is not complete
 	lockFile     = "lock"
 
@@ -144,6 +145,9 @@ func open(dir string, o Options, locked bool) (*Registry, error) {
 	}
 	if err := prepareDatabase(path, o); err != nil {
 		return nil, err
+	}
+	if err := forgetCache(path, path+walSuffix); err != nil {
+		return nil, fmt.Errorf("opening data folder: %w", err)
 	}
 	r := new(Registry)
 	if err := r.open(path, o, locked); err != nil {
