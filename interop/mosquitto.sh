@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # mosquitto's clients against the hub's MQTT endpoint: what they print and their exit codes, to the
 # letter, for what the hub does and for what it refuses. The specification's own
-# commands are in scripts/walkthrough.
+# commands are in scripts/walkthrough, certificates and secrets in mosquitto-tls.sh.
 #
 #   HUB=/path/of/the/program interop/mosquitto.sh
 set -uo pipefail
 
 : "${HUB:?is not set: run scripts/interop}"
+. "$(dirname "$0")/expect.sh"
 dir=$(mktemp -d)
 coproc HUB_DEV { exec "$HUB" dev 2>"$dir/log"; }
 hub_pid=$HUB_DEV_PID
@@ -24,32 +25,11 @@ address=$(field .mqtt)
 address=${address#mqtt://}
 me='$SCW/twins/me'
 
-passed=0 failed=0
-verdict() { # NAME GOT WANT
-	if [ "$2" = "$3" ]; then
-		passed=$((passed + 1))
-		printf 'ok %s\n' "$1"
-	else
-		failed=$((failed + 1))
-		printf 'FAILED %s\n  got:\n%s\n  want:\n%s\n' "$1" "$2" "$3"
-	fi
-}
-
 # What every client is told. Options that come twice count the last time.
 device=(-h "${address%:*}" -p "${address##*:}" -V mqttv311 -i "$id")
 
 client() { # pub|sub|rr OPTION...
 	"mosquitto_$1" "${device[@]}" "${@:2}" 2>&1
-}
-
-# expect holds what a client prints and its exit code against: NAME EXIT-CODE OUTPUT COMMAND...
-expect() {
-	local name=$1 want="$3
-exit code $2" got
-	shift 3
-	got=$("$@")
-	verdict "$name" "${got}
-exit code $?" "$want"
 }
 
 # app does what an app does: METHOD DOCUMENT [BODY].
@@ -59,16 +39,6 @@ app() {
 
 # data is the content of a document, null if there is no such document.
 data() { app GET "$1" | jq -c .data; }
-
-# await runs a command until it succeeds.
-await() {
-	local i
-	for ((i = 0; i < 200; i++)); do
-		"$@" && return
-		sleep 0.05
-	done
-	verdict "await $*" failed succeeded
-}
 
 # refused tells whether the hub's log has given a reason that many times: TEXT COUNT.
 refused() { [ "$(grep -cF "$1" "$dir/log")" -ge "$2" ]; }
@@ -169,5 +139,4 @@ expect 'will' 0 '{"error":"document not found"}' get will error
 exec {HUB_DEV[1]}>&-
 wait "$hub_pid"
 verdict 'the hub ends well with its stdin' $? 0
-printf 'mosquitto.sh: %d passed, %d failed\n' "$passed" "$failed"
-[ "$failed" -eq 0 ]
+summary
