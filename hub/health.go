@@ -34,12 +34,18 @@ func (h *Hub) readyz(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case h.rest.closing.Err() != nil:
 		writeJSON(w, http.StatusServiceUnavailable, healthAnswer{"unavailable", "the hub is ending"})
-	case h.writable.check(r.Context(), h) != nil:
+	case h.Ready(r.Context()) != nil:
 		writeJSON(w, http.StatusServiceUnavailable, healthAnswer{"unavailable", "the data can't be written: the hub's log says why"})
 	default:
 		writeJSON(w, http.StatusOK, healthAnswer{Status: "ok"})
 	}
 }
+
+// Metrics are what /metrics of the REST API shows; numbers can be added.
+func (h *Hub) Metrics() *metrics.Metrics { return h.metrics }
+
+// Ready returns an error when the hub can't write: the one that the registry has for it.
+func (h *Hub) Ready(ctx context.Context) error { return h.writable.check(ctx, h) }
 
 // writable remembers for a moment whether the registry takes writes.
 type writable struct {
@@ -111,7 +117,7 @@ func (h *Hub) watch() {
 	})
 	h.metrics.Gauge("devices_connected", "Devices that have a connection.", func() float64 { return float64(h.endpoint.connectedDevices()) })
 	h.metrics.Gauge("writable", "1 if the data can be written, 0 if not, as /readyz has it.", func() float64 {
-		if h.writable.check(context.Background(), h) != nil {
+		if h.Ready(context.Background()) != nil {
 			return 0
 		}
 		return 1

@@ -41,7 +41,6 @@ type Config struct {
 	Names       []string          // hosts that the hub's own certificate is for, see [credential.NewServer]
 	Certificate credential.Files  // shown instead of that one; zero = none
 	Origins     []string          // of web pages that may open a WebSocket, beside the hub's own, see [Hub.WebSocket]
-	Metrics     *metrics.Metrics  // what is counted; nil = new ones, which /metrics of the REST API shows
 	Logger      *slog.Logger      // nil = silent
 }
 
@@ -112,10 +111,7 @@ func New(c Config) (*Hub, error) {
 		return nil, err
 	}
 	h.seen, h.logins = newSeen(c.Registry, h.log), newLogins()
-	h.metrics, h.writable = c.Metrics, newWritable()
-	if h.metrics == nil {
-		h.metrics = metrics.New()
-	}
+	h.metrics, h.writable = metrics.New(), newWritable()
 	h.expiry = newExpiry(h.expiries, c.Logger)
 	mqtt, rest, web := shares(fileLimit())
 	h.endpoint = newEndpoint(h, c, mqtt)

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"slices"
+	"sync"
 
 	"github.com/spf13/pflag"
 
@@ -162,6 +163,7 @@ func (c *Config) run(ctx context.Context, _ []string, stdout, stderr io.Writer) 
 	if err != nil {
 		return err
 	}
+	watchDisk(h.Metrics(), c.Data)
 	servers := make([]func() error, len(listeners))
 	for i, l := range listeners {
 		if l.tls == "" {
@@ -183,6 +185,9 @@ func (c *Config) run(ctx context.Context, _ []string, stdout, stderr io.Writer) 
 	if c.Graphite != "" {
 		fmt.Fprintf(stdout, "Time series to %s\n", graphite.Config{URI: c.Graphite}.Server())
 	}
+	end := sync.OnceFunc(tellSystemd(h, log))
+	defer end()
+	context.AfterFunc(ctx, end)
 	return serve(ctx, h, log, servers...)
 }
 

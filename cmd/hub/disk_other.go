@@ -1,0 +1,8 @@
+//go:build !unix
+
+package main
+
+import "math"
+
+// freeBytes is not known here.
+func freeBytes(string) float64 { return math.NaN() }

@@ -1,0 +1,56 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+
+	"github.com/twinpanel/twinpanel/hub"
+)
+
+// tellSystemd tells the service manager, if there is one, that the hub serves. If the unit has a
+// WatchdogSec, it goes on to tell that the hub can write: after a commit that failed nothing is written until the
+// hub has been started again, which the watchdog then does. The end that it returns is told, too.
+func tellSystemd(h *hub.Hub, log *slog.Logger) (end func()) {
+	tell := func(state string) {
+		if _, err := daemon.SdNotify(false, state); err != nil {
+			log.Warn("the service manager can't be told", "state", state, "error", err)
+		}
+	}
+	tell(daemon.SdNotifyReady)
+	every, err := daemon.SdWatchdogEnabled(false)
+	if err != nil {
+		log.Warn("the unit's watchdog can't be read", "error", err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	var feeding sync.WaitGroup
+	if every > 0 {
+		feeding.Go(func() { feed(ctx, every/3, h.Ready, func() { tell(daemon.SdNotifyWatchdog) }, log) })
+	}
+	return func() {
+		tell(daemon.SdNotifyStopping)
+		stop()
+		feeding.Wait()
+	}
+}
+
+// feed tells the watchdog every so often that the hub is ready, as long as it is.
+func feed(ctx context.Context, every time.Duration, ready func(context.Context) error, tell func(), log *slog.Logger) {
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		if err := ready(ctx); err == nil {
+			tell()
+		} else if ctx.Err() == nil {
+			log.Error("nothing can be written: the watchdog will start the hub again", "error", err)
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
