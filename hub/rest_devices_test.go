@@ -104,7 +104,7 @@ func (h deviceHub) ask(t *testing.T, method, path, body string, keys ...string) 
 	values := make([]string, len(keys))
 	for i, key := range keys {
 		at := json.RawMessage(text)
-		for _, k := range strings.Split(key, ".") {
+		for k := range strings.SplitSeq(key, ".") {
 			var object map[string]json.RawMessage
 			if err := json.Unmarshal(at, &object); err != nil {
 				t.Fatalf("%s %s: got %s, which has no %s: %v", method, path, text, key, err)
