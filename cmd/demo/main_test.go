@@ -15,7 +15,7 @@ import (
 const lastCommand = "mosquitto_rr "
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"demo": main})
+	clitest.Main(m, map[string]func(){"demo": main})
 }
 
 // TestCommands runs the scripts in testdata. Beside the commands of testscript they have
@@ -30,7 +30,7 @@ func TestCommands(t *testing.T) {
 		Dir: "testdata",
 		Setup: func(e *testscript.Env) error {
 			e.Values[demos{}] = map[string]*clitest.Program{}
-			return nil
+			return clitest.Setup(e)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"fails":  clitest.Fails,

@@ -26,7 +26,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"hub": main})
+	clitest.Main(m, map[string]func(){"hub": main})
 }
 
 // TestCommands runs the scripts in testdata. Beside the commands of testscript they have
@@ -47,7 +47,7 @@ func TestCommands(t *testing.T) {
 		Dir: "testdata",
 		Setup: func(e *testscript.Env) error {
 			e.Values[state{}] = new(state)
-			return nil
+			return clitest.Setup(e)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"fails":     clitest.Fails,

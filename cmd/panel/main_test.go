@@ -14,7 +14,7 @@ import (
 var update = flag.Bool("update", false, "write what the commands print into the scripts that compare it")
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"panel": main})
+	clitest.Main(m, map[string]func(){"panel": main})
 }
 
 // TestCommands runs the scripts in testdata. Beside the commands of testscript they have
@@ -33,7 +33,7 @@ func TestCommands(t *testing.T) {
 		Setup: func(e *testscript.Env) error {
 			e.Values[state{}] = new(state)
 			e.Setenv("ID", deviceID)
-			return nil
+			return clitest.Setup(e)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"fails":  clitest.Fails,

@@ -19,6 +19,19 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
+// Main is [testscript.Main]. Under the race detector, programs end at once: by its default each would
+// sleep for a second first, as many times as the tests run one.
+func Main(m testscript.TestingM, programs map[string]func()) {
+	os.Setenv("GORACE", strings.TrimSpace("atexit_sleep_ms=0 "+os.Getenv("GORACE")))
+	testscript.Main(m, programs)
+}
+
+// Setup is for [testscript.Params]: what scripts run inherits what Main has set.
+func Setup(e *testscript.Env) error {
+	e.Setenv("GORACE", os.Getenv("GORACE"))
+	return nil
+}
+
 // patience bounds each wait for a process; nothing that works comes near it.
 const patience = 30 * time.Second
 
