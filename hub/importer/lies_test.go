@@ -62,7 +62,8 @@ func TestImportRefusesASource(t *testing.T) {
 		{"no total", at("/devices", saying(`{"devices":[{"id":"a"}]}`)), "there are 0 devices, and lists 1", "can't be trusted"},
 		{"empty pages", at("/devices", saying(`{"total_count":3000000000,"devices":[]}`)), "there are 3000000000 devices, and lists 0 on 1 pages", "can't be trusted"},
 		{"endless pages", at("/devices", saying(`{"total_count":18446744073709551615,"devices":[{}`+strings.Repeat(",{}", 100_000)+`]}`)),
-			"the source lists devices without end: more than 268435456 bytes", "can't be trusted"},
+			"the source lists devices without end: 300003 on 3 pages", "can't be trusted"},
+		{"endless pages of one", at("/devices", saying(`{"total_count":4000000000,"devices":[{}]}`)), "the source lists devices without end: 4097 on 4097 pages", "can't be trusted"},
 		{"redirect elsewhere", at("/hubs", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Location", "https://evil.example/hubs")
 			w.WriteHeader(307)

@@ -25,8 +25,9 @@ const (
 // Limits of a list.
 const (
 	pageSize    = 100       // entries asked for at once: the vendor's most
-	maxList     = 256 << 20 // bytes of all pages; an entry counts as no less than minEntry
-	minEntry    = 1 << 10   // bytes
+	maxList     = 256 << 20 // bytes of all pages
+	minPage     = 64 << 10  // that a page counts as, so that there are no more than 4096
+	minEntry    = 1 << 10   // that an entry counts as
 	listings    = 3         // attempts to read a list whose pages fit together
 	betweenThem = time.Second
 )
@@ -88,11 +89,11 @@ func (c *client) listOnce(ctx context.Context, path, key string, query url.Value
 		if page == 1 {
 			first = total
 		}
+		if size += max(len(body), minPage, minEntry*len(texts)); size > maxList {
+			return nil, &Error{fmt.Errorf("the source lists %s without end: %d on %d pages", key, len(all)+len(texts), page), hintDistrust}
+		}
 		before := len(all)
 		for _, text := range texts {
-			if size += max(len(text), minEntry); size > maxList {
-				return nil, &Error{fmt.Errorf("the source lists %s without end: more than %d bytes", key, maxList), hintDistrust}
-			}
 			var e struct {
 				ID string `json:"id"`
 			}
