@@ -62,6 +62,7 @@ func TestImport(t *testing.T) {
 		}
 		const notes = `note: devices that may connect with nothing but their id, as whoever learns it may: 1; give them a certificate or a secret
 note: networks stay behind, since nothing is routed here: "sensors" (sigfox)
+note: secrets of devices and the documents that they may not write are shown by no API: hub device set gives them; from a hub of this kind, hub backup brings all
 note: the CA "CN=our devices" vouches for devices: whoever has its key can be any device that has no certificate on record
 note: the private keys of devices stay with them: nothing needs to be done
 note: time series go to https://graphite.example, as at the source; a token that may only read is shown no password, so that the database may refuse them

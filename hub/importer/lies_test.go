@@ -296,6 +296,7 @@ func TestImportNotes(t *testing.T) {
 note: device "panel-2" (dddddddd-0000-4000-8000-000000000002) has a certificate that expired on 1999-12-31, which a hub refuses
 note: devices without a credential that this hub knows: 1; give them a certificate or a secret
 note: routes can't be looked at: the source answers 403 Forbidden to GET /routes?hub_id=aaaaaaaa-0000-4000-8000-000000000001&page=1&page_size=100: "insufficient permissions"
+note: secrets of devices and the documents that they may not write are shown by no API: hub device set gives them; from a hub of this kind, hub backup brings all
 note: the hub is disabled at the source; this one serves whenever it runs
 note: the private keys of devices stay with them: nothing needs to be done
 note: tokens stay behind: make new ones with hub token add
