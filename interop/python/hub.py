@@ -1,27 +1,31 @@
-"""A hub for a test: `hub dev` as a child process.
+"""Hubs for tests, as child processes on free ports: `hub dev`, which keeps everything in memory and ends with its
+stdin, so also with this process, and a hub over TLS.
 
-It keeps everything in memory, listens on free ports, and ends with its stdin, so also
-with this process. The environment variable HUB names the program; scripts/interop builds
-it and sets that.
+The environment variable HUB names the program; scripts/interop builds it and sets that.
 """
 
 import json
 import os
+import pathlib
 import subprocess
 import tempfile
 import urllib.error
 import urllib.request
 
 
+def _program():
+    if "HUB" not in os.environ:
+        raise RuntimeError("HUB is not set: run scripts/interop")
+    return os.environ["HUB"]
+
+
 class Hub:
     """A running hub; its attributes are what `hub dev` prints: mqtt, ws, rest, token, device …"""
 
     def __init__(self):
-        if "HUB" not in os.environ:
-            raise RuntimeError("HUB is not set: run scripts/interop")
         self._log = tempfile.TemporaryFile("w+")
         self._process = subprocess.Popen(
-            [os.environ["HUB"], "dev"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, text=True)
+            [_program(), "dev"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, text=True)
         line = self._process.stdout.readline()
         if not line:
             self._process.wait()
@@ -52,3 +56,42 @@ class Hub:
     def _read_log(self):
         self._log.seek(0)
         return self._log.read()
+
+
+class SecureHub(Hub):
+    """A hub over TLS, set up as an operator does it, with two devices that must not write desired: `panel` has a
+    certificate and `meter` has a secret. `files` is the folder with what they were given; `mqtts`, `wss` and `rest` are
+    addresses."""
+
+    def __init__(self):
+        self._folder = tempfile.TemporaryDirectory()
+        self.files = pathlib.Path(self._folder.name)
+        self._log = open(self.files / "log", "w+")
+        self.token = self._run("token", "add", "app").strip()
+        self.panel, self.meter = (
+            json.loads(self._run("device", "add", name, *options, "--read-only", "desired", "--out", self.files / name))["id"]
+            for name, options in [("panel", []), ("meter", ["--secret"])])
+        self.secret = (self.files / "meter" / "secret").read_text().strip()
+        self.device = {"id": self.panel}
+        self._process = subprocess.Popen(
+            [_program(), "--data", self.files / "data", "--mqtt=", "--mqtts=127.0.0.1:0", "--wss=127.0.0.1:0", "--rest=127.0.0.1:0"],
+            stdout=subprocess.PIPE, stderr=self._log, text=True)
+        for _ in range(4):  # MQTT over TLS at …, REST at …, WebSocket over TLS at …, Console at …
+            name, _, address = self._process.stdout.readline().strip().partition(" at ")
+            if not address:
+                self._process.wait()
+                raise RuntimeError("the hub did not start:\n" + self._read_log())
+            setattr(self, {"MQTT over TLS": "mqtts", "REST": "rest", "WebSocket over TLS": "wss", "Console": "console"}[name], address)
+
+    def _run(self, *arguments):
+        return subprocess.run(
+            [_program(), *arguments, "--data", self.files / "data"], check=True, stdout=subprocess.PIPE, stderr=self._log, text=True).stdout
+
+    def stop(self):
+        """Ends the hub, and fails if it doesn't end well."""
+        self._process.terminate()
+        code = self._process.wait()
+        self._process.stdout.close()
+        with self._folder, self._log:
+            if code != 0:
+                raise RuntimeError(f"the hub ended with exit code {code}:\n" + self._read_log())

@@ -17,15 +17,18 @@ LIMIT = 20  # seconds; what a hub doesn't do shows as something that never comes
 class Device:
     """A connection of paho, with what happened to it and wasn't looked at yet."""
 
-    def __init__(self, url, client_id, username=None, will=None, keepalive=60, **options):
+    def __init__(self, url, client_id, username=None, password="", will=None, keepalive=60, tls=None, **options):
         address = urlsplit(url)
-        if address.scheme == "ws":
+        over_websocket = address.scheme in ("ws", "wss")
+        if over_websocket:
             options["transport"] = "websockets"
         self.client = mqtt.Client(client_id, **{"reconnect_on_failure": False, **options})
-        if address.scheme == "ws":
+        if over_websocket:
             self.client.ws_set_options(path=address.path)
+        if tls:
+            self.client.tls_set(**tls)
         if username:
-            self.client.username_pw_set(username, "")
+            self.client.username_pw_set(username, password)
         if will:
             self.client.will_set(*will)
         self.connacks, self.subacks, self.published, self.messages, self.ends = (queue.Queue() for _ in range(5))
