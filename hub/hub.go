@@ -52,6 +52,11 @@ func (c Config) Validate() error {
 	case c.Registry == nil:
 		return errors.New("hub: Config.Registry is missing")
 	}
+	for _, n := range c.Names {
+		if err := credential.CheckHost(n); err != nil {
+			return fmt.Errorf("hub: Config.Names: %w", err)
+		}
+	}
 	for _, o := range c.Origins {
 		if err := CheckOrigin(o); err != nil {
 			return fmt.Errorf("hub: Config.Origins: %w", err)

@@ -22,6 +22,8 @@ func TestNewRefusesConfig(t *testing.T) {
 		"hub: Config.Registry is missing":  {Documents: documents},
 		`hub: Config.OtherTopics is "route": expected "refuse" or "drop"`: {
 			Documents: documents, Registry: devices, OtherTopics: "route"},
+		`hub: Config.Names: host "hub.example:8883": leave out the port: hub.example`: {
+			Documents: documents, Registry: devices, Names: []string{"hub.example:8883"}},
 	}
 	for want, config := range tests {
 		if h, err := hub.New(config); err == nil || err.Error() != want {

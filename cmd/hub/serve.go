@@ -111,6 +111,11 @@ func (c *Config) Validate() error {
 
 // validateHub says which of hubFlags is wrong.
 func (c *Config) validateHub() error {
+	for _, n := range c.Names {
+		if err := credential.CheckHost(n); err != nil {
+			return cli.Usagef("--name: %w", err)
+		}
+	}
 	for _, o := range c.Origins {
 		if err := hub.CheckOrigin(o); err != nil {
 			return cli.Usagef("--ws-origin: %w", err)

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -196,10 +197,7 @@ func TestParseFingerprint(t *testing.T) {
 			t.Errorf("%q: got %s, want an error", s, got)
 		}
 	}
-	colons := strings.ToUpper(plain[:2])
-	for i := 2; i < len(plain); i += 2 {
-		colons += ":" + strings.ToUpper(plain[i:i+2])
-	}
+	colons := regexp.MustCompile("..").ReplaceAllString(strings.ToUpper(plain), ":$0")[1:] // as OpenSSL prints it
 	for _, s := range []string{plain, colons} {
 		if got, err := ParseFingerprint(s); got != plain || err != nil {
 			t.Errorf("%q: got %q, %v", s, got, err)
