@@ -79,6 +79,11 @@ func (s *series) pushTo(uri string) error {
 		s.leave(s.pusher)
 	}
 	s.pusher, s.uri = next, uri
+	if next == nil {
+		s.log.info("", "time series are pushed nowhere")
+	} else {
+		s.log.info("", "time series are pushed", "server", graphite.Config{URI: uri}.Server())
+	}
 	return nil
 }
 

@@ -277,7 +277,6 @@ func TestVendorSDKDeviceErrors(t *testing.T) {
 		_, disable := api.DisableDevice(&iot.DisableDeviceRequest{DeviceID: unknownID})
 		_, renew := api.RenewDeviceCertificate(&iot.RenewDeviceCertificateRequest{DeviceID: unknownID})
 		_, certificate := api.GetDeviceCertificate(&iot.GetDeviceCertificateRequest{DeviceID: unknownID})
-		_, metrics := api.GetDeviceMetrics(&iot.GetDeviceMetricsRequest{DeviceID: panel})
 		for _, tt := range []struct {
 			name      string
 			got, want error
@@ -305,7 +304,6 @@ func TestVendorSDKDeviceErrors(t *testing.T) {
 				"message_filters.publish.topics[0]: no topic filter: write 1 to 1024 bytes, + alone in its level and # alone in the last")},
 			{"page 0", list(iot.ListDevicesRequest{Page: new(int32(0))}), invalid("page", "constraint", "not a whole number from 1 to 2147483647")},
 			{"pages too long", list(iot.ListDevicesRequest{PageSize: new(uint32(101))}), invalid("page_size", "constraint", "not a whole number from 1 to 100")},
-			{"metrics, which the vendor gave up", metrics, &scw.ResponseError{StatusCode: http.StatusNotFound, Status: "404 Not Found", Message: "Not Found: paths here begin with /iot/v1/regions/fr-par/"}},
 			{"another region", list(iot.ListDevicesRequest{Region: scw.RegionNlAms}), invalid("region", "unknown", "this hub serves region fr-par")},
 		} {
 			t.Run(tt.name, func(t *testing.T) { checkError(t, tt.got, tt.want) })
