@@ -1,6 +1,7 @@
 package twinclient_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"io"
@@ -143,13 +144,21 @@ func TestSyncAcrossANewAuthority(t *testing.T) {
 			t.Fatalf("the hub still shows a certificate by %s", now)
 		}
 		connects("the device trusts the authority before")
+		if _, err := credential.Renew(t.Context(), h.registry, registry.ServerAuthority); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		connects("the device trusts the one before that")
 		h.pin(t)
-		connects("the device trusts both")
+		connects("the device trusts all three")
 		all, err := h.registry.UpdateAuthorities(t.Context(), func(all []registry.Authority) ([]registry.Authority, error) {
-			return slices.Delete(all, 0, 1), nil // it was made first
+			newest := credential.Signer(all, registry.ServerAuthority).Certificate
+			return slices.DeleteFunc(all, func(a registry.Authority) bool {
+				return a.Kind == registry.ServerAuthority && !bytes.Equal(a.Certificate, newest)
+			}), nil
 		})
 		if err != nil || credential.Signer(all, registry.ServerAuthority) == nil {
-			t.Fatalf("removing the old authority: %v", err)
+			t.Fatalf("removing the old authorities: %v", err)
 		}
 		h.pin(t)
 		connects("the device trusts the new one alone")

@@ -9,6 +9,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"errors"
+	"io"
 	"math/big"
 	"net"
 	"os"
@@ -197,6 +198,22 @@ func TestTLSRefused(t *testing.T) {
 			"reading the device's certificate: DIR/panel.crt with key DIR/ca.key: tls: private key does not match public key"},
 		{"truncated key", func(t *testing.T, h *secured, o *Options) { os.Truncate(o.KeyFile, 40) },
 			"reading the device's certificate: DIR/panel.crt with key DIR/panel.key: tls: failed to find any PEM data in key input"},
+		{"hub is no hub", func(t *testing.T, h *secured, o *Options) {
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { l.Close() })
+			h.wg.Go(func() {
+				if conn, err := l.Accept(); err == nil {
+					io.WriteString(conn, "HTTP/1.1 400 Bad Request\r\n\r\n")
+					io.Copy(io.Discard, conn)
+					conn.Close()
+				}
+			})
+			_, port, _ := net.SplitHostPort(l.Addr().String())
+			o.Hub = "mqtts://localhost:" + port
+		}, "the hub doesn't speak TLS on this port: give the port of its TLS listener (hub --mqtts), or write mqtt:// for one without"},
 		{"hub speaks plaintext", func(t *testing.T, h *secured, o *Options) { h.tls = nil },
 			"the hub closed the connection in the TLS handshake: give the port of its TLS listener (hub --mqtts), or write mqtt:// for one without"},
 	} {

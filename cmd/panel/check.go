@@ -27,10 +27,11 @@ func checkCommand() *cli.Command {
 line for each finding: ok or BAD, and what to do. It ends with 1 if something
 is bad.
 
-While a panel runs on this state folder it is asked. Otherwise contacts are
-read and the hub is visited as this device, which a panel on another computer
-would notice as a lost connection. The siren's line is looked up, but never
-touched.`,
+The files with certificates, keys and secrets are read, and one that ends within
+30 days is bad. While a panel runs on this state folder it is asked. Otherwise
+contacts are read and the hub is visited as this device, which a panel on another
+computer would notice as a lost connection. The siren's line is looked up, but
+never touched.`,
 		Flags: c.flags,
 		Run:   c.check,
 	}

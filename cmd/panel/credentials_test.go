@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/twinpanel/twinpanel/hub/hubtest"
 	"github.com/twinpanel/twinpanel/hub/registry"
 	"github.com/twinpanel/twinpanel/twin"
 	"github.com/twinpanel/twinpanel/twinclient"
@@ -156,5 +157,28 @@ func TestReplacedCertificate(t *testing.T) {
 	p.logged(t, `(?s)`+refused+`.*msg=connected`)
 	if log := p.Log.String(); strings.Count(log, refused) != 1 {
 		t.Errorf("the refusal is not once in the log:\n%s", log)
+	}
+}
+
+// TestHubThatNobodyVouchesFor is one line in the log, in plain words, until the right authority is in the file.
+func TestHubThatNobodyVouchesFor(t *testing.T) {
+	folder(t, nil)
+	h := startSecure(t)
+	d := h.add(t, nil)
+	right, err := os.ReadFile("ca.pem")
+	if err != nil {
+		t.Fatal(err)
+	}
+	elsewhere, err := os.ReadFile(hubtest.Start(t).CAFile())
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, "ca.pem", string(elsewhere))
+	p := start(t, h.bySecret(d).args()...)
+	p.logged(t, `level=WARN msg="no connection: trying for ever" hub=\S+ error="connecting to \S+: no authority in ca.pem vouches for the hub's certificate: give the hub's own authorities, which hub ca export prints"$`)
+	write(t, "ca.pem", string(right))
+	p.logged(t, "msg=connected")
+	if n := strings.Count(p.Log.String(), "vouches for"); n != 1 {
+		t.Errorf("the log says it %d times, want once:\n%s", n, &p.Log)
 	}
 }
