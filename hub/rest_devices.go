@@ -58,7 +58,7 @@ func (h *Hub) restDevices(ctx context.Context, devices ...registry.Device) ([]re
 	for i, d := range devices {
 		filters, err := filtersOf(d)
 		if err != nil {
-			h.log.error(string(d.ID), "message filters of a device can't be read: the default is shown", "device", shortID(d.ID), "error", err)
+			h.log.error(string(d.ID), "message filters of a device can't be read: the default is shown", "device", d.Name, "id", shortID(d.ID), "error", err)
 		}
 		connected, last := h.endpoint.presence(d.ID)
 		if last.Before(d.LastActivity) {
@@ -325,5 +325,5 @@ func (h *Hub) restDeleteDevice(ctx context.Context, r restRequest) (any, error) 
 
 // noteChange logs what somebody has changed about a device.
 func (h *Hub) noteChange(r restRequest, msg string, d registry.Device) {
-	h.log.info(string(d.ID), msg, "device", shortID(d.ID), "name", d.Name, "token", r.token.Name)
+	h.log.info(string(d.ID), msg, "device", d.Name, "id", shortID(d.ID), "token", r.token.Name)
 }

@@ -113,12 +113,12 @@ func TestRESTChangesAreLogged(t *testing.T) {
 	call(h.rest, "DELETE", device, "")
 	h.ask(t, "PATCH", theHub, `{"name":"x"}`)
 	for _, want := range []string{
-		`msg="device added" device=`,
-		`msg="device changed" device=11111111… name=panel token=app`,
-		`msg="device disabled" device=11111111… name=panel token=app`,
-		`msg="device enabled" device=11111111… name=panel token=app`,
-		`msg="device certificate changed" device=11111111… name=panel token=app`,
-		`msg="device removed" device=11111111… name=panel token=app`,
+		`msg="device added" device=shed id=`,
+		`msg="device changed" device=panel id=11111111… token=app`,
+		`msg="device disabled" device=panel id=11111111… token=app`,
+		`msg="device enabled" device=panel id=11111111… token=app`,
+		`msg="device certificate changed" device=panel id=11111111… token=app`,
+		`msg="device removed" device=panel id=11111111… token=app`,
 		`msg="hub changed" token=app`,
 	} {
 		if !strings.Contains(log.String(), "level=INFO "+want) {
