@@ -37,7 +37,7 @@ Devices, tokens and authorities can be added, changed and removed while the hub
 runs, and it needs no restart for a certificate that is renewed.`,
 		Flags:    config.flags,
 		Run:      config.run,
-		Commands: []*cli.Command{deviceCommand(), tokenCommand(), caCommand(), importCommand(), devCommand()},
+		Commands: []*cli.Command{deviceCommand(), tokenCommand(), caCommand(), backupCommand(), restoreCommand(), importCommand(), devCommand()},
 	}
 }
 

@@ -3,10 +3,12 @@
 package sqlite
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"testing"
 )
 
@@ -19,6 +21,8 @@ const childVariable = "SQLITE_TEST_CHILD"
 var children = map[string]func(dir string) error{
 	"hub":     openAsHub,
 	"command": openAsCommand,
+	"backup":  backUpBeside,
+	"restore": restoreAndReplace,
 	"write":   writeUntilKilled,
 	"full":    writeUntilFull,
 }
@@ -50,6 +54,18 @@ func child(t *testing.T, name, dir string) *exec.Cmd {
 	cmd.Env = append(os.Environ(), childVariable+"="+name)
 	cmd.Stderr = os.Stderr
 	return cmd
+}
+
+// backUpBeside backs up the folder "source" in dir to a file in dir.
+func backUpBeside(dir string) error {
+	_, err := Backup(context.Background(), filepath.Join(dir, "source"), filepath.Join(dir, "backup.db"))
+	return err
+}
+
+// restoreAndReplace restores the file "backup.db" in dir to the folder "data" there.
+func restoreAndReplace(dir string) error {
+	_, _, err := Restore(context.Background(), filepath.Join(dir, "backup.db"), filepath.Join(dir, "data"), true)
+	return err
 }
 
 func openAsHub(dir string) error {

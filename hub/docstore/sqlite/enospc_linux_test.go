@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"testing"
 
@@ -16,11 +17,13 @@ import (
 func init() {
 	children["write to a full disk"] = withSmallDisk(writeToFullDisk)
 	children["upgrade on a full disk"] = withSmallDisk(upgradeOnFullDisk)
+	children["back up to a full disk"] = withSmallDisk(backUpToFullDisk)
+	children["restore to a full disk"] = withSmallDisk(restoreToFullDisk)
 }
 
 // TestDiskWithoutSpace fills real file systems, which processes of their own mount for themselves.
 func TestDiskWithoutSpace(t *testing.T) {
-	for _, name := range []string{"write to a full disk", "upgrade on a full disk"} {
+	for _, name := range []string{"write to a full disk", "upgrade on a full disk", "back up to a full disk", "restore to a full disk"} {
 		t.Run(name, func(t *testing.T) {
 			cmd := child(t, name, t.TempDir())
 			cmd.SysProcAttr = &syscall.SysProcAttr{
@@ -126,4 +129,86 @@ func upgradeOnFullDisk(dir string) error {
 		return err
 	}
 	return errors.Join(checkOld(r, format-1), closed())
+}
+
+// createBeside makes a hub's data on another disk than dir.
+func createBeside(dir string) (other string, err error) {
+	other = filepath.Join(filepath.Dir(dir), "other")
+	if err := os.Mkdir(other, 0o700); err != nil {
+		return "", err
+	}
+	return other, createOld(other, format-1)
+}
+
+// backUpToFullDisk: a backup that doesn't fit leaves nothing behind; with space it goes to another disk.
+func backUpToFullDisk(dir string) error {
+	ctx, ballast, file := context.Background(), filepath.Join(dir, "ballast"), filepath.Join(dir, "backup.db")
+	data, err := createBeside(dir)
+	if err != nil {
+		return err
+	}
+	_ = os.WriteFile(ballast, make([]byte, 900<<10), 0o600)
+	if _, err := Backup(ctx, data, file); err == nil || hintOf(err) != "make room on the disk that it is on, or name a file on another one" {
+		return fmt.Errorf("to a full disk: %w, hint %q", err, hintOf(err))
+	}
+	if left := names(dir); len(left) != 1 {
+		return fmt.Errorf("left behind: %q", left)
+	}
+	if err := os.Remove(ballast); err != nil {
+		return err
+	}
+	if c, err := Backup(ctx, data, file); err != nil || c.Documents != 2 {
+		return fmt.Errorf("with space again: %+v, %w", c, err)
+	}
+	return nil
+}
+
+// restoreToFullDisk: a backup that doesn't fit leaves the folder as it was; with space it comes from another disk.
+func restoreToFullDisk(dir string) error {
+	ctx, ballast := context.Background(), filepath.Join(dir, "ballast")
+	data, err := createBeside(dir)
+	if err != nil {
+		return err
+	}
+	file := filepath.Join(data, "backup.db")
+	if _, err := Backup(ctx, data, file); err != nil {
+		return err
+	}
+	db, err := Open(dir, Options{})
+	if err != nil {
+		return err
+	}
+	if _, err := db.Put(ctx, desired, docstore.Any, []byte("{}")); err != nil {
+		return err
+	}
+	if err := db.Close(); err != nil {
+		return err
+	}
+	before := names(dir)
+	_ = os.WriteFile(ballast, make([]byte, 850<<10), 0o600)
+	if _, _, err := Restore(ctx, file, dir, true); err == nil || hintOf(err) != "make room on the disk that has the data folder; its data is as it was" {
+		return fmt.Errorf("to a full disk: %w, hint %q", err, hintOf(err))
+	}
+	if err := os.Remove(ballast); err != nil {
+		return err
+	}
+	if after := names(dir); !slices.Equal(after, before) {
+		return fmt.Errorf("the folder has %q, and had %q", after, before)
+	}
+	if db, err = Open(dir, Options{}); err != nil {
+		return err
+	}
+	if doc, err := db.Get(ctx, desired); err != nil || doc.Version != 1 {
+		return fmt.Errorf("on the full disk: version %d, %w; want 1", doc.Version, err)
+	}
+	if err := db.Close(); err != nil {
+		return err
+	}
+	if _, _, err := Restore(ctx, file, dir, true); err != nil {
+		return fmt.Errorf("with space again: %w", err)
+	}
+	if db, err = Open(dir, Options{}); err != nil {
+		return err
+	}
+	return errors.Join(checkOld(db.Registry, format-1), db.Close())
 }

@@ -83,7 +83,7 @@ func lockFolder(dir string) (*os.File, error) {
 			}
 			err = &Error{
 				Err:  fmt.Errorf("data folder %s is in use by another hub", dir),
-				hint: "stop that hub, or give this one a folder of its own with --data",
+				hint: "stop that hub, or choose another folder with --data",
 			}
 		}
 		return lock, err
@@ -111,7 +111,7 @@ func removeLeftovers(dir string) error {
 	}
 	for _, e := range entries {
 		info, err := e.Info()
-		if !strings.HasPrefix(e.Name(), databaseFile+newInfix) || err != nil || time.Since(info.ModTime()) < time.Minute {
+		if !strings.HasPrefix(e.Name(), databaseFile) || !strings.Contains(e.Name(), newInfix) || err != nil || time.Since(info.ModTime()) < time.Minute {
 			continue
 		}
 		if err := os.Remove(filepath.Join(dir, e.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -128,10 +128,10 @@ func syncFolder(dir string) error {
 	}
 	f, err := os.Open(dir)
 	if err != nil {
-		return fmt.Errorf("syncing data folder: %w", err)
+		return fmt.Errorf("syncing folder %s: %w", dir, err)
 	}
 	if err := errors.Join(f.Sync(), f.Close()); err != nil {
-		return fmt.Errorf("syncing data folder: %w", err)
+		return fmt.Errorf("syncing folder %s: %w", dir, err)
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"strconv"
 	"sync"
@@ -146,4 +147,54 @@ func TestKilledAtFirstStart(t *testing.T) {
 			t.Error(err)
 		}
 	}
+}
+
+// TestKilledAtARestore kills a process while it may be putting a backup in a database's place. The
+// folder has the database from before, or all of the backup; never an empty one, or parts of both.
+func TestKilledAtARestore(t *testing.T) {
+	const rounds = 20
+	parent := t.TempDir()
+	dir, file := filepath.Join(parent, "data"), filepath.Join(parent, "backup.db")
+	if err := os.Rename(mustBackup(t, 1000), file); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(killedHub(t), dir); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	if err := child(t, "restore", parent).Run(); err != nil {
+		t.Fatal(err)
+	}
+	whole := time.Since(began)
+	restored := 0
+	for round := range rounds {
+		// Something new since the last restore, in the WAL alone.
+		db := mustOpen(t, dir)
+		version, err := db.Put(t.Context(), desired, docstore.Any, []byte("{}"))
+		if err == nil {
+			err = os.CopyFS(filepath.Join(parent, "killed"), os.DirFS(dir))
+		}
+		if err = errors.Join(err, db.Close(), os.RemoveAll(dir), os.Rename(filepath.Join(parent, "killed"), dir)); err != nil {
+			t.Fatal(err)
+		}
+		cmd := child(t, "restore", parent)
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		kill := time.AfterFunc(rand.N(whole), func() { cmd.Process.Kill() })
+		cmd.Wait() // either way is fine
+		kill.Stop()
+		db = mustOpen(t, dir)
+		switch doc := get(t, db, "desired"); doc.Version {
+		case version:
+		case 1000:
+			restored++
+		default:
+			t.Errorf("round %d: version %d, want %d or 1000", round, doc.Version, version)
+		}
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	t.Logf("%d of %d restores came before the kill", restored, rounds)
 }

@@ -5,6 +5,7 @@ package sqlite
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -43,5 +44,56 @@ func TestUnwritableFolder(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestUnwritablePlaces backs up to a folder, and restores to one, that the user may not write to.
+func TestUnwritablePlaces(t *testing.T) {
+	const nobody = 65534
+	for process, want := range map[string]string{
+		"backup":  "hint: name a file in a folder that exists and that you may write to\n",
+		"restore": "hint: give the folder to the user who runs this, ",
+	} {
+		t.Run(process, func(t *testing.T) {
+			dir := t.TempDir()
+			source, data := filepath.Join(dir, "source"), filepath.Join(dir, "data")
+			if err := errors.Join(os.Mkdir(source, 0o777), os.Mkdir(data, 0o777)); err != nil {
+				t.Fatal(err)
+			}
+			fill(t, source)
+			if process == "restore" {
+				if _, err := Backup(t.Context(), source, filepath.Join(dir, "backup.db")); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.Chmod(filepath.Join(dir, "backup.db"), 0o444); err != nil {
+					t.Fatal(err)
+				}
+			}
+			cmd := child(t, process, dir)
+			if os.Geteuid() == 0 {
+				cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+				if err := errors.Join(os.Chown(source, nobody, nobody), os.Chown(filepath.Join(source, databaseFile), nobody, nobody)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for _, folder := range []string{filepath.Dir(dir), dir, data} {
+				mode := os.FileMode(0o555)
+				if folder == filepath.Dir(dir) {
+					mode = 0o755
+				}
+				if err := os.Chmod(folder, mode); err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() { os.Chmod(folder, 0o755) })
+			}
+			before := content(t, dir)
+			out, err := cmd.Output()
+			if err == nil || !strings.Contains(string(out), want) {
+				t.Errorf("%v: %s; want %q", err, out, want)
+			}
+			if after := content(t, dir); !maps.Equal(after, before) {
+				t.Errorf("%d files became %d", len(before), len(after))
+			}
+		})
 	}
 }

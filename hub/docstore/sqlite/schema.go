@@ -123,7 +123,7 @@ func prepareDatabase(path string, o Options) (err error) {
 	case err == nil && info.Size() == 0:
 		return &Error{
 			Err:  fmt.Errorf("%s is empty: what it held is lost", path),
-			hint: "put a backup in its place, or remove it to start with an empty hub",
+			hint: "put a backup in its place with hub restore --replace, or remove it to start with an empty hub",
 		}
 	case !errors.Is(err, fs.ErrNotExist):
 		return err
@@ -168,7 +168,8 @@ func create(path string) (err error) {
 	return nil
 }
 
-// checkFormat refuses what is not a database of this format or an older one, and returns its format.
+// checkFormat refuses what is not a database of this format or an older one. It returns its
+// format, also when that is a newer one.
 func checkFormat(t *tx) (found int64, err error) {
 	var id int64
 	t.row("PRAGMA application_id", nil, &id)
@@ -182,15 +183,14 @@ func checkFormat(t *tx) (found int64, err error) {
 			hint: "choose another folder with --data; nothing was changed in this one",
 		}
 	case found > format:
-		return 0, &Error{
+		return found, &Error{
 			Err:  fmt.Errorf("it was written by a newer hub (format %d, this hub knows %d)", found, format),
 			hint: "run the newer hub again, or put a backup that this version made in its place",
 		}
 	case found < 1:
 		return 0, fmt.Errorf("it has format %d, which no hub ever wrote", found)
 	}
-	t.exec("PRAGMA journal_mode = WAL") // a restored backup may have another
-	return found, t.err
+	return found, nil
 }
 
 // checkPages looks for broken pages in a database of up to maxChecked bytes.
@@ -209,24 +209,31 @@ func checkPages(t *tx) error {
 	return t.err
 }
 
-// explain says which file could not be opened and, where it is known, what to do.
+// explain adds to why a data folder's database can't be used, where it is known, what to do.
 func explain(path string, err error) error {
-	switch resultCode(err) {
-	case sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT:
-		err = corrupt(err)
-	case sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM:
-		err = notWritable(filepath.Dir(path), err)
-	case sqlite3.SQLITE_FULL:
-		err = &Error{Err: err, hint: "make room on the disk that has the data folder; nothing was changed in it"}
-	case sqlite3.SQLITE_BUSY:
-		err = &Error{Err: err, hint: "another program has locked the database: end it and try again"}
+	if damaged(err) {
+		return corrupt(err)
 	}
-	return fmt.Errorf("opening %s: %w", path, err)
+	switch resultCode(err) {
+	case sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM:
+		return notWritable(filepath.Dir(path), err)
+	case sqlite3.SQLITE_FULL:
+		return &Error{Err: err, hint: "make room on the disk that has the data folder; nothing was changed in it"}
+	case sqlite3.SQLITE_BUSY:
+		return &Error{Err: err, hint: "another program has locked the database: end it and try again"}
+	}
+	return err
+}
+
+// damaged says whether SQLite can't make sense of a file.
+func damaged(err error) bool {
+	code := resultCode(err)
+	return code == sqlite3.SQLITE_NOTADB || code == sqlite3.SQLITE_CORRUPT
 }
 
 func corrupt(err error) error {
 	return &Error{
 		Err:  fmt.Errorf("it is damaged: %w", err),
-		hint: "put a backup in its place; nothing was changed in this one",
+		hint: "put a backup in its place with hub restore --replace; nothing was changed in this one",
 	}
 }

@@ -18,6 +18,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -116,8 +117,9 @@ type Registry struct {
 	// upgraded from an older format, when that has just happened.
 	Kept string
 
-	reads  *sql.DB // readConnections, query_only
-	writes *sql.DB // one connection, which tx holds
+	use    io.Closer // keeps [Restore] out
+	reads  *sql.DB   // readConnections, query_only
+	writes *sql.DB   // one connection, which tx holds
 	tx     *tx
 	writer *groupcommit.Writer[*write]
 	closed atomic.Bool
@@ -143,15 +145,19 @@ func open(dir string, o Options, locked bool) (*Registry, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening data folder: %w", err)
 	}
-	if err := prepareDatabase(path, o); err != nil {
+	use, err := shareFolder(dir)
+	if err != nil {
 		return nil, err
 	}
-	if err := forgetCache(path, path+walSuffix); err != nil {
-		return nil, fmt.Errorf("opening data folder: %w", err)
+	if err := prepareDatabase(path, o); err != nil {
+		return nil, errors.Join(err, use.Close())
 	}
-	r := new(Registry)
+	if err := forgetCache(path, path+walSuffix); err != nil {
+		return nil, errors.Join(fmt.Errorf("opening data folder: %w", err), use.Close())
+	}
+	r := &Registry{use: use}
 	if err := r.open(path, o, locked); err != nil {
-		return nil, errors.Join(explain(path, err), r.Close())
+		return nil, errors.Join(fmt.Errorf("opening %s: %w", path, explain(path, err)), r.Close())
 	}
 	return r, nil
 }
@@ -170,6 +176,10 @@ func (r *Registry) open(path string, o Options, locked bool) error {
 	found, err := checkFormat(r.tx)
 	if err != nil {
 		return err
+	}
+	r.tx.exec("PRAGMA journal_mode = WAL") // a restored backup may have another
+	if r.tx.err != nil {
+		return r.tx.err
 	}
 	if locked || found < format { // commands are quick: they don't look at what they don't change
 		if err := checkPages(r.tx); err != nil {
@@ -251,15 +261,18 @@ func openAll(db *sql.DB) error {
 // connect makes a pool of n connections to an existing database file. They
 // are opened when they are needed and then kept.
 func connect(path string, n int, pragmas ...string) (*sql.DB, error) {
-	query := url.Values{
+	return connectTo(path, n, url.Values{
 		"mode":    {"rw"}, // a file that vanished must not come back empty
 		"_pragma": append([]string{fmt.Sprintf("busy_timeout(%d)", busyTimeout)}, pragmas...),
-	}
+	})
+}
+
+func connectTo(path string, n int, parameters url.Values) (*sql.DB, error) {
 	slashed := filepath.ToSlash(path)
 	if !strings.HasPrefix(slashed, "/") { // C:/… on Windows
 		slashed = "/" + slashed
 	}
-	dsn := url.URL{Scheme: "file", Path: slashed, RawQuery: query.Encode()}
+	dsn := url.URL{Scheme: "file", Path: slashed, RawQuery: parameters.Encode()}
 	db, err := sql.Open("sqlite", dsn.String())
 	if err != nil {
 		return nil, err
@@ -288,5 +301,5 @@ func (r *Registry) Close() error {
 	if r.writes != nil {
 		errs = append(errs, r.writes.Close())
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, r.use.Close())...)
 }

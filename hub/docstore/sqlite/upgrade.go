@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -100,32 +101,11 @@ func readFormat(t *tx) (n int64) {
 	return n
 }
 
-// keepCopy copies the database as it is on the disk. The copy gets its name when it is
-// complete.
-func keepCopy(path, kept string) (err error) {
-	tmp, err := os.CreateTemp(filepath.Dir(path), databaseFile+newInfix+"*")
+// keepCopy copies the database as it is on the disk.
+func keepCopy(path, kept string) error {
+	tmp, err := os.CreateTemp(filepath.Dir(kept), filepath.Base(kept)+newInfix+"*")
 	if err != nil {
-		return notWritable(filepath.Dir(path), err)
+		return notWritable(filepath.Dir(kept), err)
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.Remove(tmp.Name()))
-		}
-	}()
-	defer tmp.Close()
-	db, err := connect(path, 1) // one of its own: VACUUM can't be part of a transaction
-	if err != nil {
-		return err
-	}
-	defer db.Close()
-	if _, err := db.Exec("VACUUM INTO ?", tmp.Name()); err != nil {
-		return err
-	}
-	if err := errors.Join(tmp.Sync(), tmp.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(tmp.Name(), kept); err != nil {
-		return err
-	}
-	return syncFolder(filepath.Dir(path))
+	return copyTo(context.Background(), path, tmp, kept, func() error { return nil })
 }

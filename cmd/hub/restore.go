@@ -1,0 +1,51 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"path/filepath"
+
+	"github.com/spf13/pflag"
+
+	"github.com/twinpanel/twinpanel/hub/docstore/sqlite"
+	"github.com/twinpanel/twinpanel/internal/cli"
+)
+
+func restoreCommand() *cli.Command {
+	var dir string
+	var replace bool
+	return &cli.Command{
+		Name:  "restore",
+		Args:  "FILE",
+		Short: "Put a backup in a data folder, while no hub runs on it.",
+		Long: `Put a backup that hub backup made in a data folder, which is made if need be. The
+hub must not run. The backup is checked first, page by page; then the folder has all
+of it, or, if that failed, what it had before. What it holds is printed as one JSON
+object, in numbers.
+
+All is then as it was at the time of the backup: panels obey the desired documents in
+it, and tokens revoked, passwords changed and devices disabled since then are valid
+again.`,
+		Flags: func(fs *pflag.FlagSet) {
+			dataFlag(fs, &dir)
+			fs.BoolVar(&replace, "replace", false, "do so also in a folder that has a hub's data, which is kept under another name")
+			cli.FlagOnly(fs, "replace")
+		},
+		Run: func(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+			if err := checkBackupArgs(dir, args[0]); err != nil {
+				return err
+			}
+			c, replaced, err := sqlite.Restore(ctx, args[0], dir, replace)
+			if err != nil {
+				return err
+			}
+			if replaced != "" {
+				fmt.Fprintf(stderr, "what was there is kept in %s\n", filepath.Join(dir, filepath.Base(replaced)))
+			}
+			fmt.Fprintln(stderr, "warning: panels obey the desired documents of the backup, and what was revoked since then is valid again")
+			return json.NewEncoder(stdout).Encode(contentLine(c))
+		},
+	}
+}
