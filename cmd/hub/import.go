@@ -44,9 +44,10 @@ missing.`,
 			fs.StringVar(&c.Source, "from", "", "`URL` of the source's API, as in https://api.scaleway.com; required")
 			dataFlag(fs, &dir)
 			fs.StringVar(&c.Hub, "hub", "", "`ID` of the hub, where the source has several")
+			fs.StringVar(&c.CAFile, "ca", "", "`file` with certificates, in PEM, of the authorities that may vouch for the source; without it, those that the system trusts")
 			fs.BoolVar(&dryRun, "dry-run", false, "say what would be done, and write nothing")
 			fs.BoolVar(&c.Insecure, "insecure", false, "ask another computer in plain text: the token and all documents can be read on the way")
-			cli.FlagOnly(fs, "from", "hub", "dry-run", "insecure")
+			cli.FlagOnly(fs, "from", "hub", "ca", "dry-run", "insecure")
 		},
 		Run: func(ctx context.Context, _ []string, stdout, stderr io.Writer) error {
 			if c.Source == "" {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -74,9 +76,9 @@ func newClient(c Config) (*client, error) {
 	}
 	transport := c.Transport
 	if transport == nil {
-		t := http.DefaultTransport.(*http.Transport).Clone()
-		t.MaxIdleConnsPerHost, t.MaxResponseHeaderBytes = workers, maxHeader
-		transport = t
+		if transport, err = newTransport(c.CAFile); err != nil {
+			return nil, err
+		}
 	}
 	return &client{
 		base:  base,
@@ -88,6 +90,25 @@ func newClient(c Config) (*client, error) {
 		},
 		say: c.Progress,
 	}, nil
+}
+
+// newTransport is the way to a source over the network.
+func newTransport(caFile string) (*http.Transport, error) {
+	t := http.DefaultTransport.(*http.Transport).Clone()
+	t.MaxIdleConnsPerHost, t.MaxResponseHeaderBytes = workers, maxHeader
+	if caFile == "" {
+		return t, nil
+	}
+	text, err := os.ReadFile(caFile)
+	if err != nil {
+		return nil, fmt.Errorf("reading the source's authorities: %w", err)
+	}
+	trusted := x509.NewCertPool()
+	if !trusted.AppendCertsFromPEM(text) {
+		return nil, &Error{fmt.Errorf("the source's authorities: no certificate in PEM in %s", caFile), "write there what hub ca export prints at the source"}
+	}
+	t.TLSClientConfig = &tls.Config{RootCAs: trusted}
+	return t, nil
 }
 
 // parseSource completes the root of an API by the path of the vendor's only region.
@@ -292,7 +313,7 @@ func explainNetwork(path string, err error) error {
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 		return &Error{
 			fmt.Errorf("asking the source: %w", err),
-			"if its certificate is signed by an authority of your own, name that one's file in the environment variable SSL_CERT_FILE",
+			"if its certificate is signed by an authority of its own, name the file of that one with --ca",
 		}
 	}
 	if errors.Is(err, context.DeadlineExceeded) {

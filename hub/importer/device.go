@@ -19,6 +19,7 @@ type vendorDevice struct {
 	id     string // as it came
 	name   string // likewise
 	status string // likewise
+	cut    bool   // its description is longer at the source
 	device registry.Device
 }
 
@@ -70,6 +71,9 @@ func parseDevice(e entry, hub string) (d vendorDevice, err error) {
 		Created:                  vendorTime(v.CreatedAt),
 		Updated:                  vendorTime(v.UpdatedAt),
 		LastActivity:             vendorTime(v.LastActivityAt),
+	}
+	if text := []rune(v.Description); len(text) > registry.MaxDescriptionLen {
+		d.cut, d.device.Description = true, string(text[:registry.MaxDescriptionLen])
 	}
 	if err := registry.CheckName(v.Name); err != nil {
 		return d, err
@@ -271,6 +275,9 @@ func sameDevice(a, b registry.Device) bool {
 func (p *pass) remark(d vendorDevice, cert *x509.Certificate) {
 	if d.status != "enabled" && d.status != "disabled" {
 		p.find(Note, "%s has the status %q at the source, and is disabled here: hub device enable changes that", d.label(), excerpt(d.status))
+	}
+	if d.cut {
+		p.find(Note, "%s has a description of more than %d characters: its end is cut off here", d.label(), registry.MaxDescriptionLen)
 	}
 	if cert != nil && time.Now().After(cert.NotAfter) {
 		p.find(Note, "%s has a certificate that expired on %s, which a hub refuses", d.label(), cert.NotAfter.UTC().Format(time.DateOnly))

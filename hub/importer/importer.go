@@ -26,8 +26,9 @@ type Config struct {
 	Source    string            // root of the API, with or without its path: https://api.scaleway.com
 	Token     string            // opens the source
 	Hub       string            // id of the hub; empty = the only one there
+	CAFile    string            // certificates, in PEM, of the authorities that may vouch for the source; empty = those that the system trusts
 	Insecure  bool              // ask in plain text also outside loopback
-	Transport http.RoundTripper // nil = the network
+	Transport http.RoundTripper // nil = the network; otherwise CAFile has no say
 	Progress  func(line string) // what is being done, for people, called by one goroutine at a time; nil = nobody listens
 }
 

@@ -62,7 +62,7 @@ func TestImport(t *testing.T) {
 		}
 		const notes = `note: devices that may connect with nothing but their id, as whoever learns it may: 1; give them a certificate or a secret
 note: networks stay behind, since nothing is routed here: "sensors" (sigfox)
-note: secrets of devices and the documents that they may not write are shown by no API: hub device set gives them; from a hub of this kind, hub backup brings all
+note: secrets of devices and the documents that they may not write are shown by no API: hub device renew and hub device set give them; from a hub of this kind, hub backup brings all
 note: the CA "CN=our devices" vouches for devices: whoever has its key can be any device that has no certificate on record
 note: the private keys of devices stay with them: nothing needs to be done
 note: time series go to https://graphite.example, as at the source; a token that may only read is shown no password, so that the database may refuse them
@@ -165,9 +165,11 @@ func TestImportReadsAllPages(t *testing.T) {
 		if err != nil || report.Complete() != nil || report.Devices.Added != n || report.Documents.Added != n {
 			t.Fatalf("got %+v, %v\n%s", report, err, findings(report))
 		}
-		if got, want := strings.Join(lines, "\n"), `imported 100 of 201 devices
+		if got, want := strings.Join(lines, "\n"), `reading the list of devices
+imported 100 of 201 devices
 imported 200 of 201 devices
 imported 201 of 201 devices
+reading the list of devices
 verified 100 of 201 devices
 verified 200 of 201 devices
 verified 201 of 201 devices`; got != want {

@@ -284,7 +284,7 @@ func TestImportNotes(t *testing.T) {
 	bubble(t, func(t *testing.T, v *vendor) {
 		v.hubs[0]["enabled"] = false
 		d, _ := v.add(1)
-		d["status"] = "error"
+		d["status"], d["description"] = "error", strings.Repeat("é", 256)
 		v.add(2)
 		_, v.certs[deviceID(2)] = newCertificate(t, "panel-2", false, time.Now().Add(-time.Hour))
 		v.meddle = at("/routes", func(w http.ResponseWriter, _ *http.Request) {
@@ -292,11 +292,12 @@ func TestImportNotes(t *testing.T) {
 		})
 		target := newTarget()
 		report := v.mustRun(t, target)
-		const want = `note: device "panel-1" (dddddddd-0000-4000-8000-000000000001) has the status "error" at the source, and is disabled here: hub device enable changes that
+		const want = `note: device "panel-1" (dddddddd-0000-4000-8000-000000000001) has a description of more than 255 characters: its end is cut off here
+note: device "panel-1" (dddddddd-0000-4000-8000-000000000001) has the status "error" at the source, and is disabled here: hub device enable changes that
 note: device "panel-2" (dddddddd-0000-4000-8000-000000000002) has a certificate that expired on 1999-12-31, which a hub refuses
 note: devices without a credential that this hub knows: 1; give them a certificate or a secret
 note: routes can't be looked at: the source answers 403 Forbidden to GET /routes?hub_id=aaaaaaaa-0000-4000-8000-000000000001&page=1&page_size=100: "insufficient permissions"
-note: secrets of devices and the documents that they may not write are shown by no API: hub device set gives them; from a hub of this kind, hub backup brings all
+note: secrets of devices and the documents that they may not write are shown by no API: hub device renew and hub device set give them; from a hub of this kind, hub backup brings all
 note: the hub is disabled at the source; this one serves whenever it runs
 note: the private keys of devices stay with them: nothing needs to be done
 note: tokens stay behind: make new ones with hub token add
@@ -304,8 +305,8 @@ note: tokens stay behind: make new ones with hub token add
 		if got := findings(report); got != want {
 			t.Errorf("findings:\n got %s\nwant %s", got, want)
 		}
-		if d, err := target.Registry.Device(t.Context(), deviceID(1)); err != nil || !d.Disabled {
-			t.Errorf("got %+v, %v; want it disabled", d, err)
+		if d, err := target.Registry.Device(t.Context(), deviceID(1)); err != nil || !d.Disabled || d.Description != strings.Repeat("é", 255) {
+			t.Errorf("got %+v, %v; want it disabled, and its description cut", d, err)
 		}
 	})
 }

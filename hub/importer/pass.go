@@ -63,6 +63,7 @@ func (p *pass) run(ctx context.Context) error {
 		return err
 	}
 	p.report.Name, p.vouched = h.Name, h.HasCustomCA
+	p.source.client.progress("reading the list of devices")
 	entries, err := p.source.client.devices(ctx, h.ID)
 	if err != nil {
 		return err
@@ -205,6 +206,6 @@ func (p *pass) notes(ctx context.Context, h vendorHub) error {
 	}
 	p.find(Note, "the private keys of devices stay with them: nothing needs to be done")
 	p.find(Note, "tokens stay behind: make new ones with hub token add")
-	p.find(Note, "secrets of devices and the documents that they may not write are shown by no API: hub device set gives them; from a hub of this kind, hub backup brings all")
+	p.find(Note, "secrets of devices and the documents that they may not write are shown by no API: hub device renew and hub device set give them; from a hub of this kind, hub backup brings all")
 	return nil
 }
