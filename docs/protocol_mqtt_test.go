@@ -62,6 +62,7 @@ func parse(words string) (packets.ControlPacket, error) {
 		p.ProtocolName, p.ProtocolVersion = "MQTT", byte(number("level"))
 		p.ClientIdentifier, p.Username = options["client_id"], options["username"]
 		p.UsernameFlag = p.Username != ""
+		p.Password, p.PasswordFlag = []byte(options["password"]), options["password"] != ""
 		p.CleanSession, p.Keepalive = number("clean_session") == 1, uint16(number("keep_alive"))
 		return p, nil
 	case "SUBSCRIBE":

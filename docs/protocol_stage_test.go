@@ -38,7 +38,10 @@ type stage struct {
 }
 
 // The page's devices; see its section on reading the examples.
-const unknownID = "deadbeef-dead-4ead-8ead-deadbeefdead"
+const (
+	unknownID  = "deadbeef-dead-4ead-8ead-deadbeefdead"
+	lampSecret = "LAMPSECRETLAMPSECRETLAMPSE"
+)
 
 func newStage(t *testing.T, p page) *stage {
 	s := &stage{t: t, page: p, disk: &disk{Store: docstore.NewMemory()}, log: new(log)}
@@ -50,10 +53,17 @@ func newStage(t *testing.T, p page) *stage {
 		"DEVICE_ID": s.hub.AddDevice("panel").ID,
 		"OTHER_ID":  s.hub.AddDevice("garage").ID,
 		"LOCKED_ID": s.addDevice("cellar", func(*registry.Device) {}),
+		"SECRET_ID": s.addDevice("lamp", func(d *registry.Device) {
+			d.Secret, d.ReadOnly = registry.HashSecret(lampSecret), []twin.Name{"desired"}
+		}),
 		"SHARED_ID": s.addDevice("stairs", func(d *registry.Device) { d.AllowInsecure, d.AllowMultipleConnections = true, true }),
 	}
 	// Of two placeholders that begin at one place the replacer takes the first.
-	pairs := []string{"UNKNOWN_ID", unknownID,
+	record, err := s.hub.Registry.Hub(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	pairs := []string{"UNKNOWN_ID", unknownID, "HUB_ID", record.ID, "THE_SECRET", lampSecret,
 		"READ_ONLY_TOKEN", s.addToken("monitor", func(t *registry.Token) { t.ReadOnly = true }),
 		"ONE_DEVICE_TOKEN", s.addToken("phone", func(t *registry.Token) { t.Device = s.ids["DEVICE_ID"] }),
 		"TOKEN", s.hub.Token, "MUCH_SPACE", strings.Repeat(" ", 512<<10)}
@@ -92,7 +102,11 @@ func (s *stage) addToken(name string, edit func(*registry.Token)) string {
 // compare holds what was heard against what the page says.
 func (s *stage) compare(line int, got, want string) {
 	s.t.Helper()
-	pattern := strings.ReplaceAll(regexp.QuoteMeta(s.names.Replace(want)), "ANY_UUID", "[0-9a-f-]{36}")
+	pattern := strings.NewReplacer(
+		"ANY_UUID", "[0-9a-f-]{36}",
+		"ANY_TIME", `\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z`,
+		"ANY_PEM", `-----BEGIN [A-Z ]+-----\\n[^"]+-----END [A-Z ]+-----\\n`,
+	).Replace(regexp.QuoteMeta(s.names.Replace(want)))
 	if !regexp.MustCompile("^" + pattern + "$").MatchString(got) {
 		s.t.Errorf("%s\n got %s\nwant %s", s.page.at(line), s.shorten(got), want)
 	}
