@@ -14,6 +14,9 @@ import (
 // workers are the devices that are brought over at the same time: the store commits together what they write.
 const workers = 16
 
+// maxNamed are the networks or routes that a finding names.
+const maxNamed = 10
+
 // progressEvery is how many devices make a line of progress.
 const progressEvery = 100
 
@@ -195,7 +198,8 @@ func (p *pass) notes(ctx context.Context, h vendorHub) error {
 		case err != nil:
 			return err
 		case len(names) > 0:
-			p.find(Note, "%s stay behind, since nothing is routed here: %s", kind, strings.Join(names, ", "))
+			list := strings.Join(names[:min(len(names), maxNamed)], ", ")
+			p.find(Note, "%s stay behind, since nothing is routed here: %d of them, such as %s", kind, len(names), list)
 		}
 	}
 	if p.insecure > 0 {

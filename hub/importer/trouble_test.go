@@ -84,7 +84,9 @@ func TestImportThroughTrouble(t *testing.T) {
 				}
 				wantError(t, "it stays", err, tt.text, "run the same command again, and it goes on where it stopped")
 
+				v.mu.Lock()
 				left = 2
+				v.mu.Unlock()
 				began := time.Now()
 				v.mustRun(t, target)
 				if took := time.Since(began); took < tt.least || took > tt.most {
