@@ -71,7 +71,9 @@ func (e *authError) Error() string { return "authentication is denied" }
 // A waitError says for how long no credential of a request's address is looked at.
 type waitError struct{ wait time.Duration }
 
-func (e *waitError) Error() string { return "too many failed logins from this address" }
+func (e *waitError) Error() string { return errGuessing.Error() }
+
+func (e *waitError) seconds() int { return int(math.Ceil(e.wait.Seconds())) }
 
 // A permissionError says what a request's token may not do, in the vendor's words.
 type permissionError struct {
@@ -195,10 +197,9 @@ func restError(r *http.Request, err error) (status int, body any) {
 		return http.StatusUnauthorized, authBody{e.Error(), e.method, e.reason, "denied_authentication"}
 	}
 	if e, ok := errors.AsType[*waitError](err); ok {
-		seconds := int(math.Ceil(e.wait.Seconds()))
 		return http.StatusTooManyRequests, waitBody{
-			fmt.Sprintf("wait %d s, and correct the token of whoever shows a wrong one", seconds),
-			waitLimit{freeGuesses, int(freeGuesses * guessInterval / time.Second)}, e.Error(), seconds, "too_many_requests"}
+			fmt.Sprintf("wait %d s, and correct the token of whoever shows a wrong one", e.seconds()),
+			waitLimit{freeGuesses, int(freeGuesses * guessInterval / time.Second)}, e.Error(), e.seconds(), "too_many_requests"}
 	}
 	if e, ok := errors.AsType[*permissionError](err); ok {
 		return http.StatusForbidden, permissionBody{[]permissionDetail{{e.action, e.resource}}, e.Error(), "permissions_denied"}

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -131,6 +132,9 @@ func (h *Hub) serveRoute(route restRoute) http.Handler {
 				device := cmp.Or(r.PathValue("twin_id"), r.PathValue("device_id"))
 				h.log.error(device, "request failed", "method", r.Method, "path", route.path, "device", shortID(twin.ID(device)),
 					"document", r.PathValue("document_name"), "request_id", w.Header().Get("X-Request-Id"), "error", err)
+			}
+			if e, ok := errors.AsType[*waitError](err); ok {
+				w.Header().Set("Retry-After", strconv.Itoa(e.seconds()))
 			}
 			h.metrics.Answer(status)
 			writeJSON(w, status, body)

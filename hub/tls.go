@@ -79,13 +79,15 @@ func (s *session) handshake(by time.Time) error {
 	return errors.New(tlsReason(err.Error()))
 }
 
+const textBadCertificate = "client refuses the hub's certificate: it needs the authorities of hub ca export, a host that is in --name, and the right time"
+
 // tlsReasons are what to do about failed handshakes, by a part of the error of crypto/tls, which has no
 // types for them.
 var tlsReasons = []struct{ part, reason string }{
 	{"unknown certificate authority", "client does not trust the hub's certificate: give it the authorities of hub ca export"},
 	{"expired certificate", "client finds the hub's certificate expired or not yet valid: look at the client's clock"},
-	{"bad certificate", "client refuses the hub's certificate: give it the authorities of hub ca export, and the hub the name that it connects to (--name)"},
-	{"unknown certificate", "client refuses the hub's certificate: give it the authorities of hub ca export, and the hub the name that it connects to (--name)"},
+	{"bad certificate", textBadCertificate},
+	{"unknown certificate", textBadCertificate},
 	{"unsupported versions", "client speaks no TLS 1.2 or later: update the client"},
 	{"protocol version not supported", "client speaks no TLS 1.2 or later: update the client"},
 	{"unsupported SSLv2", "client speaks no TLS 1.2 or later: update the client"},

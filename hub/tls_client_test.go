@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/coder/websocket"
@@ -80,6 +81,8 @@ func newDoorServer(t *testing.T, change func(*Config)) *doorServer {
 		}
 	})
 	s.roots.AppendCertsFromPEM(credential.Bundle(s.authorities(), registry.ServerAuthority))
+	synctest.Wait()
+	s.log.take() // that the clock is not set
 	return s
 }
 
