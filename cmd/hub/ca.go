@@ -217,7 +217,7 @@ one, give them new certificates, then hub ca remove the old one.`,
 // afterRemoval says what an authority that is removed takes along.
 var afterRemoval = map[registry.AuthorityKind]string{
 	registry.ServerAuthority: "devices and apps that trust only this authority, or an older one, no longer reach the hub",
-	registry.DeviceAuthority: "certificates that only this authority vouches for open nothing at the next connection, unless the hub has them on record",
+	registry.DeviceAuthority: "certificates that only this authority vouches for open nothing any more, unless the hub has them on record",
 }
 
 func caRemove() *cli.Command {
@@ -232,9 +232,9 @@ that signs can't be removed: renew it first.
 server: devices and apps that trust only this authority, or an older one, no
 longer reach the hub. First give them all hub ca export.
 
-device: certificates that only this authority vouches for open nothing at the
-next connection. Those on record stay as good as they were: hub device list has
-their fingerprints.`,
+device: certificates that only this authority vouches for open nothing any more,
+and connections with them end within five minutes. Those on record stay as good
+as they were: hub device list has their fingerprints.`,
 		Flags: func(fs *pflag.FlagSet) { dataFlag(fs, &dir) },
 		Run: func(ctx context.Context, args []string, _, stderr io.Writer) error {
 			fingerprint, err := credential.ParseFingerprint(args[0])

@@ -389,8 +389,8 @@ func TestIdentifyWithABrokenRegistry(t *testing.T) {
 		s.add("panel", nil)
 		for _, call := range []string{"fingerprint", "authorities", "name"} {
 			d, err := Identify(t.Context(), broken{s, call}, s.by(s.plant, "panel"), time.Now())
-			if !errors.Is(err, errBroken) || d.ID != "" {
-				t.Errorf("%s fails: got %v, %v, want %v", call, d, err, errBroken)
+			if !errors.Is(err, ErrUnavailable) || !errors.Is(err, errBroken) || d.ID != "" {
+				t.Errorf("%s fails: got %v, %v, want %v and why", call, d, err, ErrUnavailable)
 			}
 		}
 		if _, err := Identify(t.Context(), broken{s, ""}, s.by(s.plant, "panel"), time.Now()); err != nil {
