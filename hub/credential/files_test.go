@@ -153,7 +153,21 @@ func TestFilesAreReadAgain(t *testing.T) {
 		writeFile(t, path("key.pem"), "")
 		shows("third", "no private key in PEM")
 		write("first", "first")
+		for _, name := range []string{"cert.pem", "key.pem"} { // room for what comes next
+			content := must[[]byte](t)(os.ReadFile(path(name)))
+			writeFile(t, path(name), string(content)+"\n\n\n\n\n\n\n\n")
+		}
 		shows("first", "hub certificate can be renewed again")
+
+		// Other files of the same size and age.
+		for name, content := range map[string]string{"cert.pem": pairs["fourth"].certPEM(), "key.pem": pairs["fourth"].keyPEM(t)} {
+			old := must[os.FileInfo](t)(os.Stat(path(name)))
+			writeFile(t, path(name), content+strings.Repeat("\n", int(old.Size())-len(content)))
+			if err := os.Chtimes(path(name), time.Time{}, old.ModTime()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		shows("fourth", "hub certificate read")
 
 		// Written in place, not replaced; the old chain shorter than the new one.
 		for name, content := range map[string]string{"cert.pem": pairs["second"].certPEM() + ca.certPEM(), "key.pem": pairs["second"].keyPEM(t)} {

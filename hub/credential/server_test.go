@@ -200,6 +200,7 @@ func TestServerDatesFollowTheClock(t *testing.T) {
 		made, now time.Time
 		due       bool
 	}{
+		{"the first year", in(2026), in(2026), false},
 		{"the same time", in(2030), in(2030), false},
 		{"60 days later", in(2030), in(2030).Add(60 * 24 * time.Hour), false},
 		{"61 days later", in(2030), in(2030).Add(61 * 24 * time.Hour), true},
