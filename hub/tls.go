@@ -88,6 +88,7 @@ var tlsReasons = []struct{ part, reason string }{
 	{"expired certificate", "client finds the hub's certificate expired or not yet valid: look at the client's clock"},
 	{"bad certificate", textBadCertificate},
 	{"unknown certificate", textBadCertificate},
+	{"bad record MAC", textBadCertificate}, // what OpenSSL says in TLS 1.3 is in the wrong key
 	{"unsupported versions", "client speaks no TLS 1.2 or later: update the client"},
 	{"protocol version not supported", "client speaks no TLS 1.2 or later: update the client"},
 	{"unsupported SSLv2", "client speaks no TLS 1.2 or later: update the client"},
