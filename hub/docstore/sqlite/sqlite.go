@@ -33,7 +33,7 @@ import (
 
 // Names and limits of a data folder.
 const (
-	databaseFile = "hub.db" // beside it hub.db-wal and hub.db-shm while it is open, and copies of older formats
+	databaseFile = "hub.db" // beside it hub.db-wal and hub.db-shm while it is open, copies of older formats, and what backups replaced
 	walSuffix    = "-wal"   // after hub.db: SQLite's log
 	newInfix     = ".new-"  // between hub.db and a number: a database that is not complete
 	lockFile     = "lock"

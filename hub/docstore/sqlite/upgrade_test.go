@@ -260,6 +260,9 @@ func TestUpgradeOnceWhenManyOpen(t *testing.T) {
 		}
 		wg.Go(func() {
 			r, closed, err := open(dir)
+			for err != nil && strings.Contains(err.Error(), "in use by another hub") { // a command still upgrades, on a slow computer
+				r, closed, err = open(dir)
+			}
 			if err != nil {
 				t.Error(err)
 				return
