@@ -310,6 +310,20 @@ func TestRestoreAfterAKill(t *testing.T) {
 	mustHoldKept(t, replaced, 1)
 }
 
+// The database of a hub that has ended is a backup as well, and stays what it is.
+func TestRestoreOfADatabase(t *testing.T) {
+	source, dir := t.TempDir(), t.TempDir()
+	fill(t, source)
+	before := content(t, source)
+	if c, _, err := Restore(t.Context(), filepath.Join(source, databaseFile), dir, false); err != nil || c.Documents != 3 || c.Devices != 1 {
+		t.Errorf("Restore = %+v, %v; want 3 documents and a device", c, err)
+	}
+	mustHold(t, dir, 1)
+	if after := content(t, source); !maps.Equal(after, before) {
+		t.Errorf("its folder was changed: %d files, then %d", len(before), len(after))
+	}
+}
+
 // What is damaged is kept as it is, with what was beside it, and the backup is as good as in a new folder.
 func TestRestoreReplacesWhatIsDamaged(t *testing.T) {
 	for name, damage := range map[string]func([]byte) []byte{
