@@ -25,6 +25,7 @@ var children = map[string]func(dir string) error{
 	"restore": restoreAndReplace,
 	"write":   writeUntilKilled,
 	"full":    writeUntilFull,
+	"copy":    writeUntilNotCopied,
 }
 
 func TestMain(m *testing.M) {

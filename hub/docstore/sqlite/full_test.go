@@ -15,6 +15,7 @@ import (
 
 	"github.com/twinpanel/twinpanel/hub/docstore"
 	"github.com/twinpanel/twinpanel/hub/registry"
+	"github.com/twinpanel/twinpanel/twin"
 )
 
 // TestFullDisk runs writeUntilFull in a process of its own, because its limit
@@ -86,6 +87,72 @@ func writeUntilFull(dir string) error {
 		return fmt.Errorf("writing after the restart: version %d, %w; want %d", version, err, doc.Version+1)
 	}
 	return db.Close()
+}
+
+// TestDatabaseThatCannotBeCopiedTo runs writeUntilNotCopied in a process of its own, as above, and opens what it leaves.
+func TestDatabaseThatCannotBeCopiedTo(t *testing.T) {
+	dir := t.TempDir()
+	out, err := child(t, "copy", dir).Output()
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	db := mustOpen(t, dir)
+	for line := range strings.FieldsSeq(string(out)) {
+		name, version, _ := strings.Cut(line, "=")
+		doc, err := db.Get(t.Context(), docstore.Key{Twin: desired.Twin, Name: twin.Name(name)})
+		if err != nil || fmt.Sprint(doc.Version) != version {
+			t.Errorf("%s: version %d, %v; acknowledged was %s", name, doc.Version, err, version)
+		}
+	}
+	if _, err := db.Put(t.Context(), desired, docstore.Any, []byte("{}")); err != nil {
+		t.Errorf("writing after the restart: %v", err)
+	}
+}
+
+// writeUntilNotCopied lets files grow no further than the WAL ever gets, so that it cannot be copied into the
+// growing database. It prints what was acknowledged.
+func writeUntilNotCopied(dir string) error {
+	ctx := context.Background()
+	db, err := Open(dir, Options{})
+	if err != nil {
+		return err
+	}
+	db.tx.maxPages = 20
+	enough, err := limitFileSize(1 << 20)
+	if err != nil {
+		return err
+	}
+	n := 0
+	put := func() (docstore.Key, error) {
+		n++
+		key := docstore.Key{Twin: desired.Twin, Name: twin.Name(fmt.Sprint("document-", n))}
+		_, err := db.Put(ctx, key, docstore.Absent, make([]byte, 50_000))
+		return key, err
+	}
+	key, err := put()
+	for ; err == nil; key, err = put() {
+		fmt.Printf("%s=1\n", key.Name)
+	}
+	if _, unknown := errors.AsType[*docstore.OutcomeError](err); unknown || !strings.Contains(err.Error(), "restart the hub") || n < 20 {
+		return fmt.Errorf("write %d: %w, want a later one, of known outcome, and to be told to restart", n, err)
+	}
+	if _, err := limitFileSize(enough); err != nil {
+		return err
+	}
+	if _, err := put(); err == nil || !strings.Contains(err.Error(), "restart the hub") {
+		return fmt.Errorf("a write when the database may grow again: %w, want to be told to restart", err)
+	}
+	if list, err := db.List(ctx, desired.Twin); err != nil || len(list) != n-2 {
+		return fmt.Errorf("reading: %d documents, %w; acknowledged were %d", len(list), err, n-2)
+	}
+	// Nor is it copied at the end.
+	if err := db.Close(); err != nil {
+		return err
+	}
+	if wal, err := os.Stat(filepath.Join(dir, databaseFile+"-wal")); err != nil || wal.Size() == 0 {
+		return fmt.Errorf("the WAL is gone: %w", err)
+	}
+	return nil
 }
 
 // limitFileSize sets how far this process can let a file grow and returns the limit before.

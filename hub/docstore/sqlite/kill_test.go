@@ -39,7 +39,7 @@ func writeUntilKilled(dir string) error {
 	if err != nil {
 		return err
 	}
-	db.tx.exec("PRAGMA wal_autocheckpoint = 100") // so that kills meet checkpoints, too
+	db.tx.maxPages = 100 // so that kills meet checkpoints, too
 	var wg sync.WaitGroup
 	failed := make(chan error, killedWriters)
 	for w := range killedWriters {

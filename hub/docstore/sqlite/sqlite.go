@@ -63,9 +63,9 @@ type Options struct {
 // DB is a hub's data folder, opened by the hub: a [docstore.Store] and a
 // [registry.Registry] on one database.
 //
-// After a commit that failed for anything but want of space, nobody can know what the
-// disk holds. All writes are then refused until the folder has been closed and opened
-// again; reads go on.
+// After a commit that failed for anything but want of space, or a failed copy of the WAL into the
+// database, nobody can know what the disk holds. All writes are then refused until another
+// process opens the folder; reads go on.
 type DB struct {
 	*Registry
 	lock *os.File
@@ -152,9 +152,7 @@ func open(dir string, o Options, locked bool) (*Registry, error) {
 	if err := prepareDatabase(path, o); err != nil {
 		return nil, errors.Join(err, use.Close())
 	}
-	if err := forgetCache(path, path+walSuffix); err != nil {
-		return nil, errors.Join(fmt.Errorf("opening data folder: %w", err), use.Close())
-	}
+	forgetCache(path, path+walSuffix)
 	r := &Registry{use: use}
 	if err := r.open(path, o, locked); err != nil {
 		return nil, errors.Join(fmt.Errorf("opening %s: %w", path, explain(path, err)), r.Close())
@@ -166,7 +164,7 @@ func (r *Registry) open(path string, o Options, locked bool) error {
 	var err error
 	if r.writes, err = connect(path, 1,
 		"synchronous(FULL)",
-		fmt.Sprintf("wal_autocheckpoint(%d)", checkpointPages),
+		"wal_autocheckpoint(0)", // see tx.checkpoint
 		fmt.Sprintf("journal_size_limit(%d)", walSizeLimit)); err != nil {
 		return err
 	}
@@ -290,9 +288,10 @@ func (r *Registry) Close() error {
 	if r.writer != nil {
 		r.writer.Close()
 	}
-	// The last connection to close copies the WAL into the database: the one that writes.
+	// The last connection to close copies the WAL into the database: the one that writes. Where that has failed, it must
+	// not be tried on what the kernel has in its cache. The readers then stay open, and there is no last one.
 	var errs []error
-	if r.reads != nil {
+	if r.reads != nil && (r.tx == nil || r.tx.broken == nil) {
 		errs = append(errs, r.reads.Close())
 	}
 	if r.tx != nil {

@@ -62,6 +62,8 @@ type tx struct {
 	conn     *sql.Conn
 	prepared map[string]*sql.Stmt
 	patience time.Duration // for the write of another process
+	maxPages int64         // of the WAL, before they are copied into the database
+	broken   error         // why nothing is written any more
 	err      error
 }
 
@@ -70,7 +72,7 @@ func newTx(db *sql.DB) (*tx, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &tx{conn: conn, prepared: make(map[string]*sql.Stmt), patience: busyTimeout * time.Millisecond}, nil
+	return &tx{conn: conn, prepared: make(map[string]*sql.Stmt), patience: busyTimeout * time.Millisecond, maxPages: checkpointPages}, nil
 }
 
 // close finalizes the statements first: a connection with a statement left stays open inside SQLite.
@@ -84,6 +86,9 @@ func (t *tx) close() error {
 
 // commitBatch applies the operations in one transaction, for a [groupcommit.Writer].
 func (t *tx) commitBatch(batch []*write) error {
+	if t.broken != nil {
+		return t.broken
+	}
 	t.err = nil
 	t.begin()
 	for _, w := range batch {
@@ -96,6 +101,7 @@ func (t *tx) commitBatch(batch []*write) error {
 	}
 	t.exec("COMMIT")
 	if t.err == nil {
+		t.checkpoint()
 		return nil
 	}
 	err := t.err
@@ -106,6 +112,21 @@ func (t *tx) commitBatch(batch []*write) error {
 		return explainWrite(err)
 	}
 	return &docstore.OutcomeError{Err: fmt.Errorf("committing: %w; nothing more is written until the hub is restarted", err)}
+}
+
+// checkpoint copies a WAL that has grown long into the database, as SQLite would do by itself after a commit. But SQLite
+// would keep it to itself when the database could not be synced, and try again later. Then the kernel says that
+// all is well, SQLite begins the WAL anew, and what the disk never got is gone: see forgetCache. So after such a
+// failure nothing more is written. The WAL has it all, and the next start copies it.
+func (t *tx) checkpoint() {
+	var busy, pages, copied int64
+	t.row("PRAGMA wal_checkpoint(NOOP)", nil, &busy, &pages, &copied)
+	if pages >= t.maxPages {
+		t.row("PRAGMA wal_checkpoint(PASSIVE)", nil, &busy, &pages, &copied)
+	}
+	if t.err != nil && resultCode(t.err) != sqlite3.SQLITE_FULL { // which is said before anything is in the cache
+		t.broken = fmt.Errorf("nothing is written any more since copying the WAL into the database failed; restart the hub: %w", t.err)
+	}
 }
 
 // explainWrite says of a write that did not happen, where it is known, what to do.
