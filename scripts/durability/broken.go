@@ -13,9 +13,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// roomOfBrokenDisk is the memory, in bytes, that a disk of diskSize lies in. When it is used up the disk fails
-// what the file system writes, as a thin volume does whose pool is full, or a disk that is dying.
-const roomOfBrokenDisk = 128 << 20
+// brokenDiskSize is in bytes. The disk lies in memory of the same size. When something else takes what is left of that, the disk
+// fails what the file system writes, as a thin volume does whose pool is full, or a disk that is dying.
+const brokenDiskSize = 128 << 20
 
 // brokenDisks is the scenario of that name: n times a disk breaks under load, so that fsync fails. Writes fail with an
 // error until the hub is started again, also when the disk is well before; reads go on.
@@ -26,7 +26,7 @@ func brokenDisks(ctx context.Context, program, dir string, n int, random *rand.R
 		if err := os.MkdirAll(memory, 0o700); err != nil {
 			return err
 		}
-		if err := unix.Mount("none", memory, "tmpfs", 0, fmt.Sprintf("size=%d", roomOfBrokenDisk)); err != nil {
+		if err := unix.Mount("none", memory, "tmpfs", 0, fmt.Sprintf("size=%d", brokenDiskSize)); err != nil {
 			return os.NewSyscallError("mount "+memory, err)
 		}
 		err := brokenDisk(ctx, program, dir, memory, random, f, &c)
@@ -40,7 +40,7 @@ func brokenDisks(ctx context.Context, program, dir string, n int, random *rand.R
 }
 
 func brokenDisk(ctx context.Context, program, dir, memory string, random *rand.Rand, f *figures, c *troubleCount) error {
-	d, err := newDisk(filepath.Join(memory, "image"), filepath.Join(dir, "mount"), diskSize)
+	d, err := newDisk(filepath.Join(memory, "image"), filepath.Join(dir, "mount"), brokenDiskSize)
 	if err != nil {
 		return err
 	}
@@ -50,7 +50,15 @@ func brokenDisk(ctx context.Context, program, dir, memory string, random *rand.R
 	s, err := newStage(ctx, program, filepath.Join(d.dir, "data"), random, f)
 	if err == nil {
 		s.found = filepath.Join(dir, "found")
-		err = s.brokenDisk(ctx, d, filepath.Join(memory, "ballast"), f.rounds%2 == 1, c)
+		ballast := filepath.Join(memory, "ballast")
+		switch f.rounds % 3 {
+		case 0:
+			err = s.brokenDisk(ctx, d, ballast, c, d.comeBack)
+		case 1:
+			err = s.brokenDisk(ctx, d, ballast, c, d.getWell)
+		case 2:
+			err = s.brokenCheckpoint(ctx, d, ballast)
+		}
 		err = s.explain(err)
 		s.close()
 	}
@@ -59,7 +67,7 @@ func brokenDisk(ctx context.Context, program, dir, memory string, random *rand.R
 
 // brokenDisk breaks the disk under a hub. Either the file system is then mounted again, or the disk gets well by itself,
 // and the page cache still has what the disk has not.
-func (s *stage) brokenDisk(ctx context.Context, d *disk, ballast string, byItself bool, c *troubleCount) error {
+func (s *stage) brokenDisk(ctx context.Context, d *disk, ballast string, c *troubleCount, repair func() error) error {
 	if err := s.restart(ctx); err != nil {
 		return err
 	}
@@ -68,7 +76,7 @@ func (s *stage) brokenDisk(ctx context.Context, d *disk, ballast string, byItsel
 		return err
 	}
 	s.registrar.mayFail.Store(true)
-	if err := fillUp(ballast); err != nil {
+	if err := errors.Join(d.sync(), fillUp(ballast)); err != nil {
 		return err
 	}
 	if err := s.suffer(ctx, c); err != nil {
@@ -87,12 +95,10 @@ func (s *stage) brokenDisk(ctx context.Context, d *disk, ballast string, byItsel
 	if err := errors.Join(s.hub.kill(), s.end(true)); err != nil {
 		return err
 	}
-	if !byItself {
-		if err := d.comeBack(); err != nil {
-			return err
-		}
+	if err := errors.Join(repair(), s.inspect()); err != nil {
+		return err
 	}
-	if err := errors.Join(s.inspect(), s.restart(ctx)); err != nil {
+	if err := s.restart(ctx); err != nil {
 		return err
 	}
 
@@ -108,4 +114,69 @@ func (s *stage) brokenDisk(ctx context.Context, d *disk, ballast string, byItsel
 		return err
 	}
 	return errors.Join(s.hub.end(), s.inspect())
+}
+
+// brokenCheckpoint breaks the disk when SQLite copies its WAL into the database, and makes it well again before the
+// hub is killed. A hub that takes no notice writes the same once more, which the kernel then says is on the disk.
+func (s *stage) brokenCheckpoint(ctx context.Context, d *disk, ballast string) error {
+	if err := s.restart(ctx); err != nil {
+		return err
+	}
+	// The WAL gets room that it keeps, so that it is the database alone that needs more of the disk.
+	release, err := s.hub.read(ctx)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(s.grow(walPages+1500, 8), release(), s.grow(500, 8)); err != nil {
+		return err
+	}
+	if err := errors.Join(d.sync(), fillUp(ballast)); err != nil {
+		return err
+	}
+	noticed := s.grow(walPages, bigDocuments)
+	if err := os.Remove(ballast); err != nil {
+		return err
+	}
+	if noticed != nil {
+		if err := errors.Join(s.hub.kill(), d.getWell(), s.inspect()); err != nil {
+			return err
+		}
+		if err := s.restart(ctx); err != nil {
+			return err
+		}
+	}
+	if err := s.grow(500, bigDocuments); err != nil {
+		return err
+	}
+	s.write()
+	if err := s.recover(ctx); err != nil {
+		return err
+	}
+	if err := s.cutPower(d); err != nil {
+		return err
+	}
+	if err := s.restart(ctx); err != nil {
+		return err
+	}
+	return errors.Join(s.hub.end(), s.inspect())
+}
+
+// walPages is how many pages the WAL has when the hub copies it into the database, and pageSize is in bytes.
+const walPages, pageSize = 8000, 4096
+
+// grow puts the first n big documents again and again, until so many pages are written. Its error is the first put that is not
+// acknowledged.
+func (s *stage) grow(pages, n int) error {
+	c := newRESTClient(s.hub.rest, s.hub.token)
+	defer c.close()
+	for i := range pages * pageSize / bigSize {
+		h := s.book.big[i%n]
+		w := h.begin(firstBig+s.book.lastID.Add(1), false, false)
+		a := c.do("put", h.device, h.name, w.body())
+		h.end(w, a.outcome, a.state)
+		if a.outcome != acknowledged || a.err != nil {
+			return fmt.Errorf("a big document is not acknowledged: %w", a.err)
+		}
+	}
+	return nil
 }

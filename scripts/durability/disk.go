@@ -104,6 +104,28 @@ func (d *disk) comeBack() error {
 	return d.mount()
 }
 
+// sync has the file system write what it has of its own to the disk, so that it is data alone that a broken disk fails.
+func (d *disk) sync() error {
+	f, err := os.Open(d.dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(os.NewSyscallError("syncfs", unix.Syncfs(int(f.Fd()))), f.Close())
+}
+
+// getWell leaves a disk that works again as it is, with what the page cache has and the disk has not. But a file system that
+// was hurt itself takes no more writes until it is mounted again.
+func (d *disk) getWell() error {
+	var info unix.Statfs_t
+	if err := unix.Statfs(d.dir, &info); err != nil {
+		return os.NewSyscallError("statfs "+d.dir, err)
+	}
+	if info.Flags&unix.ST_RDONLY != 0 {
+		return d.comeBack()
+	}
+	return nil
+}
+
 func tool(name string, args ...string) error { return call(exec.Command(name, args...)) }
 
 // call runs a program that says nothing of interest when all is well.

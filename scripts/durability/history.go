@@ -85,10 +85,16 @@ func (w *write) body() []byte {
 	return []byte(b.String())
 }
 
+// firstBig is the lowest id of the puts that make big documents.
+const firstBig = 1 << 40
+
 // fill is what else a put puts into a document. Most are small; some are longer than a page of the database.
 func fill(put int64) string {
 	n := int(put * 7919 % 1500)
-	if put%64 == 0 {
+	switch {
+	case put >= firstBig:
+		n = bigSize
+	case put%64 == 0:
 		n = 20_000
 	}
 	digits := strconv.FormatInt(put, 10) + " "

@@ -5,11 +5,14 @@ package main
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -150,4 +153,21 @@ func (h *hub) command(ctx context.Context, args ...string) (string, error) {
 		return "", fmt.Errorf("hub %s: %w\n%s", strings.Join(args, " "), err, &stderr)
 	}
 	return string(out), nil
+}
+
+// read begins to read the database of the running hub, and with that keeps the WAL from being begun anew until it is released.
+func (h *hub) read(ctx context.Context) (release func() error, err error) {
+	db, err := sql.Open("sqlite", "file:"+url.PathEscape(filepath.Join(h.data, "hub.db"))+"?mode=ro")
+	if err != nil {
+		return nil, err
+	}
+	tx, err := db.BeginTx(ctx, nil)
+	if err == nil {
+		var n int
+		err = tx.QueryRow("SELECT count(*) FROM documents").Scan(&n)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("reading the hub's database: %w", err), db.Close())
+	}
+	return func() error { return errors.Join(tx.Rollback(), db.Close()) }, nil
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,14 +20,20 @@ const (
 	restWriters  = 16
 	mqttWriters  = 16
 	cycleWriters = 4 // each with a document of its own
+
+	bigDocuments = 64      // that only [stage.grow] writes
+	bigSize      = 200_000 // bytes
 )
 
 // troublePause is how long a client waits when its hub has trouble or is out of reach.
 const troublePause = 5 * time.Millisecond
 
+var errCut = errors.New("the power is being cut")
+
 // A book has the histories of all documents.
 type book struct {
 	histories []*history
+	big       []*history
 	cycles    []*cycle
 	lastID    atomic.Int64
 }
@@ -35,6 +42,9 @@ func newBook(devices []string) *book {
 	b := new(book)
 	for i := range documents {
 		b.histories = append(b.histories, newHistory(devices[i%len(devices)], fmt.Sprintf("document-%d", i)))
+	}
+	for i := range bigDocuments {
+		b.big = append(b.big, newHistory(devices[i%len(devices)], fmt.Sprintf("big-%d", i)))
 	}
 	for i := range cycleWriters {
 		b.cycles = append(b.cycles, &cycle{device: devices[i%len(devices)], name: fmt.Sprintf("cycle-%d", i)})
@@ -63,7 +73,7 @@ func (b *book) settle(c client) (sum tally, err error) {
 		sum.add(t)
 		return err
 	}
-	for _, h := range b.histories {
+	for _, h := range slices.Concat(b.histories, b.big) {
 		if err := read(h.device, h.name, h.settle); err != nil {
 			return tally{}, err
 		}
@@ -83,6 +93,10 @@ type load struct {
 	done <-chan struct{}
 	wg   sync.WaitGroup
 
+	// The power is being cut. The file system stops a moment before the hub does, and meanwhile may say that it has
+	// synced what it has not: nobody outside would hear of that.
+	cut atomic.Bool
+
 	// How many times this has happened so far.
 	writes, reads           atomic.Int64 // acknowledged
 	restFailed, mqttFailed  atomic.Int64 // writes that were answered with the hub's trouble
@@ -101,7 +115,7 @@ func startLoad(h *hub, b *book, random *rand.Rand) *load {
 		own := rand.New(rand.NewPCG(random.Uint64(), random.Uint64()))
 		l.wg.Go(func() {
 			defer c.close()
-			for ctx.Err() == nil {
+			for ctx.Err() == nil && !l.cut.Load() {
 				run(c, own)
 			}
 		})
@@ -132,7 +146,7 @@ func (l *load) step(of []*history, failures *atomic.Int64) func(client, *rand.Ra
 		h := of[random.IntN(len(of))]
 		if random.IntN(8) == 0 {
 			least := h.beginRead()
-			a := c.do("get", h.device, h.name, nil)
+			a := l.do(c, "get", h.device, h.name, nil)
 			if l.note(a, &l.reads, &l.readsFailed) {
 				h.endRead(least, a.state)
 			}
@@ -143,7 +157,7 @@ func (l *load) step(of []*history, failures *atomic.Int64) func(client, *rand.Ra
 			method = "patch"
 		}
 		w := h.begin(l.book.lastID.Add(1), method == "patch", random.IntN(2) == 0)
-		a := c.do(method, h.device, h.name, w.body())
+		a := l.do(c, method, h.device, h.name, w.body())
 		h.end(w, a.outcome, a.state)
 		l.note(a, &l.writes, failures)
 	}
@@ -160,10 +174,19 @@ func (l *load) turn(c *cycle) func(client, *rand.Rand) {
 			l.pause()
 			return
 		}
-		a := client.do(method, c.device, c.name, w.body())
+		a := l.do(client, method, c.device, c.name, w.body())
 		c.end(a.outcome, a.state)
 		l.note(a, &l.writes, &l.restFailed)
 	}
+}
+
+// do sends a request. An answer that comes when the power is being cut says nothing.
+func (l *load) do(c client, method, device, document string, body []byte) answer {
+	a := c.do(method, device, document, body)
+	if l.cut.Load() {
+		return answer{unknown, state{}, errCut}
+	}
+	return a
 }
 
 // note counts an answer, and lets some time pass after trouble. It tells whether it was an acknowledgement.

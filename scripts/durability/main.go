@@ -63,7 +63,7 @@ func (c *Config) flags(fs *pflag.FlagSet) {
 	fs.IntVar(&c.Kills, "kills", 20, "kills: 0 to 10000")
 	fs.IntVar(&c.PowerCuts, "power-cuts", 3, "power cuts: 0 to 10000")
 	fs.IntVar(&c.FullDisks, "full-disks", 1, "disks to fill: 0 to 10000")
-	fs.IntVar(&c.BrokenDisks, "broken-disks", 2, "disks to break: 0 to 10000; every other one gets well by itself")
+	fs.IntVar(&c.BrokenDisks, "broken-disks", 3, "disks to break: 0 to 10000; of three, two get well by themselves, one of these after the WAL could not be copied into the database")
 	fs.StringVar(&c.Hub, "hub", "", "`file` of the program to try; without it, hub is built from this module")
 	fs.Uint64Var(&c.Seed, "seed", 0, "seed of what is random; the clients' race stays one; 0 takes another one each time")
 }
@@ -132,13 +132,13 @@ func (c *Config) program(ctx context.Context, dir string) (string, error) {
 // A violation is a round in which the hub did what it must not do.
 type violation struct {
 	scenario string
-	round    int
+	rounds   int // done
 	seed     uint64
 	err      error
 }
 
 func (v *violation) Error() string {
-	return fmt.Sprintf("%s %d, seed %d: %v", v.scenario, v.round, v.seed, v.err)
+	return fmt.Sprintf("%s, after %d of them, seed %d: %v", v.scenario, v.rounds, v.seed, v.err)
 }
 
 func (v *violation) Unwrap() error { return v.err }
@@ -164,7 +164,7 @@ func (c *Config) scenarios(ctx context.Context, program, dir string, stdout io.W
 			return err
 		}
 		if err := s.run(ctx, program, own, s.n, rand.New(rand.NewPCG(seed, 0)), f); err != nil {
-			return &violation{s.name, f.rounds + 1, seed, err}
+			return &violation{s.name, f.rounds, seed, err}
 		}
 		if err := f.print(stdout); err != nil {
 			return err

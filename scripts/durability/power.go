@@ -61,7 +61,8 @@ func (s *stage) powerCuts(ctx context.Context, d *disk, n int) error {
 
 // cutPower cuts the power under a hub, and gives it back.
 func (s *stage) cutPower(d *disk) error {
-	s.registrar.mayFail.Store(true)
+	s.load.cut.Store(true)
+	s.registrar.cut.Store(true)
 	if err := d.cut(); err != nil {
 		return err
 	}

@@ -23,6 +23,7 @@ type registrar struct {
 	acknowledged, killed int
 
 	mayFail atomic.Bool // since the disk has trouble
+	cut     atomic.Bool // see [load]
 	ending  atomic.Bool
 	kill    context.CancelFunc // kills the command under way
 	wg      sync.WaitGroup
@@ -37,6 +38,7 @@ func (r *registrar) start(h *hub, random *rand.Rand) {
 	r.kill = kill
 	r.ending.Store(false)
 	r.mayFail.Store(false)
+	r.cut.Store(false)
 	own := rand.New(rand.NewPCG(random.Uint64(), random.Uint64()))
 	r.wg.Go(func() {
 		for !r.ending.Load() && r.err == nil && r.unsure == "" {
@@ -69,6 +71,8 @@ func (r *registrar) step(ctx context.Context, h *hub, random *rand.Rand) {
 	_, err := h.command(ctx, args...)
 	what := kind + " " + name
 	switch {
+	case r.cut.Load():
+		r.unsure = what
 	case err == nil:
 		r.acknowledged++
 		r.present[what] = args[1] == "add"
