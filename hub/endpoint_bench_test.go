@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -39,8 +40,14 @@ func BenchmarkGetRoundTrip(b *testing.B) {
 
 // BenchmarkIdleConnections opens a thousand connections over loopback, lets each
 // subscribe, ask for notices and do one get, and reports what each costs in heap and stacks. That
-// counts the client's end as well, a bare net.Conn.
+// counts the client's end as well: a bare net.Conn, or over TLS one of crypto/tls, which costs about
+// as much as the hub's.
 func BenchmarkIdleConnections(b *testing.B) {
+	b.Run("plain", func(b *testing.B) { benchmarkIdle(b, false) })
+	b.Run("tls", func(b *testing.B) { benchmarkIdle(b, true) })
+}
+
+func benchmarkIdle(b *testing.B, secure bool) {
 	const n = 1000
 	s := newTestServer(b, nil)
 	ids := make([]string, n)
@@ -55,6 +62,17 @@ func BenchmarkIdleConnections(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
+	address := l.Addr().String()
+	dial := func() (net.Conn, error) { return net.Dial("tcp", address) }
+	if secure {
+		config, err := s.TLS(b.Context())
+		if err != nil {
+			b.Fatal(err)
+		}
+		l = tls.NewListener(l, config)
+		client := &tls.Config{InsecureSkipVerify: true}
+		dial = func() (net.Conn, error) { return tls.Dial("tcp", address, client) }
+	}
 	go s.ServeMQTT(l)
 	conns := make([]net.Conn, n)
 	none := answerSize("$SCW/twins/me/desired/changed", `{"version":0}`)
@@ -62,7 +80,7 @@ func BenchmarkIdleConnections(b *testing.B) {
 	for b.Loop() {
 		before := memoryInUse()
 		for i := range conns {
-			if conns[i], err = net.Dial("tcp", l.Addr().String()); err != nil {
+			if conns[i], err = dial(); err != nil {
 				b.Fatal(err)
 			}
 			exchange(b, conns[i], connectPacket(ids[i], 60), 4)

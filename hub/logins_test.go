@@ -277,6 +277,7 @@ func TestOneAddressCannotTakeAllPlaces(t *testing.T) {
 		ours, theirs := net.Pipe()
 		s.t.Cleanup(func() { ours.Close() })
 		s.doors[way] <- remoteConn{theirs, remote}
+		synctest.Wait() // two doors
 		c := &rawClient{t: s.t, conn: ours}
 		go c.read()
 		return c

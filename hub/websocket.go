@@ -38,8 +38,8 @@ const (
 // and those whose host, port included, matches one of Config.Origins, a pattern as
 // of [path.Match]: app.example, *.example:8080, or https://app.example to have the scheme
 // compared as well. Other programs name none and are allowed. A page whose host's name was
-// made to lead here (DNS rebinding) passes for one of the hub's own, so what protects a
-// device is that nobody knows its id.
+// made to lead here (DNS rebinding) passes for one of the hub's own in plain text, though not over TLS. So what
+// protects a device is its secret, and one that may connect without, that nobody knows its id.
 func (h *Hub) WebSocket() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/mqtt", h.endpoint.upgrade)
