@@ -298,6 +298,37 @@ func TestImportAgain(t *testing.T) {
 	}
 }
 
+// Each setting of a device that changes at the source comes over.
+func TestImportAgainBringsEverySetting(t *testing.T) {
+	_, certificate := newCertificate(t, "panel-2", false, future)
+	for name, change := range map[string]func(v *vendor, d fields){
+		"description":                func(_ *vendor, d fields) { d["description"] = "new" },
+		"status":                     func(_ *vendor, d fields) { d["status"] = "disabled" },
+		"allow_insecure":             func(_ *vendor, d fields) { d["allow_insecure"] = false },
+		"allow_multiple_connections": func(_ *vendor, d fields) { d["allow_multiple_connections"] = true },
+		"has_custom_certificate":     func(_ *vendor, d fields) { d["has_custom_certificate"] = true },
+		"message_filters":            func(_ *vendor, d fields) { d["message_filters"] = fields{"publish": fields{"policy": "accept"}} },
+		"certificate":                func(v *vendor, _ fields) { v.certs[deviceID(3)] = certificate },
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, v *vendor) {
+				furnish(t, v)
+				target, fresh := newTarget(), newTarget()
+				v.mustRun(t, target)
+				change(v, v.devices[2])
+				v.devices[2]["updated_at"] = "2023-01-01T00:00:00Z"
+				if got := counts(v.mustRun(t, target)); got != "devices updated:1" {
+					t.Errorf("got %q, want an update", got)
+				}
+				v.mustRun(t, fresh)
+				if got, want := content(t, target), content(t, fresh); got != want {
+					t.Errorf("got\n%s\nwant what a new import brings:\n%s", got, want)
+				}
+			})
+		})
+	}
+}
+
 // counts are those of a report that say more than that something is there.
 func counts(r importer.Report) string {
 	var all []string

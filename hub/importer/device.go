@@ -113,16 +113,14 @@ func parseFilters(text json.RawMessage) (json.RawMessage, error) {
 			r.Topics = []string{}
 		}
 	}
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(filters); err != nil {
+	made, err := json.Marshal(filters)
+	if err != nil {
 		return nil, fmt.Errorf("message_filters: %w", err)
 	}
-	if made := bytes.TrimSpace(b.Bytes()); string(made) != defaultFilters {
-		return made, nil
+	if string(made) == defaultFilters {
+		return nil, nil
 	}
-	return nil, nil
+	return made, nil
 }
 
 // device brings a device, and then its twin. An error ends the import; what is wrong with the device

@@ -115,7 +115,7 @@ func checkDevices(t *testing.T, v *vendor, target importer.Target) {
 	d.Certificate = nil
 	if got, want := fmt.Sprintf("%+v", d), fmt.Sprintf("%+v", registry.Device{
 		ID: deviceID(1), Name: "panel-1", Description: "front <door> & back", AllowMultipleConnections: true, CustomCertificate: true,
-		MessageFilters: json.RawMessage(`{"publish":{"policy":"accept","topics":["a/<b>"]},"subscribe":{"policy":"reject","topics":[]}}`),
+		MessageFilters: json.RawMessage(`{"publish":{"policy":"accept","topics":["a/\u003cb\u003e"]},"subscribe":{"policy":"reject","topics":[]}}`),
 		Created:        time.Date(2022, 11, 16, 14, 45, 12, 488e6, time.UTC),
 		Updated:        time.Date(2023, 1, 1, 0, 0, 0, 0, time.UTC),
 		LastActivity:   time.Date(2026, 11, 2, 8, 0, 0, 123456000, time.UTC),

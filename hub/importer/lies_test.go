@@ -280,6 +280,25 @@ func TestImportReadsAListAgain(t *testing.T) {
 	})
 }
 
+// Also where nothing is written, each device needs a certificate of its own.
+func TestPlanFindsACertificateTwice(t *testing.T) {
+	bubble(t, func(t *testing.T, v *vendor) {
+		_, text := newCertificate(t, "panel", false, future)
+		for n := range 3 {
+			_, id := v.add(n)
+			v.certs[id] = text
+		}
+		source, err := importer.Open(t.Context(), v.config())
+		if err != nil {
+			t.Fatal(err)
+		}
+		plan, err := source.Plan(t.Context(), newTarget())
+		if err != nil || counts(plan) != "devices added:1 devices left_behind:2" || strings.Count(findings(plan), " has the same certificate\n") != 2 {
+			t.Errorf("got %+v, %v\n%s", plan, err, findings(plan))
+		}
+	})
+}
+
 func TestImportNotes(t *testing.T) {
 	bubble(t, func(t *testing.T, v *vendor) {
 		v.hubs[0]["enabled"] = false
