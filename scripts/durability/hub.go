@@ -5,11 +5,9 @@ package main
 import (
 	"bytes"
 	"context"
-	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -28,6 +26,7 @@ type hub struct {
 	program, data string
 	devices       []string // their ids
 	token         string
+	authorities   string // certificates that devices and apps know the hub by, in PEM; empty = not known yet
 
 	process    *clitest.Program // nil = none runs
 	rest, mqtt string           // where it is reached
@@ -131,6 +130,19 @@ func (h *hub) end() error {
 	return nil
 }
 
+// checkAuthorities: what was once given out as the hub's certificate authorities they stay.
+func (h *hub) checkAuthorities(ctx context.Context) error {
+	now, err := h.command(ctx, "ca", "export")
+	if err != nil {
+		return err
+	}
+	if h.authorities != "" && now != h.authorities {
+		return fmt.Errorf("the hub's authorities were\n%s\nand are\n%s", h.authorities, now)
+	}
+	h.authorities = now
+	return nil
+}
+
 // log is the end of what the running hub has logged.
 func (h *hub) log() string {
 	const most = 4000
@@ -157,7 +169,7 @@ func (h *hub) command(ctx context.Context, args ...string) (string, error) {
 
 // read begins to read the database of the running hub, and with that keeps the WAL from being begun anew until it is released.
 func (h *hub) read(ctx context.Context) (release func() error, err error) {
-	db, err := sql.Open("sqlite", "file:"+url.PathEscape(filepath.Join(h.data, "hub.db"))+"?mode=ro")
+	db, err := openDatabase(filepath.Join(h.data, "hub.db"))
 	if err != nil {
 		return nil, err
 	}

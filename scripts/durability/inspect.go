@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -39,11 +40,19 @@ func inspect(data, to string) (err error) {
 			return err
 		}
 	}
-	db, err := sql.Open("sqlite", filepath.Join(seen, "hub.db"))
+	db, err := openDatabase(filepath.Join(seen, "hub.db"))
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, db.Close()) }()
+	return errors.Join(checkIntegrity(db), db.Close())
+}
+
+func openDatabase(path string) (*sql.DB, error) {
+	return sql.Open("sqlite", (&url.URL{Scheme: "file", Path: path}).String())
+}
+
+// checkIntegrity looks at every page and every index.
+func checkIntegrity(db *sql.DB) error {
 	rows, err := db.Query("PRAGMA integrity_check")
 	if err != nil {
 		return fmt.Errorf("checking the database's integrity: %w", err)

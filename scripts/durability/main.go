@@ -33,7 +33,7 @@ func command() *cli.Command {
 		Name: "durability",
 		Long: `Show that the hub keeps what it has acknowledged. Clients over REST, and over MQTT
 at QoS 1, write to a hub as fast as they can, while commands add and remove
-devices and tokens. At a random moment
+devices and tokens and make backups. At a random moment
 
   kill         hub and commands are killed (SIGKILL)
   power cut    its file system stops, and loses what was not on the disk
@@ -42,7 +42,8 @@ devices and tokens. At a random moment
 
 Then it is started again, and each document is held against all that was sent
 and answered: every acknowledged write is there, none is there twice, no version
-is skipped, and nothing that was shown to anybody is gone. The first violation ends
+is skipped, and nothing that was shown to anybody is gone; the hub's authorities
+are the same, and the database's integrity check is clean. The first violation ends
 it with exit code 1; the folder with the data is then kept.
 
 Needs Linux, the go command, and, for all but kills, root and e2fsprogs. Data

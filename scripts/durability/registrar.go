@@ -7,18 +7,20 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 )
 
-// A registrar adds and removes devices and tokens by the hub's commands, one after the other, and
+// A registrar adds and removes devices and tokens and makes backups by the hub's commands, one after the other, and
 // knows what has to be there. Each name is added once.
 type registrar struct {
 	last    int
 	present map[string]bool // "token NAME" and "device NAME" whose last command was acknowledged; false = removed
 	unsure  string          // whose last command was killed or failed; empty = none
+	backups []*backup
 
 	acknowledged, killed int
 
@@ -33,7 +35,7 @@ type registrar struct {
 func newRegistrar() *registrar { return &registrar{present: map[string]bool{}} }
 
 // start runs commands until the registrar is ended, or one of them fails where that may be.
-func (r *registrar) start(h *hub, random *rand.Rand) {
+func (r *registrar) start(h *hub, b *book, random *rand.Rand) {
 	ctx, kill := context.WithCancel(context.Background())
 	r.kill = kill
 	r.ending.Store(false)
@@ -42,7 +44,11 @@ func (r *registrar) start(h *hub, random *rand.Rand) {
 	own := rand.New(rand.NewPCG(random.Uint64(), random.Uint64()))
 	r.wg.Go(func() {
 		for !r.ending.Load() && r.err == nil && r.unsure == "" {
-			r.step(ctx, h, own)
+			if own.IntN(5) == 0 {
+				r.backUp(ctx, h, b)
+			} else {
+				r.step(ctx, h, own)
+			}
 		}
 	})
 }
@@ -56,6 +62,25 @@ func (r *registrar) end(kill bool) error {
 	r.wg.Wait()
 	r.kill()
 	return r.err
+}
+
+// backUp makes a backup. One that fails with a disk leaves nothing to be unsure of.
+func (r *registrar) backUp(ctx context.Context, h *hub, b *book) {
+	r.last++
+	made, err := backUp(ctx, h, b, r.there(), r.last)
+	if made != nil {
+		made.made = err == nil && !r.cut.Load()
+		r.backups = append(r.backups, made)
+	}
+	switch {
+	case r.cut.Load():
+	case err == nil:
+		r.acknowledged++
+	case ctx.Err() != nil:
+		r.killed++
+	case !r.mayFail.Load():
+		r.err = err
+	}
 }
 
 // step adds a device or token, or removes one.
@@ -112,6 +137,15 @@ func (r *registrar) settle(ctx context.Context, h *hub) error {
 			}
 			found[kind+" "+one.Name] = true
 		}
+	}
+	for _, b := range r.backups {
+		if err := b.check(); err != nil {
+			return err
+		}
+	}
+	r.backups = nil
+	if err := os.RemoveAll(backupFolder(h)); err != nil { // with what killed ones have left
+		return err
 	}
 	if r.unsure != "" {
 		r.present[r.unsure], r.unsure = found[r.unsure], ""

@@ -49,13 +49,13 @@ func (s *stage) restart(ctx context.Context) error {
 		return err
 	}
 	s.figures.tally.add(t)
-	return s.registrar.settle(ctx, s.hub)
+	return errors.Join(s.hub.checkAuthorities(ctx), s.registrar.settle(ctx, s.hub))
 }
 
 // write has clients write and read, and commands add and remove devices and tokens, until they are told to end.
 func (s *stage) write() {
 	s.load = startLoad(s.hub, s.book, s.random)
-	s.registrar.start(s.hub, s.random)
+	s.registrar.start(s.hub, s.book, s.random)
 }
 
 // kill kills the hub, and at times the command beside it; then it ends the load and looks at the database.
