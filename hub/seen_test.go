@@ -153,7 +153,7 @@ func TestLastActivityWhileTheRegistryHasTrouble(t *testing.T) {
 		time.Sleep(seenInterval)
 		c.send(packet(0xc0))
 		c.want("closed") // by its keep-alive, long ago
-		c = s.connect(panelID)
+		s.connect(panelID)
 		again := time.Now()
 		if _, last := s.endpoint.presence(panelID); !last.Equal(again) || last.Equal(was) {
 			t.Errorf("got %v, want %v", last, again)

@@ -8,6 +8,7 @@ import (
 	"net"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -60,16 +61,22 @@ func TestNoServiceManager(t *testing.T) {
 func TestWatchdogOfAHubThatCannotWrite(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
-		var broken error
+		var broken atomic.Bool
+		ready := func(context.Context) error {
+			if broken.Load() {
+				return errors.New("disk I/O error")
+			}
+			return nil
+		}
 		fed := 0
 		ctx, stop := context.WithCancel(t.Context())
-		go feed(ctx, 20*time.Second, func(context.Context) error { return broken }, func() { fed++ }, slog.New(slog.NewTextHandler(&log, nil)))
+		go feed(ctx, 20*time.Second, ready, func() { fed++ }, slog.New(slog.NewTextHandler(&log, nil)))
 		time.Sleep(70 * time.Second)
 		synctest.Wait()
 		if fed != 4 || log.Len() > 0 {
 			t.Errorf("fed %d times in 70 s, want 4; log %s", fed, &log)
 		}
-		broken = errors.New("disk I/O error")
+		broken.Store(true)
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		if fed != 4 || strings.Count(log.String(), "disk I/O error") != 3 {
