@@ -21,7 +21,7 @@ var (
 func TestConformancePage(t *testing.T) {
 	p := readPage(t, "conformance.md")
 	checks := rules()
-	for _, heading := range []string{"## The reference", "## The tutorial", "### Questions that a run answers"} {
+	for _, heading := range []string{"## The reference", "## The tutorial", "## The vendor's API beside twins", "### Questions that a run answers"} {
 		checkShown(t, p, heading, checks)
 	}
 	for _, r := range conformance.Rules() {
