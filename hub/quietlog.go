@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -12,7 +13,8 @@ import (
 )
 
 // Limits of the hub's log in one minute. A client that is refused and comes back
-// for ever must not fill the disk, and a line is a hundred bytes or two.
+// for ever must not fill the disk, and a line is a hundred bytes or two. Whatever
+// somebody else may have chosen is cut.
 //
 // Each level has a budget of its own, so that what somebody must act on is still
 // said on a day when much else happens. Connections without a device have their
@@ -24,6 +26,7 @@ const (
 	warnLines       = 600  //
 	errorLines      = 1200 //
 	strangerLines   = 60   // of one level, about connections without a device
+	maxLogValue     = 1000 // bytes of one value: a stranger's certificate or header may be hundreds of times as long
 )
 
 // A logBudget is what lines share.
@@ -91,8 +94,26 @@ func (q *quietLog) write(key logKey, msg string, attrs []any) {
 	ok, omitted := q.allow(key)
 	q.writeOmitted(omitted)
 	if ok {
-		q.logger.Log(context.Background(), key.level, msg, attrs...)
+		q.logger.Log(context.Background(), key.level, msg, cutValues(attrs)...)
 	}
+}
+
+// cutValues cuts texts that are too long, but for what the hub says about its own faults.
+func cutValues(attrs []any) []any {
+	attrs = slices.Clone(attrs)
+	for i := 1; i < len(attrs); i += 2 {
+		if attrs[i-1] == "panic" || attrs[i-1] == "stack" {
+			continue
+		}
+		text, ok := attrs[i].(string)
+		if err, isError := attrs[i].(error); isError {
+			text, ok = err.Error(), true
+		}
+		if ok && len(text) > maxLogValue {
+			attrs[i] = fmt.Sprintf("%s… (%d bytes)", text[:maxLogValue], len(text))
+		}
+	}
+	return attrs
 }
 
 // omittedInAll is how many lines were omitted since the start.

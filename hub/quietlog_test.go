@@ -31,6 +31,37 @@ func TestLogIsQuiet(t *testing.T) {
 	})
 }
 
+// A stranger's certificate may hold 256 KiB of text, and an HTTP header 16 KiB, which errors repeat.
+func TestLogLinesAreShort(t *testing.T) {
+	long := strings.Repeat("\x00long ", 50_000)
+	for _, tt := range []struct {
+		name   string
+		attrs  []any
+		stays  bool
+		begins string
+	}{
+		{"error", []any{"reason", fmt.Errorf("refused: %s", long)}, false, `reason="refused: \x00long `},
+		{"text", []any{"remote", "here", "reason", long}, false, `remote=here reason="\x00long `},
+		{"fault of the hub", []any{"panic", "a", "stack", long}, true, `panic=a stack="\x00long `},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var log logBuffer
+			q := newQuietLog(slog.New(slog.NewTextHandler(&log, nil)))
+			q.stranger(slog.LevelInfo, "192.0.2.7", "connection refused", tt.attrs...)
+			got := log.take()
+			if !strings.Contains(got, tt.begins) {
+				t.Errorf("line is %.200q, want %q in it", got, tt.begins)
+			}
+			if most := 5 * maxLogValue; len(got) > most != tt.stays {
+				t.Errorf("line has %d bytes, limit %d, want the whole: %t", len(got), most, tt.stays)
+			}
+			if s, ok := tt.attrs[len(tt.attrs)-1].(string); ok && s != long {
+				t.Error("the caller's own was cut")
+			}
+		})
+	}
+}
+
 func TestLogKeepsRoomForWarnings(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newTestServer(t, nil)
