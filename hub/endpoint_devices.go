@@ -32,11 +32,17 @@ type device struct {
 // the connections that s replaces and waits for their last requests, so that
 // nothing an older connection asked for happens after the CONNACK of a newer one.
 // An error says why s itself comes to nothing; then nothing is replaced.
+//
+// What s was let in by is looked at again once s can be found by whoever takes it back: that may
+// have happened since, and nobody would end the connection then before its next request.
 func (e *endpoint) admit(s *session) error {
 	if e.mustPause(s) {
 		if err := s.pause(time.Now().Add(takeOverPause)); err != nil {
 			return err
 		}
+	}
+	if err := s.verify(); err != nil {
+		return err
 	}
 	for _, old := range e.replace(s) {
 		<-old.ended

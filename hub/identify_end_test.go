@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"context"
 	"crypto/tls"
 	"strings"
 	"testing"
@@ -178,5 +179,126 @@ func TestCertificateThatIsNoLongerGoodEndsItsConnection(t *testing.T) {
 				})
 			})
 		}
+	}
+}
+
+// A device that is silent, and was disabled by a command, hears of no change any more.
+func TestDisabledDeviceGetsNoNotice(t *testing.T) {
+	for name, end := range map[string]func(s *doorServer, id twin.ID) error{
+		"disabled": func(s *doorServer, id twin.ID) error {
+			s.update(id, func(d *registry.Device) { d.Disabled = true })
+			return errOff
+		},
+		"secret replaced": func(s *doorServer, id twin.ID) error {
+			s.update(id, func(d *registry.Device) { d.Secret = registry.HashSecret("another") })
+			return errReplaced
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newDoorServer(t, nil)
+				d, secret := s.addSecret("device")
+				c := s.connectBy("mqtts", loginPacket(string(d.ID), "x", secret))
+				c.send(subscribePacket(2, "$SCW/twins/me/desired/changed"))
+				c.want("9003000200" + notice("desired", 0))
+				s.log.take()
+				reason := end(s, d.ID)
+				s.put(d.ID, "desired", `{"data":{"alarm_armed":true}}`)
+				time.Sleep(2 * stopTime)
+				s.wantEnd(c, reason.Error())
+			})
+		})
+	}
+}
+
+// A changingRegistry calls change once, after a look for a device and before its finder knows.
+type changingRegistry struct {
+	registry.Registry
+	change func()
+}
+
+func (r *changingRegistry) Device(ctx context.Context, id twin.ID) (registry.Device, error) {
+	d, err := r.Registry.Device(ctx, id)
+	r.once()
+	return d, err
+}
+
+func (r *changingRegistry) DeviceByFingerprint(ctx context.Context, fingerprint [32]byte) (registry.Device, error) {
+	d, err := r.Registry.DeviceByFingerprint(ctx, fingerprint)
+	r.once()
+	return d, err
+}
+
+func (r *changingRegistry) once() {
+	if change := r.change; change != nil {
+		r.change = nil
+		change()
+	}
+}
+
+// Whoever changes a device while it connects ends no connection, since there is none yet. It must
+// not begin then.
+func TestDeviceIsChangedWhileItConnects(t *testing.T) {
+	disable := func(s *doorServer, id twin.ID) {
+		s.update(id, func(d *registry.Device) { d.Disabled = true })
+		s.endpoint.kick(id, errDisabled)
+	}
+	renew := func(s *doorServer, id twin.ID) {
+		var renewed registry.Device
+		s.issue(&renewed)
+		s.update(id, func(d *registry.Device) { d.Certificate = renewed.Certificate })
+		s.endpoint.kick(id, errCertificate)
+	}
+	remove := func(s *doorServer, id twin.ID) {
+		if err := s.registry.RemoveDevice(context.Background(), id); err != nil {
+			s.t.Error(err)
+		}
+		s.endpoint.kick(id, errRemoved)
+	}
+	nothing := func(*doorServer, twin.ID) {}
+	for _, tt := range []struct {
+		name     string
+		byID     bool
+		change   func(*doorServer, twin.ID)
+		want     string
+		log      string
+		sessions int
+	}{
+		{"disabled", true, disable, refused, errOff.Error(), 0},
+		{"disabled", false, disable, refused, errOff.Error(), 0},
+		{"certificate renewed", false, renew, refused, errReplaced.Error(), 0},
+		{"removed", true, remove, refused, errRemoved.Error(), 0},
+		{"removed", false, remove, refused, errRemoved.Error(), 0},
+		{"nothing", true, nothing, "20020000", "device connected", 1},
+		{"nothing", false, nothing, "20020000", "device connected", 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var devices *changingRegistry
+				s := newDoorServer(t, func(c *Config) {
+					devices = &changingRegistry{Registry: c.Registry}
+					c.Registry = devices
+				})
+				d, pair := s.addCertified("certified")
+				login, shows := loginPacket("", "", ""), []tls.Certificate{pair}
+				if tt.byID {
+					s.update(d.ID, func(d *registry.Device) { d.AllowInsecure = true })
+					login, shows = loginPacket(string(d.ID), "", ""), nil
+				}
+				c := s.dialBy("mqtts", shows...)
+				devices.change = func() { tt.change(s, d.ID) }
+				c.send(login)
+				time.Sleep(2 * stopTime)
+				if got := c.take(); got != tt.want {
+					t.Errorf("got %s, want %s", got, tt.want)
+				}
+				if log := s.log.take(); !strings.Contains(log, tt.log) {
+					t.Errorf("log is %q, want %q", log, tt.log)
+				}
+				if n := s.sessions(); n != tt.sessions {
+					t.Errorf("%d sessions, want %d", n, tt.sessions)
+				}
+			})
+		})
 	}
 }

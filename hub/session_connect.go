@@ -64,7 +64,7 @@ func (s *session) connect() error {
 		tcp.SetKeepAliveConfig(probes)
 	}
 	if err := s.endpoint.admit(s); err != nil {
-		return err
+		return s.refuse(err)
 	}
 	s.endpoint.seen.device(s.device)
 	if err := s.write(appendConnack(nil, accepted)); err != nil {
@@ -142,7 +142,7 @@ func (s *session) refuse(err error) error {
 		answer = appendConnack(nil, refusedClientID)
 	case errors.Is(err, errUnavailable):
 		answer = appendConnack(nil, refusedUnavailable)
-	case isRefused(err):
+	case isRefused(err), errors.Is(err, errRemoved):
 		answer = appendConnack(nil, refusedDevice)
 	default:
 		return err
