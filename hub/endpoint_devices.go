@@ -16,10 +16,15 @@ const (
 	takeOverPause  = 5 * time.Second // before the CONNACK; the older connection works on meanwhile
 )
 
+// deviceShare is the part of all connections that a device with several may have, 2000 of 20000: beyond it
+// each new one ends the oldest, so that no device takes the places of the others.
+const deviceShare = 10
+
 // Reasons for the hub to end a device's connection.
 var (
 	errTakenOver = errors.New("taken over by another connection of the same device")
 	errRemoved   = errors.New("device was removed")
+	errOldest    = errors.New("the device has too many connections: the oldest ends")
 )
 
 // A device is what the endpoint knows about a device that is connected.
@@ -92,11 +97,19 @@ func (e *endpoint) replace(s *session) []*session {
 	}
 	d := e.devices[s.device]
 	var old []*session
-	for _, o := range d.sessions {
-		if o != s && s.replaces(o) {
+	surplus := len(d.sessions) - max(1, e.maxConns/deviceShare)
+	for i, o := range d.sessions {
+		switch {
+		case o == s:
+			continue
+		case s.replaces(o):
 			o.stop(errTakenOver)
-			old = append(old, o)
+		case i < surplus:
+			o.stop(errOldest)
+		default:
+			continue
 		}
+		old = append(old, o)
 	}
 	if len(old) > 0 {
 		d.takeOvers = append(d.takeOvers, time.Now())

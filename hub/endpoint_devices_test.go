@@ -49,6 +49,31 @@ func TestSeveralConnectionsOfOneDevice(t *testing.T) {
 	})
 }
 
+// A device that may have several connections, and opens them without end, ends its own.
+func TestOneDeviceCannotTakeAllPlaces(t *testing.T) {
+	const each = 3
+	synctest.Test(t, func(t *testing.T) {
+		s := newTestServer(t, nil)
+		s.endpoint.maxConns = each * deviceShare
+		other := s.connect(otherID)
+		var all []*rawClient
+		for n := range 3 * each * deviceShare {
+			all = append(all, s.connectAs(fmt.Sprint("client ", n), multiID))
+			if want := min(n+1, each) + 1; s.sessions() != want {
+				t.Fatalf("%d connections after %d, want %d", s.sessions(), n+1, want)
+			}
+		}
+		if log := s.log.take(); !strings.Contains(log, errOldest.Error()) {
+			t.Errorf("log is %q", log)
+		}
+		all[len(all)-each-1].want("closed")
+		for _, c := range append(all[len(all)-each:], other) {
+			c.send(packet(0xc0))
+			c.want("d000")
+		}
+	})
+}
+
 // slowStore takes a second for each put.
 type slowStore struct{ docstore.Store }
 
