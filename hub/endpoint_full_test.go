@@ -65,12 +65,14 @@ func TestTooManyNewcomers(t *testing.T) {
 		s.dial().conn.Close()                              // gone
 		s.dial().send(packet(0xc0))                        // no CONNECT
 		s.dial().send(connectPacket(string(nobodyID), 60)) // refused
-		s.connect(panelID).send(packet(0xe0))              // came and went
+		synctest.Wait()
+		s.connect(panelID).send(packet(0xe0)) // came and went
 		synctest.Wait()
 
 		silent, slow, half := s.dial(), s.dial(), s.dial()
 		slow.send([]byte{0x10, 0x80, 0x80, 4, 0}) // 64 KiB to come
 		half.send(connectPacket(string(panelID), 60)[:9])
+		synctest.Wait() // the silent one has its place
 		late := s.dial()
 		late.want("closed")
 		if log := s.log.take(); !strings.Contains(log, "connections=7 before_connect=3") {
