@@ -122,8 +122,8 @@ func (e *expiry) look() {
 
 // expiries lists everything with an end, the soonest first.
 func (h *Hub) expiries(ctx context.Context) ([]credential.Expiry, error) {
-	h.tlsOnce.Lock()
+	h.tlsMu.Lock()
 	server := h.server
-	h.tlsOnce.Unlock()
+	h.tlsMu.Unlock()
 	return credential.Expiries(ctx, h.registry, server)
 }

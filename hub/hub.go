@@ -94,7 +94,7 @@ type Hub struct {
 
 	names       []string
 	certificate credential.Files
-	tlsOnce     sync.Mutex
+	tlsMu       sync.Mutex         // of server
 	server      *credential.Server // nil until somebody wants TLS
 	expiry      *expiry
 }

@@ -1,10 +1,10 @@
 package hub
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"crypto/x509"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -21,15 +21,11 @@ type restAuthority struct {
 // customAuthority is the newest of those that vouch for devices with a key that somebody else has; nil = there is none.
 func customAuthority(all []registry.Authority) *registry.Authority {
 	for _, a := range slices.Backward(all) {
-		if isCustom(a) {
+		if a.IsCustom() {
 			return &a
 		}
 	}
 	return nil
-}
-
-func isCustom(a registry.Authority) bool {
-	return a.Kind == registry.DeviceAuthority && a.Key == nil
 }
 
 // restGetAuthority shows who vouches for devices: somebody's own authority, or the hub's.
@@ -59,12 +55,12 @@ func (h *Hub) restSetAuthority(ctx context.Context, r restRequest) (any, error) 
 		return nil, *a.err
 	}
 	_, err = h.registry.UpdateAuthorities(ctx, func(all []registry.Authority) ([]registry.Authority, error) {
-		all = slices.DeleteFunc(all, isCustom)
-		if slices.ContainsFunc(all, func(a registry.Authority) bool { return bytes.Equal(a.Certificate, authority.Raw) }) {
-			return nil, &twin.InvalidError{Argument: "ca_cert_pem", Reason: "constraint", Help: "the hub has this authority already, and its key"}
-		}
+		all = slices.DeleteFunc(all, registry.Authority.IsCustom)
 		return append(all, registry.Authority{Kind: registry.DeviceAuthority, Certificate: authority.Raw, Created: stamp(time.Now())}), nil
 	})
+	if errors.Is(err, registry.ErrAuthorityTwice) {
+		err = &twin.InvalidError{Argument: "ca_cert_pem", Reason: "constraint", Help: "the hub has this authority already, and its key"}
+	}
 	if err != nil {
 		return nil, err
 	}

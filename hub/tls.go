@@ -23,8 +23,8 @@ import (
 // with the certificate that [Config.Certificate] or [Config.Names] say. The first call makes the
 // hub's authorities where there are none. From then on until Close the log says once a day what will expire within thirty days.
 func (h *Hub) TLS(ctx context.Context) (*tls.Config, error) {
-	h.tlsOnce.Lock()
-	defer h.tlsOnce.Unlock()
+	h.tlsMu.Lock()
+	defer h.tlsMu.Unlock()
 	if h.server == nil {
 		s, err := credential.NewServer(ctx, h.registry, h.names, h.certificate, h.log.logger)
 		if err != nil {

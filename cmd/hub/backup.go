@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 
@@ -46,7 +45,7 @@ existing file is never overwritten: name it after the day.`,
 				return err
 			}
 			fmt.Fprintf(stderr, "warning: whoever has %s can act as this hub: keep it as you keep a key\n", args[0])
-			return json.NewEncoder(stdout).Encode(contentLine(c))
+			return printLine(stdout, contentLine(c))
 		},
 	}
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"crypto/x509"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -59,7 +58,7 @@ func printAuthority(w io.Writer, all []registry.Authority, a registry.Authority)
 	}
 	fingerprint := credential.Fingerprint(a.Certificate)
 	signer := credential.Signer(all, a.Kind)
-	return json.NewEncoder(w).Encode(authorityLine{
+	return printLine(w, authorityLine{
 		Kind:        a.Kind,
 		Subject:     cert.Subject.String(),
 		Fingerprint: fingerprint,
@@ -204,7 +203,7 @@ one, give them new certificates, then hub ca remove the old one.`,
 			}
 			err = withRegistry(dir, sqlite.Options{}, stderr, func(r *sqlite.Registry) error { return credential.Add(ctx, r, a) })
 			switch {
-			case errors.Is(err, credential.ErrAuthorityTaken):
+			case errors.Is(err, registry.ErrAuthorityTwice):
 				return cli.Hint(fmt.Errorf("%s: %w", args[0], err), "hub ca list shows them all")
 			case err != nil:
 				return err

@@ -170,7 +170,7 @@ func withRegistry(dir string, o sqlite.Options, stderr io.Writer, do func(*sqlit
 	}
 	err = errors.Join(do(r), r.Close())
 	if _, unknown := errors.AsType[*docstore.OutcomeError](err); unknown {
-		return cli.Hint(err, "hub device list and hub token list show whether it was done")
+		return cli.Hint(err, "hub device list, hub token list and hub ca list show whether it was done")
 	}
 	return err
 }

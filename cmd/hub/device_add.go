@@ -47,9 +47,9 @@ nor the secret.`,
 			dataFlag(fs, &dir)
 			order.flags(fs)
 			fs.StringArrayVar(&readOnly, "read-only", nil, "`document` that it may get but not put or patch, such as desired; can be repeated")
-			cli.FlagOnly(fs, "read-only")
 			fs.BoolVar(&allowInsecure, "allow-insecure", false, "compatibility: let it connect with nothing but its id, as whoever learns the id can do")
 			fs.BoolVar(&allowMultiple, "allow-multiple-connections", false, "let it have several connections; without this, a new one closes the one before")
+			cli.FlagOnly(fs, "read-only", "allow-insecure", "allow-multiple-connections")
 		},
 		Run: func(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 			d, err := registry.NewDevice(args[0])
@@ -70,7 +70,7 @@ nor the secret.`,
 				if err != nil {
 					return err
 				}
-				issue := !order.asks() && !allowInsecure && !slices.ContainsFunc(all, isForeign)
+				issue := !order.asks() && !allowInsecure && !slices.ContainsFunc(all, registry.Authority.IsCustom)
 				given, files, err = order.fill(ctx, r, all, &d, issue, func() error { return r.AddDevice(ctx, d) })
 				return err
 			})

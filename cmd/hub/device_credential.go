@@ -77,8 +77,6 @@ type handover struct {
 	foreign     bool   // there are authorities for devices whose key somebody else has
 }
 
-func isForeign(a registry.Authority) bool { return a.Kind == registry.DeviceAuthority && a.Key == nil }
-
 // A keyPair is a certificate and its key, in PEM, with the vendor's names of the fields.
 type keyPair struct {
 	Crt string `json:"crt"`
@@ -88,7 +86,7 @@ type keyPair struct {
 // make gives d what was ordered, in the place of all that it could show of itself before.
 // With issue, the hub makes it a key and a certificate.
 func (o *credentialOrder) make(ctx context.Context, r registry.Registry, all []registry.Authority, d *registry.Device, issue bool) (handover, error) {
-	h := handover{authorities: credential.Bundle(all, registry.ServerAuthority), foreign: slices.ContainsFunc(all, isForeign)}
+	h := handover{authorities: credential.Bundle(all, registry.ServerAuthority), foreign: slices.ContainsFunc(all, registry.Authority.IsCustom)}
 	d.Certificate, d.CustomCertificate, d.Secret = nil, false, [sha256.Size]byte{}
 	switch {
 	case issue:

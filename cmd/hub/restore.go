@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -45,7 +44,7 @@ again.`,
 				fmt.Fprintf(stderr, "what was there is kept in %s\n", filepath.Join(dir, filepath.Base(replaced)))
 			}
 			fmt.Fprintln(stderr, "warning: panels obey the desired documents of the backup, and what was revoked since then is valid again")
-			return json.NewEncoder(stdout).Encode(contentLine(c))
+			return printLine(stdout, contentLine(c))
 		},
 	}
 }

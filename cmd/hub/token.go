@@ -61,8 +61,8 @@ X-Auth-Token. It is shown only now: the hub keeps a hash. What it opens:
 
   without a flag         everything: documents, devices and the hub
   --read-only            the same, but it changes nothing
-  --device front-door    the documents of this one device
-  both                   the documents of this one device, but it changes nothing
+  --device front-door    this one device: its documents, and a look at its settings
+  both                   the same of this one device, but it changes nothing
 
 An app that shows and arms one panel needs --device, a screen that only shows it
 needs both.`,
@@ -70,6 +70,7 @@ needs both.`,
 			dataFlag(fs, &dir)
 			fs.BoolVar(&readOnly, "read-only", false, "let it read, but not put, patch or delete")
 			textFlag(fs, &device, "device", "`name or id` of the one device whose documents it opens; the token goes when the device is removed", "no device is named")
+			cli.FlagOnly(fs, "read-only", "device")
 		},
 		Run: func(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 			t, secret, err := registry.NewToken(args[0])

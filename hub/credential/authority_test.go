@@ -151,11 +151,11 @@ func TestAddTrustsAndLeavesSigningAlone(t *testing.T) {
 		before := must[[]registry.Authority](t)(Ensure(t.Context(), r))
 		a := must[registry.Authority](t)(ParseAuthority([]byte(issue(t, nil, authorityTemplate("plant")).certPEM())))
 		checkError(t, Add(t.Context(), r, a), "")
-		if err := Add(t.Context(), r, a); !errors.Is(err, ErrAuthorityTaken) {
-			t.Errorf("again: got error %v, want %v", err, ErrAuthorityTaken)
+		if err := Add(t.Context(), r, a); !errors.Is(err, registry.ErrAuthorityTwice) {
+			t.Errorf("again: got error %v, want %v", err, registry.ErrAuthorityTwice)
 		}
-		if err := Add(t.Context(), r, before[0]); !errors.Is(err, ErrAuthorityTaken) {
-			t.Errorf("the hub's own: got error %v, want %v", err, ErrAuthorityTaken)
+		if err := Add(t.Context(), r, before[0]); !errors.Is(err, registry.ErrAuthorityTwice) {
+			t.Errorf("the hub's own: got error %v, want %v", err, registry.ErrAuthorityTwice)
 		}
 		after := must[[]registry.Authority](t)(r.Authorities(t.Context()))
 		if len(after) != 3 || !sameAuthority(after[2], a) || !sameAuthority(*Signer(after, registry.DeviceAuthority), before[1]) {

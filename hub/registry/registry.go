@@ -104,6 +104,10 @@ type Authority struct {
 	Created time.Time // to the microsecond
 }
 
+// IsCustom tells whether the authority vouches for devices with a key that somebody else has. One
+// whose key the hub has vouches only for what the hub has on record.
+func (a Authority) IsCustom() bool { return a.Kind == DeviceAuthority && a.Key == nil }
+
 // Errors of a registry.
 var (
 	ErrNoDevice         = errors.New("no such device")
