@@ -128,7 +128,7 @@ func (p *pass) authorities(ctx context.Context, h vendorHub) error {
 	}
 	for _, a := range have {
 		there := slices.ContainsFunc(certs, func(c *x509.Certificate) bool { return bytes.Equal(c.Raw, a.Certificate) })
-		if a.Kind == registry.DeviceAuthority && a.Key == nil && !there {
+		if a.IsCustom() && !there {
 			p.find(Kept, "the CA with the fingerprint %s: it vouches for devices here, and not at the source; hub ca remove ends that", credential.Fingerprint(a.Certificate))
 		}
 	}
@@ -154,7 +154,7 @@ func (p *pass) authority(ctx context.Context, have []registry.Authority, cert *x
 	return credential.Add(ctx, p.target.Registry, a)
 }
 
-// parseCertificates reads all certificates of a text in PEM; what else is in it is passed over.
+// parseCertificates reads all certificates of a text in PEM, each once; what else is in it is passed over.
 func parseCertificates(text string) (all []*x509.Certificate, err error) {
 	for block, rest := pem.Decode([]byte(text)); block != nil; block, rest = pem.Decode(rest) {
 		if block.Type != "CERTIFICATE" {
@@ -164,7 +164,9 @@ func parseCertificates(text string) (all []*x509.Certificate, err error) {
 		if err != nil {
 			return nil, &unfitError{fmt.Errorf("its certificate can't be read: %w", err)}
 		}
-		all = append(all, cert)
+		if !slices.ContainsFunc(all, cert.Equal) {
+			all = append(all, cert)
+		}
 	}
 	if len(all) == 0 {
 		return nil, &unfitError{errors.New("what should be its certificate has none in PEM")}

@@ -25,6 +25,7 @@ func furnish(t *testing.T, v *vendor) {
 	h["twins_graphite_config"] = fields{"push_uri": "https://user:hunter2@graphite.example/metrics"}
 	h["enable_device_auto_provisioning"], h["has_custom_ca"], h["disable_events"] = true, true, true
 	_, v.ca = newCertificate(t, "our devices", true, future)
+	v.ca += v.ca // nobody looked twice
 	v.networks = []fields{{"id": project, "name": "sensors", "type": "sigfox"}}
 
 	d, id := v.add(1)
