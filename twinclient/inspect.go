@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"runtime"
-	"strings"
 	"time"
 )
 
@@ -88,9 +87,6 @@ func (o Options) inspectCertificate(now time.Time) []Finding {
 	if err != nil {
 		return []Finding{{"certificate", err.Error(), "give the certificate of this device and the key that belongs to it; " + renew}}
 	}
-	if other := otherDevice(pair.Leaf, string(o.DeviceID)); other != "" {
-		return []Finding{{"certificate", fmt.Sprintf("%s was made for device %s", o.CertFile, other), "give this device's own certificate and key, or the other device id"}}
-	}
 	for _, der := range pair.Certificate {
 		cert, err := x509.ParseCertificate(der)
 		if err != nil {
@@ -101,16 +97,6 @@ func (o Options) inspectCertificate(now time.Time) []Finding {
 		}
 	}
 	return []Finding{{"certificate", fmt.Sprintf("%s is valid until %s", o.CertFile, date(pair.Leaf.NotAfter)), ""}}
-}
-
-// otherDevice is the device that this project's hub made a certificate for, if it is another than id.
-func otherDevice(cert *x509.Certificate, id string) string {
-	for _, uri := range cert.URIs {
-		if other, ok := strings.CutPrefix(uri.String(), "urn:uuid:"); ok && other != id {
-			return printable(other)
-		}
-	}
-	return ""
 }
 
 // inspectTime says that a certificate has expired, isn't valid yet, or ends soon. Soon is 30 days, or a third of
