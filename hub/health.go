@@ -28,8 +28,8 @@ func healthz(w http.ResponseWriter, _ *http.Request) {
 	writeJSON(w, http.StatusOK, healthAnswer{Status: "ok"})
 }
 
-// readyz answers 200 when the hub can write, and 503 when it can't, or is about to end. It needs no
-// token, and says no more than that.
+// readyz answers 200 when the hub is ready as [Hub.Ready] has it, and 503 when it isn't, or is about to end. It
+// needs no token, and says no more than that.
 func (h *Hub) readyz(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case h.rest.closing.Err() != nil:
@@ -44,7 +44,9 @@ func (h *Hub) readyz(w http.ResponseWriter, r *http.Request) {
 // Metrics are what /metrics of the REST API shows; numbers can be added.
 func (h *Hub) Metrics() *metrics.Metrics { return h.metrics }
 
-// Ready returns an error when the hub can't write: the one that the registry has for it.
+// Ready returns an error when the hub writes nothing any more, until it is started again, or can't write within
+// two seconds: the one that the registry has for it. A disk that is full now is no such error, since
+// writes go on by themselves when there is room.
 func (h *Hub) Ready(ctx context.Context) error { return h.writable.check(ctx, h) }
 
 // writable remembers for a moment whether the registry takes writes.
@@ -58,7 +60,8 @@ type writable struct {
 
 func newWritable() writable { return writable{asking: make(chan struct{}, 1)} }
 
-// check asks the registry for a write of nothing, which goes through all that a write goes through.
+// check asks the registry for a write of nothing: a transaction without a change. So it waits where a write waits,
+// and is refused where all writes are, but puts nothing on the disk.
 func (c *writable) check(ctx context.Context, h *Hub) error {
 	select {
 	case c.asking <- struct{}{}:
@@ -116,7 +119,7 @@ func (h *Hub) watch() {
 		return map[string]float64{"device": float64(admitted), "newcomer": float64(newcomers)}
 	})
 	h.metrics.Gauge("devices_connected", "Devices that have a connection.", func() float64 { return float64(h.endpoint.connectedDevices()) })
-	h.metrics.Gauge("writable", "1 if the data can be written, 0 if not, as /readyz has it.", func() float64 {
+	h.metrics.Gauge("writable", "1 if the hub takes writes, 0 if it takes none before it is started again, as /readyz has it; see data_free_bytes for a full disk.", func() float64 {
 		if h.Ready(context.Background()) != nil {
 			return 0
 		}

@@ -37,15 +37,22 @@ func tellSystemd(h *hub.Hub, log *slog.Logger) (end func()) {
 	}
 }
 
-// feed tells the watchdog every so often that the hub is ready, as long as it is.
+// feed tells the watchdog every so often that the hub is ready, as long as it is. The log hears of changes.
 func feed(ctx context.Context, every time.Duration, ready func(context.Context) error, tell func(), log *slog.Logger) {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
+	hungry := false
 	for {
-		if err := ready(ctx); err == nil {
+		switch err := ready(ctx); {
+		case err == nil:
 			tell()
-		} else if ctx.Err() == nil {
+			if hungry {
+				log.Info("the data can be written again")
+			}
+			hungry = false
+		case !hungry && ctx.Err() == nil:
 			log.Error("nothing can be written: the watchdog will start the hub again", "error", err)
+			hungry = true
 		}
 		select {
 		case <-tick.C:
