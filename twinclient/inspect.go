@@ -11,7 +11,7 @@ import (
 // A Finding is what [Options.Inspect] found out about one of the files.
 type Finding struct {
 	What string // authority, certificate, key or secret; credential, if there is none
-	Text string
+	Text string // the same words as long as it is the same
 	Next string // what to do; empty = all is well
 }
 

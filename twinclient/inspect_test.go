@@ -107,12 +107,12 @@ func TestInspect(t *testing.T) {
 
 		// The clock.
 		{"clock in 1970", nil, day(1970, 1, 1),
-			[]string{`authority: "authority" in ca.crt is not valid before 2026-01-01 00:00 UTC, but this computer's clock says 1970-01-01 00:00 UTC -> set the clock, or wait for network time: it is not the certificate that is wrong`,
-				"certificate: panel.crt is not valid before 2026-01-01 00:00 UTC, but this computer's clock says 1970-01-01 00:00 UTC -> set the clock, or wait for network time: it is not the certificate that is wrong"}},
+			[]string{`authority: "authority" in ca.crt is not valid before 2026-01-01 00:00 UTC -> this computer's clock says 1970-01-01 00:00 UTC: set it, or wait for network time; it is not the certificate that is wrong`,
+				"certificate: panel.crt is not valid before 2026-01-01 00:00 UTC -> this computer's clock says 1970-01-01 00:00 UTC: set it, or wait for network time; it is not the certificate that is wrong"}},
 		{"certificate from tomorrow", func(t *testing.T, o *Options, ca *cert) {
 			issue(t, ca, "panel", func(c *x509.Certificate) { c.NotBefore, c.NotAfter = day(2026, 6, 2), end }).save(t, "panel.crt", "panel.key")
 		}, day(2026, 6, 1),
-			[]string{goodCA, "certificate: panel.crt is not valid before 2026-06-02 00:00 UTC, but this computer's clock says 2026-06-01 00:00 UTC -> look which clock is wrong, this computer's or that of who made the certificate"}},
+			[]string{goodCA, "certificate: panel.crt is not valid before 2026-06-02 00:00 UTC -> this computer's clock says 2026-06-01 00:00 UTC: look which clock is wrong, this one or that of who made the certificate"}},
 
 		// Secrets.
 		{"no secret", func(t *testing.T, o *Options, ca *cert) { o.SecretFile, o.CertFile, o.KeyFile = "secret", "", "" }, day(2026, 6, 1),
@@ -163,7 +163,11 @@ func TestInspect(t *testing.T) {
 				test.spoil(t, &o, ca)
 			}
 			var got []string
-			for _, f := range o.Inspect(test.now) {
+			later := o.Inspect(test.now.Add(time.Minute))
+			for i, f := range o.Inspect(test.now) {
+				if i >= len(later) || later[i].Text != f.Text {
+					t.Errorf("a minute later %q is in other words, and a Sync would log it again: %v", f.Text, later)
+				}
 				line := f.What + ": " + f.Text
 				if f.Next != "" {
 					line += " -> " + f.Next

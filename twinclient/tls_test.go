@@ -166,7 +166,7 @@ func TestTLSRefused(t *testing.T) {
 		}, "the hub's certificate expired on 2026-01-02: renew it on the hub; this computer's clock says NOW"},
 		{"not yet valid", func(t *testing.T, h *secured, o *Options) {
 			h.use(issue(t, h.ca, "localhost", func(c *x509.Certificate) { c.NotBefore = future }))
-		}, "the hub's certificate is not valid before 2999-01-02 03:04 UTC, but this computer's clock says NOW: look which clock is wrong, this computer's or that of who made the certificate"},
+		}, "the hub's certificate is not valid before 2999-01-02 03:04 UTC: this computer's clock says NOW: look which clock is wrong, this one or that of who made the certificate"},
 		{"authority expired", func(t *testing.T, h *secured, o *Options) {
 			h.ca = issue(t, nil, "old authority", func(c *x509.Certificate) { c.NotAfter = past })
 			h.ca.save(t, o.CAFile, h.file("ca.key"))
@@ -277,7 +277,7 @@ func TestTLSNotYetValidIsWaitedOut(t *testing.T) {
 		if got, want := published(t, h.fakeHub), `{"n":0}`; got != want {
 			t.Errorf("published %s, want %s", got, want)
 		}
-		if len(d.links) != 2 || !strings.Contains(d.links[0], "the hub's certificate is not valid before 2000-01-01 00:20 UTC, but this computer's clock says 2000-01-01 00:00 UTC: set the clock, or wait for network time: it is not the certificate that is wrong") || !slices.Contains(d.links, "up") {
+		if len(d.links) != 2 || !strings.Contains(d.links[0], "the hub's certificate is not valid before 2000-01-01 00:20 UTC: this computer's clock says 2000-01-01 00:00 UTC: set it, or wait for network time; it is not the certificate that is wrong") || !slices.Contains(d.links, "up") {
 			t.Errorf("link: got %q, want it down once and then up", d.links)
 		}
 		d.stop()

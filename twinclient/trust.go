@@ -126,18 +126,19 @@ var certificateAlerts = []string{
 // clockStart is before this program was written: a clock that shows less is wrong.
 var clockStart = time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC)
 
-// outOfTime says that a certificate has expired or isn't valid yet, and what to do. renew is for one that has expired.
+// outOfTime says that a certificate has expired or isn't valid yet, and what to do. renew is for one that has expired. The
+// problem is in the same words as long as it is the same.
 func outOfTime(what, renew string, cert *x509.Certificate, now time.Time) (problem, next string) {
 	clock := now.UTC().Format(minute)
 	switch {
 	case now.After(cert.NotAfter):
 		return fmt.Sprintf("%s expired on %s", what, date(cert.NotAfter)), fmt.Sprintf("%s; this computer's clock says %s", renew, clock)
 	case now.Before(clockStart):
-		next = "set the clock, or wait for network time: it is not the certificate that is wrong"
+		next = "set it, or wait for network time; it is not the certificate that is wrong"
 	default:
-		next = "look which clock is wrong, this computer's or that of who made the certificate"
+		next = "look which clock is wrong, this one or that of who made the certificate"
 	}
-	return fmt.Sprintf("%s is not valid before %s, but this computer's clock says %s", what, cert.NotBefore.UTC().Format(minute), clock), next
+	return fmt.Sprintf("%s is not valid before %s", what, cert.NotBefore.UTC().Format(minute)), fmt.Sprintf("this computer's clock says %s: %s", clock, next)
 }
 
 const minute = "2006-01-02 15:04 UTC"

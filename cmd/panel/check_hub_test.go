@@ -92,8 +92,8 @@ func TestCheckVisitsTheHubOverTLS(t *testing.T) {
 		{
 			name: "certificate of the hub from next year", hub: own(time.Now().Add(year), time.Now().Add(2*year)), set: flags{"ca": "hub-ca.pem"},
 			want: strings.Replace(ca, "ca.pem", "hub-ca.pem", 1) + cert + noPanel + doors +
-				"BAD  hub           HUB: the hub's certificate is not valid before TIME, but this computer's clock says TIME\n" +
-				next + "look which clock is wrong, this computer's or that of who made the certificate\n",
+				"BAD  hub           HUB: the hub's certificate is not valid before TIME\n" +
+				next + "this computer's clock says TIME: look which clock is wrong, this one or that of who made the certificate\n",
 		},
 		{
 			name: "plaintext for TLS", set: flags{"hub": "mqtt://"},
@@ -199,8 +199,8 @@ func TestCheckBlamesTheClock(t *testing.T) {
 		c.checkClock(&f)
 		c.checkCredentials(&f)
 		got := aName.ReplaceAllString(aTime.ReplaceAllString(aDate.ReplaceAllString(out.String(), "DATE"), "TIME"), "NAME")
-		const blame = " is not valid before TIME, but this computer's clock says 2000-01-01 00:00 UTC\n" +
-			"                   -> set the clock, or wait for network time: it is not the certificate that is wrong\n"
+		const blame = " is not valid before TIME\n" +
+			"                   -> this computer's clock says 2000-01-01 00:00 UTC: set it, or wait for network time; it is not the certificate that is wrong\n"
 		want := "BAD  clock         it says 2000-01-01 00:00:00\n" +
 			"                   -> set it, or wait for network time; guarding doesn't need it, but last_update is wrong and TLS may refuse certificates\n" +
 			"BAD  authority     NAME in ca.pem" + blame + "BAD  certificate   cert.pem" + blame
