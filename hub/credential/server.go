@@ -122,12 +122,13 @@ func (s *Server) look(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	signer := Signer(all, registry.ServerAuthority)
+	// Signer points into its slice: nothing is deleted from that afterwards.
+	signers := slices.DeleteFunc(slices.Clone(all), func(a registry.Authority) bool { return a.Kind != registry.ServerAuthority })
+	signer := Signer(signers, registry.ServerAuthority)
 	if signer == nil {
 		return errors.New("the hub has no server authority that signs")
 	}
 	now := time.Now()
-	signers := slices.DeleteFunc(all, func(a registry.Authority) bool { return a.Kind != registry.ServerAuthority })
 	if slices.EqualFunc(signers, s.signers, sameAuthority) && !due(s.shown.Load().Leaf, signer, now) {
 		return nil
 	}

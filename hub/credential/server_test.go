@@ -142,6 +142,57 @@ func TestServerRenewsItsCertificate(t *testing.T) {
 	})
 }
 
+// Each change of the server authorities makes one certificate, and looking at them makes none.
+func TestServerFollowsItsAuthoritiesOnce(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r := registry.NewMemory()
+		var log logText
+		server := func() *Server {
+			t.Helper()
+			return must[*Server](t)(NewServer(t.Context(), r, []string{"hub.example"}, Files{}, log.logger()))
+		}
+		s := server()
+		day := func(after string, want int) {
+			t.Helper()
+			for range 24 {
+				time.Sleep(time.Hour)
+				s.Leaf()
+			}
+			if n := strings.Count(log.take(), "hub certificate made"); n != want {
+				t.Errorf("%s: %d certificates made in a day, want %d", after, n, want)
+			}
+		}
+		renew := func(kind registry.AuthorityKind) registry.Authority {
+			t.Helper()
+			return must[registry.Authority](t)(Renew(t.Context(), r, kind))
+		}
+		remove := func(a registry.Authority) {
+			t.Helper()
+			must[registry.Authority](t)(Remove(t.Context(), r, Fingerprint(a.Certificate)))
+		}
+		first := must[[]registry.Authority](t)(r.Authorities(t.Context()))
+		day("start", 1)
+		second := renew(registry.ServerAuthority)
+		day("renewal", 1)
+		if err := s.Leaf().CheckSignatureFrom(parse(t, second.Certificate)); err != nil {
+			t.Errorf("certificate is not the new authority's: %v", err)
+		}
+		renew(registry.DeviceAuthority)
+		day("renewal of the other kind", 0)
+		renew(registry.ServerAuthority)
+		day("second renewal", 1)
+		s = server()
+		day("another start", 1)
+		for _, a := range first {
+			remove(a)
+		}
+		day("removal of both kinds", 1)
+		remove(second)
+		s = server()
+		day("removal and another start", 1)
+	})
+}
+
 // A hub starts with an authority that expired: some devices don't check that.
 func TestServerOfAnExpiredAuthority(t *testing.T) {
 	bubble(t, func(t *testing.T) {
