@@ -31,7 +31,9 @@ To move devices and apps that trust one server authority alone to the next:
   hub ca export --data ./data > ca.pem   both authorities: give it to them all
   hub ca list --data ./data
   hub ca remove OLD --data ./data        when they all have it
+  hub ca export --data ./data > ca.pem   the new one alone: give it to them all
 
+Until they have that last file they still believe whoever has the old key.
 In between, those that still have the old one alone reach the hub as before: the
 old authority vouches for the new one, until its own end. Several renewals may
 follow each other.`,
@@ -213,9 +215,10 @@ one, give them new certificates, then hub ca remove the old one.`,
 	}
 }
 
-// afterRemoval says what an authority that is removed takes along.
+// afterRemoval says what an authority that is removed takes along, and what it leaves.
 var afterRemoval = map[registry.AuthorityKind]string{
-	registry.ServerAuthority: "devices and apps that trust only this authority, or an older one, no longer reach the hub",
+	registry.ServerAuthority: "devices and apps that trust only this authority, or an older one, no longer reach the hub\n" +
+		"hint: those that were given both still believe whoever has its key: give them hub ca export once more",
 	registry.DeviceAuthority: "certificates that only this authority vouches for open nothing any more, unless the hub has them on record",
 }
 
@@ -225,11 +228,13 @@ func caRemove() *cli.Command {
 		Name:  "remove",
 		Args:  "FINGERPRINT",
 		Short: "Trust an authority no longer.",
-		Long: `Remove the authority with this fingerprint, as hub ca list prints it. The one
-that signs can't be removed: renew it first.
+		Long: `Remove the authority with this fingerprint, as hub ca list prints it; its first
+8 digits will do if no other begins so. The one that signs can't be removed:
+renew it first.
 
 server: devices and apps that trust only this authority, or an older one, no
-longer reach the hub. First give them all hub ca export.
+longer reach the hub. First give them all hub ca export, and once more when the
+old one is removed: until then they still believe whoever has its key.
 
 device: certificates that only this authority vouches for open nothing any more,
 and connections with them end within five minutes. Those on record stay as good
@@ -245,6 +250,8 @@ as they were: hub device list has their fingerprints.`,
 				switch {
 				case errors.Is(err, credential.ErrNoAuthority):
 					return cli.Hint(err, "hub ca list shows them all")
+				case errors.Is(err, credential.ErrAmbiguous):
+					return cli.Hint(err, "write more of it: hub ca list prints the fingerprints")
 				case errors.Is(err, credential.ErrSigns):
 					return cli.Hint(err, "make a new one first: hub ca renew %s", a.Kind)
 				case err != nil:

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/twinpanel/twinpanel/hub/registry"
@@ -19,6 +20,7 @@ import (
 // Errors about authorities.
 var (
 	ErrNoAuthority = errors.New("no authority has this fingerprint")
+	ErrAmbiguous   = errors.New("several authorities have fingerprints that begin so")
 	ErrSigns       = errors.New("this authority signs")
 )
 
@@ -97,13 +99,17 @@ func Add(ctx context.Context, r registry.Registry, a registry.Authority) error {
 func sameAuthority(a, b registry.Authority) bool { return bytes.Equal(a.Certificate, b.Certificate) }
 
 // Remove removes the authority with a fingerprint, as [ParseFingerprint] has it, and what is trusted because
-// of it alone. The error is [ErrNoAuthority], or [ErrSigns] for the one of its kind that signs.
+// of it alone. The error is [ErrNoAuthority], [ErrAmbiguous], or [ErrSigns] for the one of its kind that signs.
 func Remove(ctx context.Context, r registry.Registry, fingerprint string) (registry.Authority, error) {
 	var removed registry.Authority
 	_, err := r.UpdateAuthorities(ctx, func(all []registry.Authority) ([]registry.Authority, error) {
-		i := slices.IndexFunc(all, func(a registry.Authority) bool { return Fingerprint(a.Certificate) == fingerprint })
-		if i < 0 {
+		meant := func(a registry.Authority) bool { return strings.HasPrefix(Fingerprint(a.Certificate), fingerprint) }
+		i := slices.IndexFunc(all, meant)
+		switch {
+		case i < 0:
 			return nil, ErrNoAuthority
+		case slices.ContainsFunc(all[i+1:], meant):
+			return nil, ErrAmbiguous
 		}
 		removed = all[i]
 		if Signer(all, removed.Kind) == &all[i] {

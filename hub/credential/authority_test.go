@@ -192,15 +192,50 @@ func TestRemoveRefusesWhatSigns(t *testing.T) {
 
 func TestParseFingerprint(t *testing.T) {
 	const plain = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
-	for _, s := range []string{"", "00", plain + "0", plain + "00", "x" + plain[1:], "../" + plain} {
+	for _, s := range []string{"", "00", "0011223", "00:11:22:3", "::::::::", plain + "0", plain + "00", "x" + plain[1:], "../" + plain, "0011223x", "0011%233"} {
 		if got, err := ParseFingerprint(s); err == nil {
 			t.Errorf("%q: got %s, want an error", s, got)
 		}
 	}
 	colons := regexp.MustCompile("..").ReplaceAllString(strings.ToUpper(plain), ":$0")[1:] // as OpenSSL prints it
-	for _, s := range []string{plain, colons} {
-		if got, err := ParseFingerprint(s); got != plain || err != nil {
-			t.Errorf("%q: got %q, %v", s, got, err)
+	for s, want := range map[string]string{plain: plain, colons: plain, "00112233": plain[:8], "00:11:22:33:4": plain[:9], "AABBCCDDE": "aabbccdde"} {
+		if got, err := ParseFingerprint(s); got != want || err != nil {
+			t.Errorf("%q: got %q, %v, want %q", s, got, err, want)
+		}
+	}
+}
+
+func TestRemoveByTheBeginningOfAFingerprint(t *testing.T) {
+	r := registry.NewMemory()
+	// Of seventeen, two at least begin with the same digit.
+	_, err := r.UpdateAuthorities(t.Context(), func(all []registry.Authority) ([]registry.Authority, error) {
+		for i := range byte(17) {
+			all = append(all, registry.Authority{Kind: registry.DeviceAuthority, Certificate: []byte{i}})
+		}
+		return all, nil
+	})
+	checkError(t, err, "")
+	var digits [16][]string
+	for i := range byte(17) {
+		f := Fingerprint([]byte{i})
+		d := strings.Index("0123456789abcdef", f[:1])
+		digits[d] = append(digits[d], f)
+	}
+	for d, prints := range digits {
+		removed, err := Remove(t.Context(), r, "0123456789abcdef"[d:d+1])
+		switch len(prints) {
+		case 0:
+			if !errors.Is(err, ErrNoAuthority) {
+				t.Errorf("%x: got error %v, want %v", d, err, ErrNoAuthority)
+			}
+		case 1:
+			if err != nil || Fingerprint(removed.Certificate) != prints[0] {
+				t.Errorf("%x: got error %v, or another authority was removed", d, err)
+			}
+		default:
+			if !errors.Is(err, ErrAmbiguous) {
+				t.Errorf("%x: got error %v, want %v", d, err, ErrAmbiguous)
+			}
 		}
 	}
 }

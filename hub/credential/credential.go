@@ -21,7 +21,6 @@ import (
 	"crypto/x509"
 	"encoding/hex"
 	"encoding/pem"
-	"errors"
 	"fmt"
 	"math/big"
 	"slices"
@@ -83,11 +82,14 @@ func Fingerprint(der []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// ParseFingerprint reads a fingerprint: 64 hex digits, with colons between the bytes or without.
+// shortFingerprint is how many hex digits of a fingerprint a person has to write.
+const shortFingerprint = 8
+
+// ParseFingerprint reads a fingerprint, 64 hex digits, or at least the first 8 of it. There may be colons between the bytes.
 func ParseFingerprint(s string) (string, error) {
 	plain := strings.ToLower(strings.ReplaceAll(s, ":", ""))
-	if b, err := hex.DecodeString(plain); err != nil || len(b) != sha256.Size {
-		return "", errors.New("not a fingerprint: expected the SHA-256 of a certificate, 64 hex digits")
+	if len(plain) < shortFingerprint || len(plain) > 2*sha256.Size || strings.Trim(plain, "0123456789abcdef") != "" {
+		return "", fmt.Errorf("not a fingerprint: expected the SHA-256 of a certificate, 64 hex digits, or at least the first %d", shortFingerprint)
 	}
 	return plain, nil
 }
