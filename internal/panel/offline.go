@@ -37,7 +37,7 @@ func CommandOffline(stateDir string, armed bool) error {
 	if err := durable.Replace(path, r.format(), 0o600); err != nil {
 		return fmt.Errorf("writing the journal: %w", err)
 	}
-	return giveToOwner(stateDir, path)
+	return durable.GiveAway(path, stateDir)
 }
 
 // ArmedOffline says whether a panel started on this folder would be armed. It changes nothing.

@@ -23,6 +23,7 @@ var children = map[string]func(dir string) error{
 	"command": openAsCommand,
 	"backup":  backUpBeside,
 	"restore": restoreAndReplace,
+	"read":    restoreToo,
 	"write":   writeUntilKilled,
 	"full":    writeUntilFull,
 	"copy":    writeUntilNotCopied,
@@ -66,6 +67,12 @@ func backUpBeside(dir string) error {
 // restoreAndReplace restores the file "backup.db" in dir to the folder "data" there.
 func restoreAndReplace(dir string) error {
 	_, _, err := Restore(context.Background(), filepath.Join(dir, "backup.db"), filepath.Join(dir, "data"), true)
+	return err
+}
+
+// restoreToo restores the file "backup.db" in dir to a folder of its own.
+func restoreToo(dir string) error {
+	_, _, err := Restore(context.Background(), filepath.Join(dir, "backup.db"), filepath.Join(dir, "mine"), false)
 	return err
 }
 

@@ -9,6 +9,8 @@ import (
 	"runtime"
 	"strings"
 	"time"
+
+	"github.com/twinpanel/twinpanel/internal/durable"
 )
 
 // An Error is a reason why a data folder cannot be opened, with what a person can do.
@@ -63,10 +65,34 @@ func prepareFolder(dir string, o Options) error {
 	case o.MustExist || o.Unchanged:
 		return noData(dir)
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := makeFolder(filepath.Clean(dir)); err != nil {
 		return notWritable(dir, err)
 	}
 	return nil
+}
+
+// makeFolder makes a folder and those that it is to be in. What root makes belongs to the owner of what it is in.
+func makeFolder(dir string) error {
+	parent := filepath.Dir(dir)
+	if _, err := os.Stat(parent); errors.Is(err, fs.ErrNotExist) {
+		if err := makeFolder(parent); err != nil {
+			return err
+		}
+	}
+	switch err := os.Mkdir(dir, 0o700); {
+	case errors.Is(err, fs.ErrExist): // somebody was faster
+		return nil
+	case err != nil:
+		return err
+	}
+	return durable.GiveAway(dir, parent)
+}
+
+// giveAway makes a new file in a data folder, if root has made it, belong to who has the database, or the folder: the hub's
+// user must be able to open it.
+func giveAway(path string) error {
+	dir := filepath.Dir(path)
+	return durable.GiveAway(path, filepath.Join(dir, databaseFile), dir)
 }
 
 // errLocked is what tryLock finds when another process has the lock.
@@ -92,11 +118,19 @@ func lockFolder(dir string) (*os.File, error) {
 
 // openLock takes the lock of a folder. The error has errLocked when somebody else has it.
 func openLock(dir string) (*os.File, error) {
-	f, err := os.OpenFile(filepath.Join(dir, lockFile), os.O_RDWR|os.O_CREATE, 0o600)
+	path := filepath.Join(dir, lockFile)
+	_, missing := os.Lstat(path)
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, notWritable(dir, err)
 	}
-	if err := tryLock(f); err != nil {
+	if missing != nil {
+		err = giveAway(path)
+	}
+	if err == nil {
+		err = tryLock(f)
+	}
+	if err != nil {
 		return nil, errors.Join(fmt.Errorf("locking data folder %s: %w", dir, err), f.Close())
 	}
 	return f, nil

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,7 +22,7 @@ const replacedInfix = ".replaced-"
 // folder's database; the folder is made if need be. No hub may be at work on it. The backup is
 // checked first, page by page, and not changed. Whenever Restore is interrupted, the folder has
 // the database from before or all of the backup. A backup of an older format is upgraded
-// when the folder is opened.
+// when the folder is opened. What root restores belongs to who had the database, or has the folder.
 //
 // A folder that has data is refused unless replace is set: its database is then kept, and its
 // path there returned. Errors that a person can do something about have a method Hint() string.
@@ -74,9 +75,14 @@ func checkBackup(ctx context.Context, file string) (Content, error) {
 	refuse := func(why error, hint string) (Content, error) {
 		return Content{}, &Error{Err: fmt.Errorf("%s cannot be restored: %w", file, why), hint: hint}
 	}
-	const hint = "name a file that hub backup has written; nothing was changed"
+	const (
+		hint       = "name a file that hub backup has written; nothing was changed"
+		unreadable = "run this as a user who may read the file, or let this one read it; nothing was changed"
+	)
 	info, err := os.Stat(file)
 	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return refuse(err, unreadable)
 	case err != nil:
 		return refuse(err, hint)
 	case !info.Mode().IsRegular():
@@ -86,6 +92,16 @@ func checkBackup(ctx context.Context, file string) (Content, error) {
 	}
 	if part := unfinished(file); part != "" {
 		return refuse(fmt.Errorf("a part of it is in %s", part), "it was copied from a folder in use: make a backup with hub backup, and restore that")
+	}
+	f, err := os.Open(file)
+	if errors.Is(err, fs.ErrPermission) {
+		return refuse(err, unreadable)
+	}
+	if err == nil {
+		err = f.Close()
+	}
+	if err != nil {
+		return refuse(err, hint)
 	}
 	c, err := inspect(ctx, file)
 	switch {
@@ -134,7 +150,7 @@ func copyInto(dir, file string) (path string, err error) {
 	}
 	defer from.Close()
 	if _, err = io.Copy(tmp, from); err == nil {
-		err = tmp.Sync()
+		err = cmp.Or(tmp.Sync(), giveAway(tmp.Name()))
 	}
 	if errors.Is(err, syscall.ENOSPC) {
 		err = &Error{Err: err, hint: "make room on the disk that has the data folder; its data is as it was"}
@@ -183,7 +199,10 @@ func putInPlace(tmp, path string) (replaced string, err error) {
 		return "", err
 	}
 	if err := os.Rename(tmp, path); err != nil {
-		return "", fmt.Errorf("%w; the database from before is whole in %s", err, replaced)
+		if replaced != "" {
+			err = fmt.Errorf("%w; the database from before is whole in %s", err, replaced)
+		}
+		return "", err
 	}
 	return replaced, syncFolder(dir)
 }

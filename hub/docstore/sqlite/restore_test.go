@@ -279,6 +279,20 @@ func TestRestoreKeepsWhatItReplaces(t *testing.T) {
 	}
 }
 
+func TestRestoreThatCannotRename(t *testing.T) {
+	for _, filled := range []bool{false, true} {
+		dir := t.TempDir()
+		if filled {
+			fill(t, dir)
+		}
+		path := filepath.Join(dir, databaseFile)
+		_, err := putInPlace(filepath.Join(dir, "nosuch"), path)
+		if err == nil || strings.Contains(err.Error(), "the database from before") != filled || strings.Contains(err.Error(), "whole in "+path+".replaced-1") != filled {
+			t.Errorf("with a database before %t: got %v", filled, err)
+		}
+	}
+}
+
 // killedHub makes a folder with a database and writes in its WAL, as a killed hub leaves them.
 func killedHub(t *testing.T) (dir string) {
 	t.Helper()

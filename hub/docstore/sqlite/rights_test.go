@@ -97,3 +97,92 @@ func TestUnwritablePlaces(t *testing.T) {
 		})
 	}
 }
+
+// What root restores or makes in the folder of a hub, that hub can open.
+func TestRootWritesForTheHubsUser(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Log("not root: only root can write for others")
+		return
+	}
+	const nobody = 65534
+	restore := func(t *testing.T, data string) error {
+		_, _, err := Restore(t.Context(), mustBackup(t, 7), data, true)
+		return err
+	}
+	for _, test := range []struct {
+		name    string
+		prepare func(data string) error // with data, in a folder of nobody's
+		do      func(t *testing.T, data string) error
+	}{
+		{"restored to a new folder", func(string) error { return nil }, restore},
+		{"restored to an empty folder", func(data string) error {
+			return errors.Join(os.Mkdir(data, 0o700), os.Chown(data, nobody, nobody))
+		}, restore},
+		{"restored in the place of the hub's, in a folder of root's", func(data string) error {
+			if err := errors.Join(os.Mkdir(data, 0o700), openAsHub(data), os.Chmod(data, 0o777)); err != nil {
+				return err
+			}
+			return errors.Join(os.Chown(filepath.Join(data, databaseFile), nobody, nobody), os.Remove(filepath.Join(data, lockFile)))
+		}, restore},
+		{"restored in the place of root's", func(data string) error {
+			return errors.Join(os.Mkdir(data, 0o700), openAsCommand(data), os.Chown(data, nobody, nobody))
+		}, restore},
+		{"added before the first start", func(data string) error {
+			return errors.Join(os.Mkdir(data, 0o700), os.Chown(data, nobody, nobody))
+		}, func(_ *testing.T, data string) error { return openAsCommand(data) }},
+		{"added in a new folder", func(string) error { return nil }, func(_ *testing.T, data string) error {
+			return openAsCommand(data + "/in/it/")
+		}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			dir := t.TempDir()
+			if err := errors.Join(os.Chmod(filepath.Dir(dir), 0o755), os.Chown(dir, nobody, nobody)); err != nil {
+				t.Fatal(err)
+			}
+			data := filepath.Join(dir, "data")
+			if err := test.prepare(data); err != nil {
+				t.Fatal(err)
+			}
+			if err := test.do(t, data); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := os.Stat(filepath.Join(data, "in", "it")); err == nil {
+				data = filepath.Join(data, "in", "it")
+			}
+			cmd := child(t, "hub", data)
+			cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+			if out, err := cmd.Output(); err != nil {
+				t.Errorf("the hub can't start: %v\n%s", err, out)
+			}
+		})
+	}
+}
+
+// A backup that may not be read says so, and not that it is none.
+func TestRestoreOfAnUnreadableFile(t *testing.T) {
+	const nobody = 65534
+	for _, unreadable := range []string{"file", "folder"} {
+		t.Run(unreadable, func(t *testing.T) {
+			dir := t.TempDir()
+			if err := os.Rename(mustBackup(t, 7), filepath.Join(dir, "backup.db")); err != nil {
+				t.Fatal(err)
+			}
+			path := dir
+			if unreadable == "file" {
+				path = filepath.Join(dir, "backup.db")
+			}
+			if err := errors.Join(os.Chmod(filepath.Dir(dir), 0o755), os.Chmod(dir, 0o755), os.Chmod(path, 0)); err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { os.Chmod(path, 0o755) })
+			cmd := child(t, "read", dir)
+			if os.Geteuid() == 0 {
+				cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+			}
+			out, err := cmd.Output()
+			if want := "backup.db: permission denied\nhint: run this as a user who may read the file, "; err == nil || !strings.Contains(string(out), want) {
+				t.Errorf("%v: %s; want %q", err, out, want)
+			}
+		})
+	}
+}

@@ -135,7 +135,7 @@ func prepareDatabase(path string, o Options) (err error) {
 		return notWritable(filepath.Dir(path), err)
 	}
 	defer func() { err = errors.Join(err, os.Remove(tmp.Name())) }()
-	if err := tmp.Close(); err != nil {
+	if err := errors.Join(tmp.Close(), giveAway(tmp.Name())); err != nil {
 		return err
 	}
 	if err := create(tmp.Name()); err != nil {

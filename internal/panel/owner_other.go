@@ -1,5 +1,0 @@
-//go:build !unix
-
-package panel
-
-func giveToOwner(_, _ string) error { return nil }
