@@ -132,7 +132,7 @@ func (c *Conn) greet(shown credentials) error {
 		if err := t.Error(); err != nil || t.(*mqtt.SubscribeToken).Result()[filter] == 0 {
 			return err
 		}
-		return fmt.Errorf("hub refused the subscription to %s: check what this device may subscribe to", filter)
+		return &TrustError{Problem: "hub refused the subscription to " + filter, Next: "check what this device may subscribe to"}
 	})
 }
 

@@ -149,9 +149,9 @@ func TestTLSRefused(t *testing.T) {
 	}{
 		{"authority of another hub", func(t *testing.T, h *secured, o *Options) {
 			issue(t, nil, "other", nil).save(t, o.CAFile, h.file("other.key"))
-		}, "no authority in DIR/ca.crt vouches for the hub's certificate: give the hub's own authorities, which hub ca export prints"},
+		}, "no authority in DIR/ca.crt vouches for the hub's certificate: give the authority that signed the hub's certificate: hub ca export prints the hub's own; with hub --cert it is the one that signed that"},
 		{"authority unknown to the system", func(t *testing.T, h *secured, o *Options) { o.CAFile = "" },
-			"no authority that this system trusts vouches for the hub's certificate: give the hub's own authorities, which hub ca export prints"},
+			"no authority that this system trusts vouches for the hub's certificate: give the authority that signed the hub's certificate: hub ca export prints the hub's own; with hub --cert it is the one that signed that"},
 		{"certificate of another host", func(t *testing.T, h *secured, o *Options) {
 			h.use(issue(t, h.ca, "hub.example", func(c *x509.Certificate) { c.IPAddresses = []net.IP{net.IPv4(192, 0, 2, 1)} }))
 		}, "the hub's certificate is for hub.example, 192.0.2.1, not for localhost: write one of its names as the hub's host, or start the hub with --name localhost"},
@@ -171,7 +171,7 @@ func TestTLSRefused(t *testing.T) {
 			h.ca = issue(t, nil, "old authority", func(c *x509.Certificate) { c.NotAfter = past })
 			h.ca.save(t, o.CAFile, h.file("ca.key"))
 			h.use(issue(t, h.ca, "localhost", nil))
-		}, `the authority "old authority", which vouches for the hub, expired on 2026-01-02: give the hub's own authorities, which hub ca export prints; this computer's clock says NOW`},
+		}, `the authority "old authority", which vouches for the hub, expired on 2026-01-02: give the authority that signed the hub's certificate: hub ca export prints the hub's own; with hub --cert it is the one that signed that; this computer's clock says NOW`},
 		{"no certificate of the device", func(t *testing.T, h *secured, o *Options) { o.CertFile, o.KeyFile = "", "" },
 			"the hub wants a certificate of the device (tls: certificate required): give the device's certificate and key"},
 		{"device's certificate from another authority", func(t *testing.T, h *secured, o *Options) {

@@ -17,21 +17,21 @@ import (
 type TrustError struct {
 	Problem string
 	Next    string // what to do
-	Err     error  // what TLS says; nil = it comes from MQTT
+	Err     error  // what was seen below MQTT, such as what TLS says; nil = it comes from MQTT
 }
 
 func (e *TrustError) Error() string { return e.Problem + ": " + e.Next }
 
-// Unwrap returns what TLS says.
+// Unwrap returns Err.
 func (e *TrustError) Unwrap() error { return e.Err }
 
 // refused puts a code of CONNACK into words; nil = it accepts the device.
 func (c credentials) refused(code byte) error {
 	switch code {
 	case 1:
-		return errors.New("hub refused the protocol version: it has to speak MQTT 3.1.1")
+		return &TrustError{Problem: "hub refused the protocol version", Next: "it has to speak MQTT 3.1.1"}
 	case 2:
-		return errors.New("hub refused the client id: check the device id")
+		return &TrustError{Problem: "hub refused the client id", Next: "check the device id"}
 	case 3:
 		return errors.New("hub says that it is unavailable")
 	case 4, 5:
@@ -98,6 +98,8 @@ func (o Options) distrust(err error) error {
 			e.Problem = "no authority in " + o.CAFile + " vouches for the hub's certificate"
 		}
 		e.Next = otherAuthorities
+	case errors.Is(err, errWebServer):
+		e.Problem, e.Next = "a web server answers on this port, perhaps the hub's REST API", "give the port of hub --mqtts, or with mqtt:// that of hub --mqtt"
 	case errors.As(err, &header):
 		e.Problem, e.Next = "the hub doesn't speak TLS on this port", otherPort
 	case errors.As(err, &op) && op.Op == "remote error" && slices.Contains(certificateAlerts, op.Err.Error()):
@@ -113,7 +115,7 @@ func (o Options) distrust(err error) error {
 }
 
 const (
-	otherAuthorities = "give the hub's own authorities, which hub ca export prints"
+	otherAuthorities = "give the authority that signed the hub's certificate: hub ca export prints the hub's own; with hub --cert it is the one that signed that"
 	otherPort        = "give the port of its TLS listener (hub --mqtts), or write mqtt:// for one without"
 )
 

@@ -18,6 +18,9 @@ const maxPacket = 1 << 20
 // errHubClosed is how most connections end.
 var errHubClosed = errors.New("hub closed the connection")
 
+// errWebServer is HTTP in place of MQTT. A REST port hears CONNECT as a bad request, and says so after some seconds.
+var errWebServer = errors.New("a web server answers")
+
 // closings are the errors by which reads and writes learn of it.
 var closings = []error{io.EOF, io.ErrUnexpectedEOF, io.ErrClosedPipe, syscall.ECONNRESET, syscall.EPIPE}
 
@@ -124,6 +127,9 @@ func (w *wire) next() error {
 	case 0xd0: // PINGRESP
 		ok = length == 0
 	default:
+		if string(head) == "HT" { // HTTP/1.1 400
+			return errWebServer
+		}
 		return fmt.Errorf("hub sent an unexpected packet, which starts with %#02x", first)
 	}
 	if !ok || length > maxPacket {

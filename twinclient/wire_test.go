@@ -2,13 +2,17 @@ package twinclient
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"net"
 	"strings"
 	"testing"
 	"testing/iotest"
+	"testing/synctest"
 	"time"
+
+	"github.com/eclipse/paho.mqtt.golang/packets"
 )
 
 // A canned connection: reads give the bytes, writes go nowhere.
@@ -47,7 +51,8 @@ func TestWireChecksPackets(t *testing.T) {
 		{"packet of 1 MiB and a byte", "\x30\x81\x80\x40", "", "is 1048577 bytes long"},
 		{"length of five bytes", "\x30\xff\xff\xff\xff\x01", "", "packet length of more than four bytes"},
 		{"TLS alert", "\x15\x03\x01\x00\x02\x02\x28", "", "unexpected packet, which starts with 0x15"},
-		{"HTTP", "HTTP/1.1 400 Bad Request\r\n\r\n", "", "unexpected packet, which starts with 0x48"},
+		{"PUBACK with flags", "\x48\x02\x00\x01", "", "unexpected packet, which starts with 0x48"},
+		{"HTTP", "HTTP/1.1 400 Bad Request\r\n\r\n", "", "a web server answers"},
 		{"good packets",
 			"\x20\x02\x00\x00\x90\x03\x00\x01\x00\x30\x04\x00\x01ab\xd0\x00",
 			"\x20\x02\x00\x00\x90\x03\x00\x01\x00\x30\x04\x00\x01ab\xd0\x00",
@@ -90,6 +95,32 @@ func FuzzWire(f *testing.F) {
 		}
 		if len(out) < len(in) && errors.Is(err, errHubClosed) && len(in)-len(out) > 5 {
 			t.Fatalf("got %d of %d bytes and then %v", len(out), len(in), err)
+		}
+	})
+}
+
+// The REST port of a hub, in place of that for MQTT.
+func TestDialMeetsAWebServer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := Options{Hub: "mqtt://localhost:8081", DeviceID: deviceID, Dial: func(context.Context) (net.Conn, error) {
+			near, far := net.Pipe()
+			go func() {
+				defer far.Close()
+				if _, err := packets.ReadPacket(far); err != nil {
+					t.Error(err)
+				}
+				io.WriteString(far, "HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
+			}()
+			return near, nil
+		}}
+		c, err := Dial(t.Context(), o)
+		if err == nil {
+			c.Close()
+		}
+		trust, ok := errors.AsType[*TrustError](err)
+		if !ok || trust.Problem != "a web server answers on this port, perhaps the hub's REST API" ||
+			trust.Next != "give the port of hub --mqtts, or with mqtt:// that of hub --mqtt" {
+			t.Errorf("got %v", err)
 		}
 	})
 }

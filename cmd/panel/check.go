@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"strings"
 	"syscall"
 	"time"
 
@@ -159,11 +160,15 @@ func (c *Config) checkRunning(f *findings, s panel.Status) {
 		}
 		f.wrong("fault", errors.New(word), todo)
 	}
-	if s.Hub != "connected" {
-		f.wrong("hub", errors.New(s.Hub), "check --hub, the network, that the hub runs, and that no other program uses this device id; the panel guards without it")
-		return
+	reason, _ := strings.CutSuffix(s.Hub, ": "+s.HubNext)
+	switch {
+	case s.Hub == "connected":
+		f.ok("hub", "connected")
+	case c.found(s.Hub):
+	default:
+		f.wrong("hub", errors.New(reason), cmp.Or(s.HubNext,
+			"check --hub, the network, that the hub runs, and that no other program uses this device id; the panel guards without it"))
 	}
-	f.ok("hub", "connected")
 }
 
 // checkWires looks up the siren's line and reads each contact's once.

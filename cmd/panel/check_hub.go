@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -45,12 +46,17 @@ func (c *Config) checkHub(ctx context.Context, f *findings) {
 	}
 }
 
-// unreachable says why there is no connection, unless it is a file that was found bad already.
+// found tells whether there is no connection for the reason of a file that checkCredentials finds bad.
+func (c *Config) found(reason string) bool {
+	return slices.ContainsFunc(c.connect().Inspect(time.Now()), func(f twinclient.Finding) bool {
+		return f.Next != "" && strings.HasSuffix(reason, f.Text)
+	})
+}
+
+// unreachable says why there is no connection.
 func (c *Config) unreachable(f *findings, err error) {
-	for _, found := range c.connect().Inspect(time.Now()) {
-		if found.Next != "" && strings.HasSuffix(err.Error(), found.Text) {
-			return
-		}
+	if c.found(err.Error()) {
+		return
 	}
 	if trust, ok := errors.AsType[*twinclient.TrustError](err); ok {
 		f.wrong("hub", fmt.Errorf("%s: %s", c.Hub, trust.Problem), trust.Next)

@@ -45,7 +45,7 @@ func TestCheckVisitsTheHubOverTLS(t *testing.T) {
 		secret = "ok   secret        secret holds one\n"
 		until  = "ok   hub           its certificate is valid until DATE\n"
 		enter  = "ok   hub           HUB accepts this device\nok   desired       not written yet: nobody has armed or disarmed by phone\n"
-		export = next + "give the hub's own authorities, which hub ca export prints\n"
+		export = next + "give the authority that signed the hub's certificate: hub ca export prints the hub's own; with hub --cert it is the one that signed that\n"
 		log    = next + "see the reason in the hub's log; check the device id, and with hub device list that the device is there and enabled; "
 	)
 	own := func(begin, end time.Time) func(*testing.T, *hub.Config) {
@@ -186,6 +186,41 @@ func TestCheckFindsThatThePortHasNoTLS(t *testing.T) {
 		"ok   credential    none: whoever learns the device id can act as this device\n"+noPanel+doors+
 		"BAD  hub           "+url+": the hub closed the connection in the TLS handshake\n"+
 		"                   -> give the port of its TLS listener (hub --mqtts), or write mqtt:// for one without\n")
+}
+
+// TestCheckBesideARefusedPanel has one piece of advice: the reason's own, or that about the file which is the reason.
+func TestCheckBesideARefusedPanel(t *testing.T) {
+	folder(t, nil)
+	h := startSecure(t)
+	f := h.bySecret(h.add(t, nil))
+	write(t, "secret", "sesame\n")
+	p := start(t, f.args()...)
+	const (
+		ca      = "ok   authority     ca.pem holds one, valid until DATE\n"
+		running = "ok   panel         running: disarmed; door closed\n"
+		next    = "                   -> "
+	)
+	p.logged(t, "reading=closed", "hub refused the device with this secret")
+	checkSecure(t, f, ca+"ok   secret        secret holds one\n"+running+
+		"BAD  hub           connecting to "+f["hub"]+": hub refused the device with this secret\n"+next+
+		"see the reason in the hub's log; check the device id, and with hub device list that the device is there and enabled; hub device renew --secret makes a new one\n")
+	write(t, "secret", "\n")
+	p.logged(t, "trying for ever.*secret is empty")
+	checkSecure(t, f, ca+"BAD  secret        reading the device's secret: secret is empty\n"+next+
+		"write the secret into the file, as one line; hub device renew --secret makes a new one\n"+running)
+}
+
+// TestHelpShowsAPanelThatConnects has the example without hardware, beside a hub as it is by default.
+func TestHelpShowsAPanelThatConnects(t *testing.T) {
+	folder(t, nil)
+	h := startSecure(t)
+	d := h.add(t, nil)
+	_, example, _ := strings.Cut(command().Long, "on this computer:\n  panel ")
+	example = strings.NewReplacer("mqtt://127.0.0.1:1883", h.MQTT(), "UUID", string(d.ID), "DIR", "state").Replace(example)
+	code, stdout, _ := run(t.Context(), append([]string{"check"}, strings.Fields(example)...)...)
+	if code != cli.ExitOK || !strings.Contains(stdout, "\nok   hub           "+h.MQTT()+" accepts this device\n") {
+		t.Errorf("%s: got code %d and\n%s", example, code, stdout)
+	}
 }
 
 // TestCheckBlamesTheClock has a computer without a battery, whose clock is not set yet. In a bubble it is the year 2000.

@@ -175,7 +175,7 @@ func TestHubThatNobodyVouchesFor(t *testing.T) {
 	}
 	write(t, "ca.pem", string(elsewhere))
 	p := start(t, h.bySecret(d).args()...)
-	p.logged(t, `level=WARN msg="no connection: trying for ever" hub=\S+ error="connecting to \S+: no authority in ca.pem vouches for the hub's certificate: give the hub's own authorities, which hub ca export prints"$`)
+	p.logged(t, `level=WARN msg="no connection: trying for ever" hub=\S+ error="connecting to \S+: no authority in ca.pem vouches for the hub's certificate: give the authority that signed the hub's certificate: hub ca export prints the hub's own; with hub --cert it is the one that signed that"$`)
 	write(t, "ca.pem", string(right))
 	p.logged(t, "msg=connected")
 	if n := strings.Count(p.Log.String(), "vouches for"); n != 1 {

@@ -22,9 +22,9 @@ On a Raspberry Pi, with the files that "hub device add NAME --out DIR" has made:
   panel --hub mqtts://HOST:8883 --device-id UUID --ca ca.pem --cert cert.pem
         --key-file key.pem --door GPIO17 --siren GPIO27 --state-dir DIR
 or with --secret-file secret in place of --cert and --key-file, if it was added
-with --secret. Without hardware, beside a hub on the same computer:
-  panel --hub mqtt://127.0.0.1:1883 --device-id UUID --simulate 127.0.0.1:8080
-        --state-dir DIR`,
+with --secret. The latter without hardware, beside a hub on this computer:
+  panel --hub mqtt://127.0.0.1:1883 --device-id UUID --secret-file secret
+        --simulate 127.0.0.1:8080 --state-dir DIR`,
 		Flags: c.flags,
 		Run:   c.run,
 		Commands: []*cli.Command{

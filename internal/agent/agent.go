@@ -5,6 +5,7 @@ package agent
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -55,7 +56,7 @@ func New(c Config) (*Agent, error) {
 		Heartbeat: c.Heartbeat,
 		Document:  func(ctx context.Context) (json.RawMessage, error) { return a.Panel.Document(ctx) },
 		Watched:   func(doc twin.Document, err error) { a.Panel.Desired(doc, err) },
-		Connected: func(up bool, err error) { a.Panel.Link(up, err) },
+		Connected: func(up bool, err error) { a.Panel.Link(up, err, next(err)) },
 		Logger:    c.Logger,
 	})
 	if err != nil {
@@ -67,6 +68,14 @@ func New(c Config) (*Agent, error) {
 	c.Panel.Logger = c.Logger
 	a.Panel, err = panel.New(c.Panel)
 	return a, err
+}
+
+// next is what to do about a connection that there is not, where that is known.
+func next(err error) string {
+	if trust, ok := errors.AsType[*twinclient.TrustError](err); ok {
+		return trust.Next
+	}
+	return ""
 }
 
 // Run guards, keeps in step with the hub and answers commands until ctx ends. The siren is off when it returns.

@@ -25,17 +25,18 @@ type Status struct {
 	Armed   bool              `json:"alarm_armed"`
 	Ringing bool              `json:"siren_ringing"`
 	State   string            `json:"state"`
-	Doors   map[string]string `json:"doors"`            // unknown, closed, open or fault, by name
-	Faults  []string          `json:"faults,omitempty"` // as in the current document
-	Hub     string            `json:"hub"`              // "connected", or why not
+	Doors   map[string]string `json:"doors"`              // unknown, closed, open or fault, by name
+	Faults  []string          `json:"faults,omitempty"`   // as in the current document
+	Hub     string            `json:"hub"`                // "connected", or why not
+	HubNext string            `json:"hub_next,omitempty"` // what to do about that, where it is known; the end of Hub says so, too
 }
 
 func (p *Panel) status() Status {
-	hub := "not connected yet"
-	if link := p.link.Load(); link != nil && *link == nil {
+	hub, next := "not connected yet", ""
+	if link := p.link.Load(); link != nil && link.err == nil {
 		hub = "connected"
 	} else if link != nil {
-		hub = (*link).Error()
+		hub, next = link.err.Error(), link.next
 	}
 	return Status{
 		Armed:   p.state.Armed(),
@@ -44,6 +45,7 @@ func (p *Panel) status() Status {
 		Doors:   p.doors(),
 		Faults:  p.faults(),
 		Hub:     hub,
+		HubNext: next,
 	}
 }
 

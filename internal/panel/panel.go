@@ -35,11 +35,11 @@ type Panel struct {
 	journal *journal
 
 	inputs     chan input
-	documents  chan chan answer      // asked for at any time
-	statuses   chan chan Status      // asked for once the journal has had its say
-	folderLost chan struct{}         // the state folder has been removed
-	ended      chan struct{}         // closed when Run returns
-	link       atomic.Pointer[error] // nil = never heard of; a nil error = up
+	documents  chan chan answer     // asked for at any time
+	statuses   chan chan Status     // asked for once the journal has had its say
+	folderLost chan struct{}        // the state folder has been removed
+	ended      chan struct{}        // closed when Run returns
+	link       atomic.Pointer[link] // nil = never heard of
 
 	loop // owned by Run's goroutine
 }
@@ -226,15 +226,21 @@ func (p *Panel) Command(ctx context.Context, armed bool) (Status, error) {
 	return p.Status(ctx)
 }
 
-// Link takes note of the connection to the hub, for the status.
-func (p *Panel) Link(up bool, err error) {
+// A link is what is known of the connection to the hub.
+type link struct {
+	err  error // why there is none; nil = it is up
+	next string
+}
+
+// Link takes note of the connection to the hub, for the status: if it is down, why, and what to do where that is known.
+func (p *Panel) Link(up bool, err error, next string) {
 	if !up && err == nil {
 		err = errors.New("not connected")
 	}
 	if up {
-		err = nil
+		err, next = nil, ""
 	}
-	p.link.Store(&err)
+	p.link.Store(&link{err, next})
 }
 
 // Document is the current document without last_update. It does not wait: while there is something that the journal
