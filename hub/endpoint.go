@@ -77,6 +77,7 @@ type endpoint struct {
 	origins     []string
 	do          doFunc
 	list        listFunc
+	tlsReason   func(text string) string
 	seen        *seen
 	logins      *logins
 	metrics     *metrics.Metrics
@@ -111,6 +112,7 @@ func newEndpoint(h *Hub, c Config, conns int) *endpoint {
 		origins:      c.Origins,
 		do:           h.do,
 		list:         h.list,
+		tlsReason:    h.tlsReason,
 		seen:         h.seen,
 		logins:       h.logins,
 		metrics:      h.metrics,

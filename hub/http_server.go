@@ -56,7 +56,7 @@ type httpConn struct {
 type leaveKey struct{}
 
 // newHTTPServer returns a server with so many connections at a time. The caller sets its handler.
-func newHTTPServer(name string, conns int, quiet *quietLog) *httpServer {
+func newHTTPServer(name string, conns int, quiet *quietLog, tlsReason func(text string) string) *httpServer {
 	s := &httpServer{
 		name:      name,
 		log:       quiet,
@@ -73,7 +73,7 @@ func newHTTPServer(name string, conns int, quiet *quietLog) *httpServer {
 		WriteTimeout:      restWriteTimeout,
 		IdleTimeout:       restIdleTimeout,
 		MaxHeaderBytes:    restMaxHeader,
-		ErrorLog:          log.New(httpLog{s.log}, "", 0),
+		ErrorLog:          log.New(httpLog{s.log, tlsReason}, "", 0),
 		ConnState:         s.track,
 		ConnContext:       s.context,
 		Protocols:         &protocols,
@@ -209,7 +209,10 @@ func (c *slotConn) Close() error {
 }
 
 // An httpLog takes the lines of net/http's own. Most are about TLS, and anybody can cause those.
-type httpLog struct{ log *quietLog }
+type httpLog struct {
+	log       *quietLog
+	tlsReason func(text string) string // see [Hub.tlsReason]
+}
 
 func (l httpLog) Write(line []byte) (int, error) {
 	text := strings.TrimSpace(string(line))
@@ -221,7 +224,7 @@ func (l httpLog) Write(line []byte) (int, error) {
 	case !ok || !cut:
 		l.log.warn("", "HTTP server", "message", text)
 	case reason != "EOF": // a port check
-		l.log.stranger(slog.LevelInfo, hostOf(remote), "connection refused", "remote", remote, "reason", tlsReason(reason))
+		l.log.stranger(slog.LevelInfo, hostOf(remote), "connection refused", "remote", remote, "reason", l.tlsReason(reason))
 	}
 	return len(line), nil
 }

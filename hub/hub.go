@@ -120,9 +120,9 @@ func New(c Config) (*Hub, error) {
 	h.expiry = newExpiry(h.expiries, c.Logger)
 	mqtt, rest, web := shares(fileLimit())
 	h.endpoint = newEndpoint(h, c, mqtt)
-	h.rest = newHTTPServer("REST", rest, h.log)
+	h.rest = newHTTPServer("REST", rest, h.log, h.tlsReason)
 	h.rest.http.Handler = h.REST()
-	h.web = newHTTPServer("WebSocket", web, h.log)
+	h.web = newHTTPServer("WebSocket", web, h.log, h.tlsReason)
 	h.web.http.Handler = h.WebSocket()
 	h.web.http.IdleTimeout = webIdleTimeout
 	h.watch()

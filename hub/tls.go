@@ -9,7 +9,6 @@ import (
 	"net"
 	"os"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/twinpanel/twinpanel/hub/credential"
@@ -42,7 +41,6 @@ const tlsHandshake = 0x16
 // Why a TLS connection comes to nothing before CONNECT, and one in plain text that begins with TLS.
 var (
 	errNoHandshake = fmt.Errorf("no complete TLS handshake within %v", connectTime)
-	errCutTLS      = errors.New("client left amid the TLS handshake: perhaps it does not trust the hub's certificate, see hub ca export")
 	errPlainMQTT   = errors.New("MQTT in plain text on a port for TLS: connect the client with TLS (mqtts://), or to the port of --mqtt")
 	errPlain       = errors.New("plain text on a port for TLS: connect the client with TLS (mqtts://, wss://, https://)")
 	errTLSHere     = errors.New("TLS on a port for plain text: connect the client to the port of --mqtts")
@@ -71,24 +69,28 @@ func (s *session) handshake(by time.Time) error {
 		return errNoHandshake
 	case errors.Is(err, io.EOF) && conn.ConnectionState().Version == 0:
 		return errEmpty
-	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET):
-		return errCutTLS
 	case isPlain && plain.RecordHeader[0]>>4 == packetConnect:
 		return errPlainMQTT
 	}
-	return errors.New(tlsReason(err.Error()))
+	return errors.New(s.endpoint.tlsReason(err.Error()))
 }
 
-const textBadCertificate = "client refuses the hub's certificate: it needs the authorities of hub ca export, a host that is in --name, and the right time"
+// How it is said that clients don't take the hub's certificate. [Hub.distrust] adds what to do.
+const (
+	textUntrusted = "client does not trust the hub's certificate"
+	textDates     = "client finds the hub's certificate expired or not yet valid"
+	textRefused   = "client refuses the hub's certificate"
+	textLeft      = "client left amid the TLS handshake, perhaps because of the hub's certificate"
+)
 
-// tlsReasons are what to do about failed handshakes, by a part of the error of crypto/tls, which has no
+// tlsReasons are what failed handshakes mean and what to do, by a part of the error of crypto/tls, which has no
 // types for them.
 var tlsReasons = []struct{ part, reason string }{
-	{"unknown certificate authority", "client does not trust the hub's certificate: give it the authorities of hub ca export"},
-	{"expired certificate", "client finds the hub's certificate expired or not yet valid: look at the client's clock"},
-	{"bad certificate", textBadCertificate},
-	{"unknown certificate", textBadCertificate},
-	{"bad record MAC", textBadCertificate}, // what OpenSSL says in TLS 1.3 is in the wrong key
+	{"unknown certificate authority", textUntrusted},
+	{"expired certificate", textDates},
+	{"bad certificate", textRefused},
+	{"unknown certificate", textRefused},
+	{"bad record MAC", textRefused}, // what OpenSSL says in TLS 1.3 is in the wrong key
 	{"unsupported versions", "client speaks no TLS 1.2 or later: update the client"},
 	{"protocol version not supported", "client speaks no TLS 1.2 or later: update the client"},
 	{"unsupported SSLv2", "client speaks no TLS 1.2 or later: update the client"},
@@ -97,16 +99,52 @@ var tlsReasons = []struct{ part, reason string }{
 	{"first record does not look like a TLS handshake", errPlain.Error()},
 	{"HTTP request to an HTTPS server", errPlain.Error()},
 	{"i/o timeout", errNoHandshake.Error()},
+	{"connection reset by peer", textLeft},
+	{"EOF", textLeft},
 }
 
 // tlsReason says in our words why a handshake came to nothing.
-func tlsReason(text string) string {
+func (h *Hub) tlsReason(text string) string {
 	for _, r := range tlsReasons {
 		if strings.Contains(text, r.part) {
-			return r.reason
+			return h.distrust(r.reason)
 		}
 	}
 	return "TLS handshake failed: " + text
+}
+
+// distrust adds what to do to a reason that is about the hub's certificate, and leaves others.
+func (h *Hub) distrust(reason string) string {
+	authority, host := "the authority that signed it (hub ca export)", "a host that is in --name"
+	if h.certificate != (credential.Files{}) {
+		authority, host = "the authority that signed the certificate of --cert", "a host that this is for"
+	}
+	switch reason {
+	case textUntrusted: // which a client looks at before the dates
+		return reason + ": give it " + authority
+	case textDates, textRefused, textLeft:
+	default:
+		return reason
+	}
+	switch end, ok := h.expired(time.Now()); {
+	case ok:
+		return reason + ": that expired on " + end.UTC().Format(time.RFC3339) + ": " + expiryHints["hub certificate"]
+	case reason == textDates:
+		return reason + ": look at the client's clock"
+	}
+	return reason + ": the client needs " + authority + ", " + host + ", and the right time"
+}
+
+// expired tells whether the certificate that the hub shows has expired, and when.
+func (h *Hub) expired(now time.Time) (end time.Time, ok bool) {
+	h.tlsMu.Lock()
+	server := h.server
+	h.tlsMu.Unlock()
+	if server == nil { // TLS is that of somebody who embeds the hub
+		return time.Time{}, false
+	}
+	end = server.Leaf().NotAfter
+	return end, credential.ClockIsSet(now) && now.After(end)
 }
 
 // A promptConn is a TLS connection whose Close gives the peer stopTime to take the good-bye. From crypto/tls

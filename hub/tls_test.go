@@ -4,14 +4,18 @@ import (
 	"bufio"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/pem"
 	"io"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/twinpanel/twinpanel/hub/credential"
 	"github.com/twinpanel/twinpanel/twin"
 )
 
@@ -165,6 +169,72 @@ func TestTLSTroubleIsNamed(t *testing.T) {
 				})
 			})
 		}
+	}
+}
+
+// certificateFiles writes a certificate and its key for a hub that shows it.
+func certificateFiles(t *testing.T, c tls.Certificate) credential.Files {
+	t.Helper()
+	key, err := x509.MarshalPKCS8PrivateKey(c.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "hub.pem")
+	content := append(credential.CertificatePEM(c.Leaf.Raw), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})...)
+	if err := os.WriteFile(path, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return credential.Files{Cert: path, Key: path}
+}
+
+// A client that doesn't take the hub's certificate is one to give an authority to, or the hub one to give a
+// certificate to. What to do depends on whose certificate it is.
+func TestWhatARefusedCertificateNeeds(t *testing.T) {
+	const (
+		ours    = "the authority that signed it (hub ca export)"
+		theirs  = "the authority that signed the certificate of --cert"
+		expired = ": that expired on 2026-06-01T11:00:00Z: put new files in the place of --cert and --key-file, or see hub ca renew"
+	)
+	tests := []struct {
+		files string // what is in those of --cert; empty = there are none
+		text  string // of crypto/tls
+		want  string
+	}{
+		{"", "remote error: tls: unknown certificate authority", textUntrusted + ": give it " + ours},
+		{"", "remote error: tls: bad certificate", textRefused + ": the client needs " + ours + ", a host that is in --name, and the right time"},
+		{"", "local error: tls: bad record MAC", textRefused + ": the client needs " + ours + ", a host that is in --name, and the right time"},
+		{"", "remote error: tls: expired certificate", textDates + ": look at the client's clock"},
+		{"", "EOF", textLeft + ": the client needs " + ours + ", a host that is in --name, and the right time"},
+		{"", "read tcp 192.0.2.1:8883->192.0.2.7:4711: read: connection reset by peer", textLeft + ": the client needs " + ours + ", a host that is in --name, and the right time"},
+		{"good", "remote error: tls: unknown certificate authority", textUntrusted + ": give it " + theirs},
+		{"good", "remote error: tls: unknown certificate", textRefused + ": the client needs " + theirs + ", a host that this is for, and the right time"},
+		{"good", "remote error: tls: expired certificate", textDates + ": look at the client's clock"},
+		{"expired", "remote error: tls: unknown certificate authority", textUntrusted + ": give it " + theirs},
+		{"expired", "remote error: tls: bad certificate", textRefused + expired},
+		{"expired", "remote error: tls: expired certificate", textDates + expired},
+		{"expired", "EOF", textLeft + expired},
+		{"expired", "tls: client offered only unsupported versions: [301]", "client speaks no TLS 1.2 or later: update the client"},
+		{"expired", "tls: something new", "TLS handshake failed: tls: something new"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.files+" "+tt.text, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				time.Sleep(time.Until(time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC)))
+				now := time.Now()
+				s := newTestServer(t, func(c *Config) {
+					switch tt.files {
+					case "good":
+						c.Certificate = certificateFiles(t, certify(t, "hub.test", now.Add(-2*time.Hour), now.Add(time.Hour), nil))
+					case "expired":
+						c.Certificate = certificateFiles(t, certify(t, "hub.test", now.Add(-2*time.Hour), now.Add(-time.Hour), nil))
+					}
+				})
+				s.startTLS()
+				if got := s.tlsReason(tt.text); got != tt.want {
+					t.Errorf("got  %q\nwant %q", got, tt.want)
+				}
+			})
+		})
 	}
 }
 
