@@ -6,10 +6,13 @@ import (
 	"encoding/json"
 	"errors"
 	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/twinpanel/twinpanel/hub/credential"
+	"github.com/twinpanel/twinpanel/internal/cli"
 )
 
 // trusting connects to the hub as one that trusts no authority but those in PEM.
@@ -62,6 +65,30 @@ func TestARunningHubFollowsItsAuthorities(t *testing.T) {
 		if _, err := h.trusting(trusted); err != nil {
 			t.Errorf("who trusts the %s can't connect: %v", name, err)
 		}
+	}
+}
+
+// Whoever is sent back from the start learns which flag to look at.
+func TestHubNamesTheFlagOfAFile(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	cert, key := ownCertificate(t, "hub.example", now.Add(-time.Hour), now.Add(time.Hour))
+	_, other := newKey(t)
+	certFile, keyFile, otherFile := file(t, cert), file(t, key), file(t, other)
+	missing := filepath.Join(t.TempDir(), "missing.pem")
+	tests := []struct{ name, cert, key, reason, hint string }{
+		{"no certificate", missing, keyFile, "--cert: ", "--cert is the hub's certificate"},
+		{"no key", certFile, missing, "--key-file: ", "--key-file is the key of --cert"},
+		{"swapped", keyFile, certFile, "--cert: " + keyFile + ": expected a certificate, found PRIVATE KEY", "--cert and --key-file seem swapped\n"},
+		{"key of another", certFile, otherFile, "--cert and --key-file: certificate " + certFile + " with key " + otherFile + ": ", "the key has to be the one that the certificate was made for\n"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			stdout, stderr, code := call(t, "--data", t.TempDir(), "--mqtt", "", "--rest", "", "--mqtts", "127.0.0.1:0", "--cert", tt.cert, "--key-file", tt.key)
+			if code != cli.ExitFailed || stdout != "" || !strings.HasPrefix(stderr, "hub: "+tt.reason) || !strings.Contains(stderr, "\nhint: "+tt.hint) {
+				t.Errorf("got code %d, stdout %q, stderr %q", code, stdout, stderr)
+			}
+		})
 	}
 }
 

@@ -174,7 +174,7 @@ func (c *Config) run(ctx context.Context, _ []string, stdout, stderr io.Writer) 
 		if l.tls == "" {
 			config, err := h.TLS(ctx)
 			if err != nil {
-				return errors.Join(err, h.Close())
+				return errors.Join(certificateError(err), h.Close())
 			}
 			if l.flag == "--https" {
 				config.ClientAuth = tls.NoClientCert // a browser would ask people for a certificate
@@ -194,6 +194,23 @@ func (c *Config) run(ctx context.Context, _ []string, stdout, stderr io.Writer) 
 	defer end()
 	context.AfterFunc(ctx, end)
 	return serve(ctx, h, log, servers...)
+}
+
+// certificateFaults are the flags that are to be looked at, and what for.
+var certificateFaults = map[credential.FilesFault]struct{ flags, hint string }{
+	credential.CertFault:    {"--cert", "--cert is the hub's certificate and what leads to its authority, in PEM; without --cert and --key-file the hub makes a certificate itself"},
+	credential.KeyFault:     {"--key-file", "--key-file is the key of --cert, in PEM; without --cert and --key-file the hub makes a certificate itself"},
+	credential.SwappedFault: {"--cert", "--cert and --key-file seem swapped"},
+	credential.PairFault:    {"--cert and --key-file", "the key has to be the one that the certificate was made for"},
+}
+
+// certificateError names the flags of files that can't be used.
+func certificateError(err error) error {
+	if e, ok := errors.AsType[*credential.FilesError](err); ok {
+		f := certificateFaults[e.Fault]
+		return cli.Hint(fmt.Errorf("%s: %w", f.flags, err), "%s", f.hint)
+	}
+	return err
 }
 
 // newHub is the hub that hubFlags describe.

@@ -18,13 +18,34 @@ import (
 // one file, and links: it is what they lead to that counts.
 type Files struct{ Cert, Key string }
 
+// A FilesError is why [Files] can't be used.
+type FilesError struct {
+	Fault FilesFault
+	Err   error
+}
+
+// A FilesFault tells which of [Files] is to be looked at.
+type FilesFault int
+
+// Where the fault may be.
+const (
+	CertFault    FilesFault = iota // in the certificate's file
+	KeyFault                       // in the key's
+	SwappedFault                   // each is in the place of the other
+	PairFault                      // they don't belong together
+)
+
+func (e *FilesError) Error() string { return e.Err.Error() }
+
+func (e *FilesError) Unwrap() error { return e.Err }
+
 // load reads the files if they have changed.
 func (s *Server) load() error {
 	var now [2]os.FileInfo
 	for i, path := range []string{s.files.Cert, s.files.Key} {
 		info, err := os.Stat(path)
 		if err != nil {
-			return err
+			return &FilesError{FilesFault(i), err}
 		}
 		now[i] = info
 	}
@@ -64,31 +85,35 @@ func sameFile(a, b os.FileInfo) bool {
 	return os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime())
 }
 
-// read reads the pair. Errors name the file and what to do.
+// read reads the pair. Errors are a [FilesError], and name the file and what to do.
 func (f Files) read() (*tls.Certificate, error) {
 	chain, err := os.ReadFile(f.Cert)
 	if err != nil {
-		return nil, err
+		return nil, &FilesError{CertFault, err}
 	}
 	key, err := os.ReadFile(f.Key)
 	if err != nil {
-		return nil, err
+		return nil, &FilesError{KeyFault, err}
 	}
 	leaf, err := ParseCertificate(chain)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", f.Cert, err)
+		fault := CertFault
+		if _, notCert := ParseCertificate(key); notCert == nil && checkKeyPEM(chain) == nil {
+			fault = SwappedFault
+		}
+		return nil, &FilesError{fault, fmt.Errorf("%s: %w", f.Cert, err)}
 	}
 	if err := checkKeyPEM(key); err != nil {
-		return nil, fmt.Errorf("%s: %w", f.Key, err)
+		return nil, &FilesError{KeyFault, fmt.Errorf("%s: %w", f.Key, err)}
 	}
 	cert, err := tls.X509KeyPair(chain, key)
 	switch {
 	case err == nil:
 		return &cert, nil
 	case leaf.IsCA:
-		return nil, fmt.Errorf("%s begins with the certificate of an authority, %q: the hub's own comes first, then what leads to the authority (%w)", f.Cert, leaf.Subject, err)
+		return nil, &FilesError{CertFault, fmt.Errorf("%s begins with the certificate of an authority, %q: the hub's own comes first, then what leads to the authority (%w)", f.Cert, leaf.Subject, err)}
 	}
-	return nil, fmt.Errorf("certificate %s with key %s: %w", f.Cert, f.Key, err)
+	return nil, &FilesError{PairFault, fmt.Errorf("certificate %s with key %s: %w", f.Cert, f.Key, err)}
 }
 
 // checkKeyPEM finds what crypto/tls has no clear words for.

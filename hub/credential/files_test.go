@@ -3,6 +3,7 @@ package credential
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"net"
 	"os"
 	"path/filepath"
@@ -45,27 +46,33 @@ dBo9TisJioAEYc4+l7Y=
 	hub, other := issue(t, ca, serverTemplate("hub.example")), issue(t, ca, serverTemplate("hub.example"))
 	cert, key := hub.certPEM(), hub.keyPEM(t)
 	traditional := "-----BEGIN EC PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\nAAAA\n-----END EC PRIVATE KEY-----\n"
-	tests := []struct{ name, cert, key, want string }{
-		{"no certificate", "-", key, "cert.pem: no such file"},
-		{"no key", cert, "-", "key.pem: no such file"},
-		{"empty certificate", "", key, "cert.pem: no certificate in PEM"},
-		{"empty key", cert, "", "key.pem: no private key in PEM"},
-		{"truncated certificate", cert[:len(cert)/2], key, "cert.pem: no certificate in PEM"},
-		{"truncated key", cert, key[:len(key)/2], "key.pem: no private key in PEM"},
-		{"DER", string(hub.Raw), key, "cert.pem: no certificate in PEM"},
-		{"key of another certificate", cert, other.keyPEM(t), "private key does not match public key"},
-		{"swapped", key, cert, "cert.pem: expected a certificate, found PRIVATE KEY"},
-		{"certificate twice", cert, cert, "key.pem: a certificate, where its private key is expected"},
-		{"authority alone", ca.certPEM(), key, `cert.pem begins with the certificate of an authority, "CN=authority": the hub's own comes first`},
-		{"authority first", ca.certPEM() + cert, key, "begins with the certificate of an authority"},
-		{"key with a passphrase", cert, encrypted, "key.pem: the key needs a passphrase"},
-		{"key with a passphrase, in the old form", cert, traditional, "key.pem: the key needs a passphrase"},
-		{"bad key", cert, "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", "failed to parse private key"},
-		{"bad certificate", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", key, "cert.pem: certificate can't be read"},
-		{"good", cert, key, ""},
-		{"chain", cert + ca.certPEM(), key, ""},
-		{"parameters before the key", cert, "-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n" + key, ""},
-		{"text around", "subject=hub\n" + cert + "\nissuer=authority\n", "Bag Attributes\n" + key, ""},
+	tests := []struct {
+		name, cert, key string
+		fault           FilesFault
+		want            string // empty = none
+	}{
+		{"no certificate", "-", key, CertFault, "cert.pem: no such file"},
+		{"no key", cert, "-", KeyFault, "key.pem: no such file"},
+		{"empty certificate", "", key, CertFault, "cert.pem: no certificate in PEM"},
+		{"empty key", cert, "", KeyFault, "key.pem: no private key in PEM"},
+		{"truncated certificate", cert[:len(cert)/2], key, CertFault, "cert.pem: no certificate in PEM"},
+		{"truncated key", cert, key[:len(key)/2], KeyFault, "key.pem: no private key in PEM"},
+		{"DER", string(hub.Raw), key, CertFault, "cert.pem: no certificate in PEM"},
+		{"key of another certificate", cert, other.keyPEM(t), PairFault, "private key does not match public key"},
+		{"swapped", key, cert, SwappedFault, "cert.pem: expected a certificate, found PRIVATE KEY"},
+		{"swapped, and the certificate is bad", key, "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", CertFault, "cert.pem: expected a certificate, found PRIVATE KEY"},
+		{"key twice", key, key, CertFault, "cert.pem: expected a certificate, found PRIVATE KEY"},
+		{"certificate twice", cert, cert, KeyFault, "key.pem: a certificate, where its private key is expected"},
+		{"authority alone", ca.certPEM(), key, CertFault, `cert.pem begins with the certificate of an authority, "CN=authority": the hub's own comes first`},
+		{"authority first", ca.certPEM() + cert, key, CertFault, "begins with the certificate of an authority"},
+		{"key with a passphrase", cert, encrypted, KeyFault, "key.pem: the key needs a passphrase"},
+		{"key with a passphrase, in the old form", cert, traditional, KeyFault, "key.pem: the key needs a passphrase"},
+		{"bad key", cert, "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", PairFault, "failed to parse private key"},
+		{"bad certificate", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", key, CertFault, "cert.pem: certificate can't be read"},
+		{"good", cert, key, 0, ""},
+		{"chain", cert + ca.certPEM(), key, 0, ""},
+		{"parameters before the key", cert, "-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n" + key, 0, ""},
+		{"text around", "subject=hub\n" + cert + "\nissuer=authority\n", "Bag Attributes\n" + key, 0, ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -78,6 +85,9 @@ dBo9TisJioAEYc4+l7Y=
 			}
 			s, err := NewServer(t.Context(), registry.NewMemory(), nil, files, nil)
 			checkError(t, err, tt.want)
+			if e, ok := errors.AsType[*FilesError](err); err != nil && (!ok || e.Fault != tt.fault) {
+				t.Errorf("got %#v, want fault %d", err, tt.fault)
+			}
 			if err == nil && !s.Leaf().Equal(hub.Certificate) {
 				t.Error("another certificate is shown")
 			}

@@ -43,7 +43,7 @@ type Server struct {
 
 // NewServer returns a server that is ready to show a certificate, and makes the hub's authorities
 // if there are none yet. names are host names and IP addresses; none = localhost and this computer's name.
-// Errors say what is wrong with which name or file. A certificate that has expired is none: some devices don't check
+// Errors say what is wrong with which name or file; those of files are a [FilesError]. A certificate that has expired is none: some devices don't check
 // that, and a hub that guards is better than one that doesn't start.
 func NewServer(ctx context.Context, r registry.Registry, names []string, files Files, log *slog.Logger) (*Server, error) {
 	s := &Server{registry: r, names: names, files: files, log: cmp.Or(log, slog.New(slog.DiscardHandler)), looked: time.Now()}
