@@ -56,7 +56,7 @@ func newDisk(image, dir string, size int64) (*disk, error) {
 		return nil, err
 	}
 	// All that the file system needs for itself is really written now, so that a disk that breaks fails data alone.
-	mkfs := exec.Command("mkfs.ext4", "-q", "-m", "0", "-J", "size=8", "-N", "1024", "-E", "lazy_itable_init=0,lazy_journal_init=0,nodiscard", image)
+	mkfs := exec.Command("mkfs.ext4", "-q", "-b", "4096", "-m", "0", "-J", "size=8", "-N", "1024", "-E", "lazy_itable_init=0,lazy_journal_init=0,nodiscard", image)
 	mkfs.Env = append(os.Environ(), "UNIX_IO_NOZEROOUT=1")
 	if err := call(mkfs); err != nil {
 		return nil, err
@@ -136,8 +136,8 @@ func call(cmd *exec.Cmd) error {
 	return nil
 }
 
-// splitWrites has each page written by a request of its own. A loop device whose file has no room for the second page of a
-// request writes the first and says that all went well.
+// splitWrites has each block, which is a page of the image, written by a request of its own. A loop device whose file has no
+// room for the second page of a request writes the first and says that all went well.
 func (d *disk) splitWrites() error {
 	var info unix.Stat_t
 	if err := unix.Stat(d.dir, &info); err != nil {

@@ -65,10 +65,10 @@ func (s *stage) kills(ctx context.Context, n int) error {
 
 // noFailure is an error when the hub had trouble, although nothing was wrong.
 func (s *stage) noFailure() error {
-	s.load.mu.Lock()
-	defer s.load.mu.Unlock()
-	if s.load.failure != nil {
-		return fmt.Errorf("a request failed with nothing wrong: %w", s.load.failure)
+	for _, c := range []*errorCount{&s.load.restFailed, &s.load.mqttFailed, &s.load.readsFailed} {
+		if n, first := c.load(); n > 0 {
+			return fmt.Errorf("%d requests failed with nothing wrong: %w", n, first)
+		}
 	}
 	return nil
 }

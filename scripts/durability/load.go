@@ -98,13 +98,32 @@ type load struct {
 	cut atomic.Bool
 
 	// How many times this has happened so far.
-	writes, reads           atomic.Int64 // acknowledged
-	restFailed, mqttFailed  atomic.Int64 // writes that were answered with the hub's trouble
-	readsFailed, unanswered atomic.Int64 // unanswered are reads and writes
+	writes, reads          atomic.Int64 // acknowledged
+	restFailed, mqttFailed errorCount   // writes that were answered with the hub's trouble
+	readsFailed            errorCount   // reads that were
+	mustNot                errorCount   // answers that must not be
+}
 
-	mu      sync.Mutex
-	failure error // the first of the failed ones
-	mustNot error // the first answer that must not be
+// An errorCount counts errors and keeps the first one.
+type errorCount struct {
+	mu    sync.Mutex
+	n     int64
+	first error
+}
+
+func (c *errorCount) add(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.n++
+	if c.first == nil {
+		c.first = err
+	}
+}
+
+func (c *errorCount) load() (n int64, first error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.n, c.first
 }
 
 // startLoad starts all writers on a hub.
@@ -137,11 +156,12 @@ func startLoad(h *hub, b *book, random *rand.Rand) *load {
 func (l *load) end() error {
 	l.stop()
 	l.wg.Wait()
-	return l.mustNot
+	_, err := l.mustNot.load()
+	return err
 }
 
 // step is one request to one of the documents: a read, or a write of any kind.
-func (l *load) step(of []*history, failures *atomic.Int64) func(client, *rand.Rand) {
+func (l *load) step(of []*history, failures *errorCount) func(client, *rand.Rand) {
 	return func(c client, random *rand.Rand) {
 		h := of[random.IntN(len(of))]
 		if random.IntN(8) == 0 {
@@ -190,7 +210,7 @@ func (l *load) do(c client, method, device, document string, body []byte) answer
 }
 
 // note counts an answer, and lets some time pass after trouble. It tells whether it was an acknowledgement.
-func (l *load) note(a answer, done, failures *atomic.Int64) bool {
+func (l *load) note(a answer, done *atomic.Int64, failures *errorCount) bool {
 	switch {
 	case a.outcome == acknowledged && a.err == nil:
 		done.Add(1)
@@ -198,24 +218,12 @@ func (l *load) note(a answer, done, failures *atomic.Int64) bool {
 	case a.outcome == refused:
 		return false
 	case a.outcome == acknowledged:
-		l.keep(&l.mustNot, a.err)
+		l.mustNot.add(a.err)
 	case a.outcome == failed && !errors.Is(a.err, errUnreachable):
-		failures.Add(1)
-		l.keep(&l.failure, a.err)
-	default:
-		l.unanswered.Add(1)
+		failures.add(a.err)
 	}
 	l.pause()
 	return false
-}
-
-// keep notes the first error of a kind.
-func (l *load) keep(first *error, err error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if *first == nil {
-		*first = err
-	}
 }
 
 // pause lets some time pass, unless the load is to end.

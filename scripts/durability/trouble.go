@@ -23,23 +23,35 @@ func (c troubleCount) String() string {
 
 // suffer waits until the hub has answered many a write with its trouble. Reads have to go on meanwhile.
 func (s *stage) suffer(ctx context.Context, c *troubleCount) error {
-	l := s.load
+	begin := s.answers()
+	var now troubleCount
 	if err := await(ctx, "writes that fail with an error", func() bool {
-		return l.restFailed.Load() >= enough && l.mqttFailed.Load() >= enough
+		now = s.answers()
+		return now.rest >= begin.rest+enough && now.mqtt >= begin.mqtt+enough
 	}); err != nil {
-		return fmt.Errorf("%w: %d failed over REST, %d over MQTT, last acknowledged %d", err, l.restFailed.Load(), l.mqttFailed.Load(), l.writes.Load())
-	}
-	before := l.reads.Load()
-	if err := await(ctx, "reads", func() bool { return l.reads.Load() >= before+enough }); err != nil {
 		return err
 	}
-	c.rest += l.restFailed.Load()
-	c.mqtt += l.mqttFailed.Load()
-	c.reads += l.reads.Load() - before
-	if n := l.readsFailed.Load(); n > 0 {
-		return fmt.Errorf("%d reads failed", n)
+	reads := now.reads
+	if err := await(ctx, "reads", func() bool {
+		now = s.answers()
+		return now.reads >= reads+enough
+	}); err != nil {
+		return err
 	}
+	if n, first := s.load.readsFailed.load(); n > 0 {
+		return fmt.Errorf("%d reads failed: %w", n, first)
+	}
+	c.rest += now.rest - begin.rest
+	c.mqtt += now.mqtt - begin.mqtt
+	c.reads += now.reads - reads
 	return nil
+}
+
+// answers are those that the load was given so far.
+func (s *stage) answers() troubleCount {
+	rest, _ := s.load.restFailed.load()
+	mqtt, _ := s.load.mqttFailed.load()
+	return troubleCount{rest, mqtt, s.load.reads.Load()}
 }
 
 // recover waits until the hub acknowledges writes again.
