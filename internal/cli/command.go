@@ -70,6 +70,9 @@ func (c *Command) find(name string) *Command {
 }
 
 func (c *Command) execute(ctx context.Context, root *Command, path string, args []string, stdout, stderr io.Writer) error {
+	if len(args) > 0 && len(c.Commands) > 0 && c.Args == "" && !strings.HasPrefix(args[0], "-") {
+		return c.checkArgs(args) // the flags behind an unknown command are that one's
+	}
 	prefix := envName(root.Name) + "_"
 	fs := pflag.NewFlagSet(path, pflag.ContinueOnError)
 	fs.SetOutput(io.Discard) // errors are reported once, by Run
