@@ -170,12 +170,6 @@ func TestImportAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	update := func(t *testing.T, target importer.Target, id twin.ID, change func(*registry.Device)) {
-		t.Helper()
-		if _, err := target.Registry.UpdateDevice(t.Context(), id, func(d *registry.Device) error { change(d); return nil }); err != nil {
-			t.Fatal(err)
-		}
-	}
 	for _, tt := range []struct {
 		name   string
 		change func(t *testing.T, v *vendor, target importer.Target)

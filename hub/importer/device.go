@@ -154,7 +154,9 @@ func (p *pass) device(ctx context.Context, d vendorDevice) error {
 		return err
 	}
 	p.countDevice(as)
-	p.remark(d, cert)
+	if err := p.remark(ctx, d, cert); err != nil {
+		return err
+	}
 	return p.documents(ctx, d.device)
 }
 
@@ -270,7 +272,7 @@ func sameDevice(a, b registry.Device) bool {
 }
 
 // remark notes what the device's owner has to know.
-func (p *pass) remark(d vendorDevice, cert *x509.Certificate) {
+func (p *pass) remark(ctx context.Context, d vendorDevice, cert *x509.Certificate) error {
 	if d.status != "enabled" && d.status != "disabled" {
 		p.find(Note, "%s has the status %q at the source, and is disabled here: hub device enable changes that", d.label(), excerpt(d.status))
 	}
@@ -280,12 +282,20 @@ func (p *pass) remark(d vendorDevice, cert *x509.Certificate) {
 	if cert != nil && time.Now().After(cert.NotAfter) {
 		p.find(Note, "%s has a certificate that expired on %s, which a hub refuses", d.label(), cert.NotAfter.UTC().Format(time.DateOnly))
 	}
+	here, err := p.target.Registry.Device(ctx, d.device.ID) // which may have got a credential since
+	if errors.Is(err, registry.ErrNoDevice) {               // it would be added
+		here, err = d.device, nil
+	}
+	if err != nil {
+		return err
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {
-	case d.device.AllowInsecure:
+	case here.AllowInsecure:
 		p.insecure++
-	case cert == nil && !p.vouched:
-		p.mute++
+	case len(here.Certificate) == 0 && !here.HasSecret():
+		p.bare = append(p.bare, fmt.Sprintf("%q", excerpt(here.Name)))
 	}
+	return nil
 }

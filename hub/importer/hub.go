@@ -143,6 +143,7 @@ func (p *pass) authority(ctx context.Context, have []registry.Authority, cert *x
 		p.find(LeftBehind, "the hub's CA: %v", err)
 		return nil
 	}
+	p.vouchers = append(p.vouchers, fmt.Sprintf("%q", name))
 	p.find(Note, "the CA %q vouches for devices: whoever has its key can be any device that has no certificate on record", name)
 	switch {
 	case slices.ContainsFunc(have, func(other registry.Authority) bool { return bytes.Equal(other.Certificate, a.Certificate) }):

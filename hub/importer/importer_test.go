@@ -62,6 +62,7 @@ func TestImport(t *testing.T) {
 			t.Errorf("report:\n got %s\nwant %s", line, want)
 		}
 		const notes = `note: devices that may connect with nothing but their id, as whoever learns it may: 1; give them a certificate or a secret
+note: devices without a certificate on record: 1 ("panel-2"); they need one that "CN=our devices" has signed, or hub device renew
 note: networks stay behind, since nothing is routed here: 1 of them, such as "sensors" (sigfox)
 note: secrets of devices and the documents that they may not write are shown by no API: hub device renew and hub device set give them; from a hub of this kind, hub backup brings all
 note: the CA "CN=our devices" vouches for devices: whoever has its key can be any device that has no certificate on record

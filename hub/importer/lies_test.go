@@ -314,7 +314,7 @@ func TestImportNotes(t *testing.T) {
 		const want = `note: device "panel-1" (dddddddd-0000-4000-8000-000000000001) has a description of more than 255 characters: its end is cut off here
 note: device "panel-1" (dddddddd-0000-4000-8000-000000000001) has the status "error" at the source, and is disabled here: hub device enable changes that
 note: device "panel-2" (dddddddd-0000-4000-8000-000000000002) has a certificate that expired on 1999-12-31, which a hub refuses
-note: devices without a credential that this hub knows: 1; give them a certificate or a secret
+note: devices without a certificate on record: 1 ("panel-1"); hub device renew gives one, or a secret
 note: routes can't be looked at: the source answers 403 Forbidden to GET /routes?hub_id=aaaaaaaa-0000-4000-8000-000000000001&page=1&page_size=100: "insufficient permissions"
 note: secrets of devices and the documents that they may not write are shown by no API: hub device renew and hub device set give them; from a hub of this kind, hub backup brings all
 note: the hub is disabled at the source; this one serves whenever it runs

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
@@ -14,7 +15,7 @@ import (
 // workers are the devices that are brought over at the same time: the store commits together what they write.
 const workers = 16
 
-// maxNamed are the networks or routes that a finding names.
+// maxNamed are the networks, routes or devices that a finding names.
 const maxNamed = 10
 
 // progressEvery is how many devices make a line of progress.
@@ -43,9 +44,9 @@ type pass struct {
 	report       Report
 	fingerprints map[[sha256.Size]byte]string // of the source's certificates, and whose they are
 	done         int
-	insecure     int  // devices that may connect with nothing but their id
-	mute         int  // devices that can't connect at all
-	vouched      bool // the source has a CA for its devices
+	insecure     int      // devices that may connect with nothing but their id
+	bare         []string // names of devices that have nothing to show on record
+	vouchers     []string // names of the CAs that came along
 }
 
 // pass reads the source once.
@@ -65,7 +66,7 @@ func (p *pass) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p.report.Name, p.vouched = h.Name, h.HasCustomCA
+	p.report.Name = h.Name
 	p.source.client.progress("reading the list of devices")
 	entries, err := p.source.client.devices(ctx, h.ID)
 	if err != nil {
@@ -205,11 +206,26 @@ func (p *pass) notes(ctx context.Context, h vendorHub) error {
 	if p.insecure > 0 {
 		p.find(Note, "devices that may connect with nothing but their id, as whoever learns it may: %d; give them a certificate or a secret", p.insecure)
 	}
-	if p.mute > 0 {
-		p.find(Note, "devices without a credential that this hub knows: %d; give them a certificate or a secret", p.mute)
-	}
+	p.noteBare()
 	p.find(Note, "the private keys of devices stay with them: nothing needs to be done")
 	p.find(Note, "tokens stay behind: make new ones with hub token add")
 	p.find(Note, "secrets of devices and the documents that they may not write are shown by no API: hub device renew and hub device set give them; from a hub of this kind, hub backup brings all")
 	return nil
+}
+
+// noteBare names the devices that have nothing on record to show. The source doesn't say whether they have a secret there.
+func (p *pass) noteBare() {
+	if len(p.bare) == 0 {
+		return
+	}
+	slices.Sort(p.bare)
+	names := strings.Join(p.bare[:min(len(p.bare), maxNamed)], ", ")
+	if len(p.bare) > maxNamed {
+		names += ", …"
+	}
+	help := "hub device renew gives one, or a secret"
+	if len(p.vouchers) > 0 {
+		help = "they need one that " + strings.Join(p.vouchers, " or ") + " has signed, or hub device renew"
+	}
+	p.find(Note, "devices without a certificate on record: %d (%s); %s", len(p.bare), names, help)
 }
