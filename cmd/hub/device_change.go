@@ -159,6 +159,9 @@ hub makes it a key and a certificate, unless a flag says otherwise.`,
 			if err != nil {
 				return err
 			}
+			if d.Disabled {
+				warn(stderr, "%q is still disabled: hub device enable lets it connect again", d.Name)
+			}
 			if d.AllowInsecure {
 				warn(stderr, insecureWarning+": hub device set --allow-insecure=false ends that", d.Name)
 			}

@@ -31,7 +31,7 @@ func (h handover) save(dir string) (*deviceFiles, error) {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, cli.Hint(fmt.Errorf("--out: %w", err), "make the folder that it is to be in")
 	case !errors.Is(err, fs.ErrExist):
-		return nil, fmt.Errorf("--out: %w", err)
+		return nil, cannotWrite(err)
 	}
 	err := f.write("ca.pem", string(h.authorities), 0o644)
 	if h.Certificate != nil && err == nil {
@@ -64,7 +64,15 @@ func (f *deviceFiles) write(name, content string, perm os.FileMode) error {
 	case errors.Is(err, syscall.ENOTDIR):
 		return cli.Hint(fmt.Errorf("--out: %s is no folder", f.dir), "choose another name")
 	}
-	return fmt.Errorf("--out: %w", err)
+	return cannotWrite(err)
+}
+
+func cannotWrite(err error) error {
+	err = fmt.Errorf("--out: %w", err)
+	if errors.Is(err, fs.ErrPermission) {
+		err = cli.Hint(err, "choose a folder that this user may write")
+	}
+	return err
 }
 
 // remove takes back what save did.

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/twinpanel/twinpanel/hub/credential"
@@ -30,6 +31,19 @@ func names(t *testing.T, dir string) []string {
 }
 
 var wholeHandover = handover{Certificate: &keyPair{Crt: "crt", Key: "key"}, Secret: "secret", authorities: []byte("ca")}
+
+func TestSaveSaysWhereToWrite(t *testing.T) {
+	for err, want := range map[error]bool{fs.ErrInvalid: false, &fs.PathError{Op: "mkdir", Path: "front-door", Err: syscall.EACCES}: true} {
+		got := cannotWrite(err)
+		hinted, ok := errors.AsType[interface {
+			error
+			Hint() string
+		}](got)
+		if !errors.Is(got, err) || ok != want || ok && hinted.Hint() != "choose a folder that this user may write" {
+			t.Errorf("got %v, a hint %t; want one %t", got, ok, want)
+		}
+	}
+}
 
 func TestSaveKeepsEachFileThatExists(t *testing.T) {
 	all := []string{"ca.pem", "cert.pem", "key.pem", "secret"}

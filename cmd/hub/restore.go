@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/pflag"
 
@@ -41,10 +42,19 @@ again.`,
 				return err
 			}
 			if replaced != "" {
-				fmt.Fprintf(stderr, "what was there is kept in %s\n", filepath.Join(dir, filepath.Base(replaced)))
+				kept := filepath.Join(dir, filepath.Base(replaced))
+				fmt.Fprintf(stderr, "what was there is kept in %s; this brings it back:\n  hub restore %s --data %s --replace\n", kept, shellWord(kept), shellWord(dir))
 			}
 			fmt.Fprintln(stderr, "warning: panels obey the desired documents of the backup, and what was revoked since then is valid again")
 			return printLine(stdout, contentLine(c))
 		},
 	}
+}
+
+// shellWord is an argument as a shell reads it.
+func shellWord(text string) string {
+	if strings.ContainsAny(text, " \t\n'\"\\$`*?[]{}()<>|&;#~!") {
+		return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
+	}
+	return text
 }

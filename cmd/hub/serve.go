@@ -16,7 +16,6 @@ import (
 	"github.com/twinpanel/twinpanel/hub"
 	"github.com/twinpanel/twinpanel/hub/credential"
 	"github.com/twinpanel/twinpanel/hub/docstore"
-	"github.com/twinpanel/twinpanel/hub/docstore/sqlite"
 	"github.com/twinpanel/twinpanel/hub/graphite"
 	"github.com/twinpanel/twinpanel/hub/registry"
 	"github.com/twinpanel/twinpanel/internal/cli"
@@ -144,18 +143,6 @@ func (c *Config) run(ctx context.Context, _ []string, stdout, stderr io.Writer) 
 	stdout, flush := cli.NoWait(stdout)
 	defer flush()
 
-	db, err := sqlite.Open(c.Data, sqlite.Options{})
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if e := db.Close(); e != nil {
-			err = errors.Join(err, fmt.Errorf("closing data folder: %w", e))
-		}
-	}()
-	if db.Kept != "" {
-		log.Info("data folder upgraded", "copy", db.Kept)
-	}
 	listeners := c.listeners()
 	open := make([]net.Listener, len(listeners))
 	for i, l := range listeners {
@@ -164,6 +151,15 @@ func (c *Config) run(ctx context.Context, _ []string, stdout, stderr io.Writer) 
 		}
 		defer open[i].Close()
 	}
+	db, err := c.openData(ctx, log) // after the addresses: one that can't be had leaves no folder behind
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if e := db.Close(); e != nil {
+			err = errors.Join(err, fmt.Errorf("closing data folder: %w", e))
+		}
+	}()
 	h, err := c.newHub(db, db, log)
 	if err != nil {
 		return err

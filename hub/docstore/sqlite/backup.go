@@ -50,7 +50,7 @@ func Backup(ctx context.Context, dir, file string) (Content, error) {
 	if err != nil {
 		return Content{}, &Error{
 			Err:  fmt.Errorf("making %s: %w", file, err),
-			hint: "name a file in a folder that exists and that you may write to",
+			hint: placeHint,
 		}
 	}
 	var c Content
@@ -72,18 +72,18 @@ func Backup(ctx context.Context, dir, file string) (Content, error) {
 	return Content{}, fmt.Errorf("backing up %s: %w", path, explain(path, err))
 }
 
+const placeHint = "name a file in a folder that exists and that you may write to"
+
 func refuseExisting(file string) error {
 	_, err := os.Lstat(file)
-	if errors.Is(err, fs.ErrNotExist) {
+	hint := placeHint
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return nil
+	case err == nil:
+		err, hint = fs.ErrExist, "name a file that does not exist yet: a backup overwrites nothing"
 	}
-	if err == nil {
-		err = fs.ErrExist
-	}
-	return &Error{
-		Err:  fmt.Errorf("making %s: %w", file, err),
-		hint: "name a file that does not exist yet: a backup overwrites nothing",
-	}
+	return &Error{Err: fmt.Errorf("making %s: %w", file, err), hint: hint}
 }
 
 // copyTo copies the database at path, as it is on the disk, to tmp, an empty file, which

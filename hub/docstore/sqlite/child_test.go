@@ -22,6 +22,7 @@ var children = map[string]func(dir string) error{
 	"hub":     openAsHub,
 	"command": openAsCommand,
 	"backup":  backUpBeside,
+	"closed":  backUpToClosed,
 	"restore": restoreAndReplace,
 	"read":    restoreToo,
 	"write":   writeUntilKilled,
@@ -61,6 +62,12 @@ func child(t *testing.T, name, dir string) *exec.Cmd {
 // backUpBeside backs up the folder "source" in dir to a file in dir.
 func backUpBeside(dir string) error {
 	_, err := Backup(context.Background(), filepath.Join(dir, "source"), filepath.Join(dir, "backup.db"))
+	return err
+}
+
+// backUpToClosed backs up the folder "source" in dir to a file in the folder "closed" there.
+func backUpToClosed(dir string) error {
+	_, err := Backup(context.Background(), filepath.Join(dir, "source"), filepath.Join(dir, "closed", "backup.db"))
 	return err
 }
 

@@ -98,6 +98,28 @@ func TestUnwritablePlaces(t *testing.T) {
 	}
 }
 
+// A file in a folder that the user may not even look into is no file that exists.
+func TestBackupToAClosedFolder(t *testing.T) {
+	const nobody = 65534
+	dir := t.TempDir()
+	closed := filepath.Join(dir, "closed")
+	if err := errors.Join(os.Mkdir(filepath.Join(dir, "source"), 0o700), os.Mkdir(closed, 0), os.Chmod(filepath.Dir(dir), 0o755), os.Chmod(dir, 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	fill(t, filepath.Join(dir, "source"))
+	cmd := child(t, "closed", dir)
+	if os.Geteuid() == 0 {
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+		if err := errors.Join(os.Chown(filepath.Join(dir, "source"), nobody, nobody), os.Chown(filepath.Join(dir, "source", databaseFile), nobody, nobody)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	out, err := cmd.Output()
+	if want := "permission denied\nhint: name a file in a folder that exists and that you may write to\n"; err == nil || !strings.HasSuffix(string(out), want) {
+		t.Errorf("%v: %s; want %q", err, out, want)
+	}
+}
+
 // What root restores or makes in the folder of a hub, that hub can open.
 func TestRootWritesForTheHubsUser(t *testing.T) {
 	if os.Geteuid() != 0 {

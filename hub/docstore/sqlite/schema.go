@@ -125,6 +125,8 @@ func prepareDatabase(path string, o Options) (err error) {
 			Err:  fmt.Errorf("%s is empty: what it held is lost", path),
 			hint: "put a backup in its place with hub restore --replace, or remove it to start with an empty hub",
 		}
+	case errors.Is(err, fs.ErrPermission):
+		return notWritable(filepath.Dir(path), err)
 	case !errors.Is(err, fs.ErrNotExist):
 		return err
 	case o.MustExist:
