@@ -27,6 +27,11 @@ type Config struct {
 	// Show is called from the loop with the state in one word when that changes, "" while a contact
 	// is unknown. It must not block.
 	Show func(word string)
+	// Record is called from the loop with each input of the state machine, after the siren and the journal were seen
+	// to. It must not block. nil = nothing is kept.
+	Record func(Step)
+	// Alive is called from the loop every two seconds at the latest, for a watchdog. It must not block.
+	Alive func()
 
 	Now    func() time.Time // the wall clock, which nothing but the fault "clock" depends on; default time.Now
 	Logger *slog.Logger     // nil = silent; it is called from the loop and must not block
@@ -78,6 +83,9 @@ func (c *Config) complete() error {
 	}
 	if c.Show == nil {
 		c.Show = func(string) {}
+	}
+	if c.Alive == nil {
+		c.Alive = func() {}
 	}
 	if c.Now == nil {
 		c.Now = time.Now

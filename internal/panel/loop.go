@@ -22,6 +22,8 @@ const (
 	// The siren's level is looked at this often.
 	checkSounding = time.Second
 	checkSilent   = 10 * time.Second
+	// aliveEvery is how often the loop says that it turns.
+	aliveEvery = 2 * time.Second
 )
 
 var errJournalSlow = errors.New("a write has had no outcome for 5 s")
@@ -41,6 +43,8 @@ type loop struct {
 	hangs      bool // the last write has had no outcome for journalSlow
 	untrusted  bool // the journal was unreadable, and nobody has said since what to be
 
+	transitions []Transition // the last ones, the oldest first
+
 	told     json.RawMessage // the document when Changed was called last
 	owed     bool            // somebody asked for the document too early
 	shown    string          // the word when Show was called last
@@ -49,6 +53,7 @@ type loop struct {
 	patience *time.Timer     // with the journal, while waiting
 	retry    *time.Timer     // of the journal
 	check    *time.Timer     // of the siren
+	alive    *time.Ticker
 }
 
 // begin is what happens before anything else can.
@@ -58,10 +63,12 @@ func (p *Panel) begin() {
 	p.patience = stopped()
 	p.retry = stopped()
 	p.check = stopped()
+	p.alive = time.NewTicker(aliveEvery)
 	p.checkSiren()
 	if p.journalErr != nil && !p.untrusted {
 		p.retry.Reset(journalRetry)
 	}
+	p.config.Alive()
 	p.log.Info("started", "state", p.state.Word())
 }
 
@@ -83,8 +90,8 @@ func (p *Panel) turn(ctx context.Context) bool {
 	case in := <-p.inputs:
 		p.take(in)
 	case <-p.due.C:
-		e := statemachine.Event{Kind: statemachine.TimePassed}
-		p.logNotes(e, p.step(e))
+		in := input{event: statemachine.Event{Kind: statemachine.TimePassed}}
+		p.logNotes(in.event, p.step(in))
 	case r := <-p.journal.results:
 		p.written(r)
 		if p.quiet() {
@@ -98,8 +105,12 @@ func (p *Panel) turn(ctx context.Context) bool {
 		p.save()
 	case <-p.check.C:
 		p.checkSiren()
+	case <-p.alive.C:
+		p.config.Alive()
 	case reply := <-p.documents:
 		reply <- p.answer()
+	case reply := <-p.histories:
+		reply <- p.history()
 	case reply := <-statuses:
 		reply <- p.status()
 	}
@@ -116,7 +127,7 @@ func (p *Panel) take(in input) {
 	if e.Kind == statemachine.DesiredRead || e.Kind == statemachine.LocalCommand {
 		p.untrusted = false
 	}
-	notes := p.step(e)
+	notes := p.step(in)
 	switch e.Kind {
 	case statemachine.ContactRead:
 		log := p.log.Info
@@ -139,8 +150,9 @@ func (p *Panel) take(in input) {
 	p.logNotes(e, notes)
 }
 
-// step applies an event now and carries out what follows, in the order that matters.
-func (p *Panel) step(e statemachine.Event) []statemachine.Note {
+// step applies an input's event now and carries out what follows, in the order that matters.
+func (p *Panel) step(in input) []statemachine.Note {
+	e := in.event
 	e.At = time.Since(p.start)
 	before := p.state
 	var out statemachine.Output
@@ -165,6 +177,7 @@ func (p *Panel) step(e statemachine.Event) []statemachine.Note {
 	} else {
 		p.due.Stop()
 	}
+	p.remember(Step{Event: e, Time: p.config.Now(), By: in.by, Before: before, After: p.state, Notes: out.Notes})
 	return out.Notes
 }
 

@@ -36,6 +36,7 @@ type Panel struct {
 
 	inputs     chan input
 	documents  chan chan answer     // asked for at any time
+	histories  chan chan answer     // so is the document events
 	statuses   chan chan Status     // asked for once the journal has had its say
 	folderLost chan struct{}        // the state folder has been removed
 	ended      chan struct{}        // closed when Run returns
@@ -44,10 +45,11 @@ type Panel struct {
 	loop // owned by Run's goroutine
 }
 
-// An input is an event and, for DesiredUnreadable, the reason.
+// An input is an event with what the rules need not know of it.
 type input struct {
 	event   statemachine.Event
-	problem error
+	problem error // why desired is unreadable
+	by      By    // who gave a local command
 }
 
 // An answer is the document to publish, or why there is none now.
@@ -69,6 +71,7 @@ func New(c Config) (*Panel, error) {
 		journal:    newJournal(c.StateDir, c.contactNames()),
 		inputs:     make(chan input),
 		documents:  make(chan chan answer),
+		histories:  make(chan chan answer),
 		statuses:   make(chan chan Status),
 		folderLost: make(chan struct{}, 1),
 		ended:      make(chan struct{}),
@@ -213,13 +216,13 @@ func (p *Panel) send(ctx context.Context, in input) error {
 // Before Run it waits for Run; after Run it does nothing.
 func (p *Panel) Desired(doc twin.Document, err error) {
 	event, problem := readDesired(doc, err)
-	p.send(context.Background(), input{event, problem})
+	p.send(context.Background(), input{event: event, problem: problem})
 }
 
 // Command arms or disarms at the panel itself. It returns when the journal holds it, or has failed, which the
 // status says in its faults.
 func (p *Panel) Command(ctx context.Context, armed bool) (Status, error) {
-	err := p.send(ctx, input{event: statemachine.Event{Kind: statemachine.LocalCommand, Armed: armed}})
+	err := p.send(ctx, input{event: statemachine.Event{Kind: statemachine.LocalCommand, Armed: armed}, by: ByCommand})
 	if err != nil {
 		return Status{}, err
 	}
