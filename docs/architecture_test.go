@@ -12,7 +12,7 @@ import (
 const module = "github.com/twinpanel/twinpanel/"
 
 // A row of the table of packages in architecture.md: | `package` | what it is | `import` `import` |
-var packageRow = regexp.MustCompile("(?m)^\\| `([a-z/]+)` \\|[^|]*\\| ([^|]*) \\|$")
+var packageRow = regexp.MustCompile("(?m)^\\| `([a-z/-]+)` \\|[^|]*\\| ([^|]*) \\|$")
 
 // TestImportArrows holds what the packages import against the table.
 func TestImportArrows(t *testing.T) {
