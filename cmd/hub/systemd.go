@@ -9,22 +9,15 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 
 	"github.com/twinpanel/twinpanel/hub"
+	"github.com/twinpanel/twinpanel/internal/cli"
 )
 
 // tellSystemd tells the service manager, if there is one, that the hub serves. If the unit has a
 // WatchdogSec, it goes on to tell that the hub can write: after a commit that failed nothing is written until the
 // hub has been started again, which the watchdog then does. The end that it returns is told, too.
 func tellSystemd(h *hub.Hub, log *slog.Logger) (end func()) {
-	tell := func(state string) {
-		if _, err := daemon.SdNotify(false, state); err != nil {
-			log.Warn("the service manager can't be told", "state", state, "error", err)
-		}
-	}
+	tell, every := cli.ServiceManager(log)
 	tell(daemon.SdNotifyReady)
-	every, err := daemon.SdWatchdogEnabled(false)
-	if err != nil {
-		log.Warn("the unit's watchdog can't be read", "error", err)
-	}
 	ctx, stop := context.WithCancel(context.Background())
 	var feeding sync.WaitGroup
 	if every > 0 {

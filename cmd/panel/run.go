@@ -43,7 +43,9 @@ func (c *Config) run(ctx context.Context, _ []string, stdout, stderr io.Writer) 
 	if err := c.findLines(); err != nil {
 		return err
 	}
-	a, err := c.open(c.real(), log)
+	alive, end := tellSystemd(ctx, log)
+	defer end()
+	a, err := c.open(c.real(), alive, log)
 	if err != nil {
 		return err
 	}
@@ -78,7 +80,9 @@ func (c *Config) runSimulated(ctx context.Context, stdout io.Writer, log *slog.L
 		return err
 	}
 	defer listener.Close()
-	a, err := c.open(c.simulated(house), log)
+	alive, end := tellSystemd(ctx, log)
+	defer end()
+	a, err := c.open(c.simulated(house), alive, log)
 	if err != nil {
 		return err
 	}
@@ -142,8 +146,8 @@ func (c *Config) real() lines {
 	}
 }
 
-// open joins lines, panel and hub.
-func (c *Config) open(l lines, log *slog.Logger) (*agent.Agent, error) {
+// open joins lines, panel and hub. The panel's loop calls alive when it begins, and then every two seconds.
+func (c *Config) open(l lines, alive func(), log *slog.Logger) (*agent.Agent, error) {
 	config := agent.Config{
 		Panel: panel.Config{
 			Rules:     c.Rules,
@@ -151,6 +155,7 @@ func (c *Config) open(l lines, log *slog.Logger) (*agent.Agent, error) {
 			StateDir:  c.StateDir,
 			OnCorrupt: panel.OnCorrupt(c.OnCorrupt),
 			Show:      l.show,
+			Alive:     alive,
 		},
 		Hub:       c.connect(),
 		Poll:      c.Poll,

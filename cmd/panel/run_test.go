@@ -73,7 +73,7 @@ func TestACleanEndTurnsTheSirenOff(t *testing.T) {
 		l := c.simulated(house)
 		l.siren = func() (siren.Line, error) { return &relay, nil }
 		l.soundsHigh = wiring.soundsHigh
-		a, err := c.open(l, slog.New(slog.DiscardHandler))
+		a, err := c.open(l, nil, slog.New(slog.DiscardHandler))
 		if err != nil {
 			t.Fatal(err)
 		}

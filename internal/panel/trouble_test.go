@@ -207,3 +207,49 @@ func TestTheStateFolderIsRemoved(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A watchdog that Alive feeds hears nothing while a call of the siren's driver hangs, be it for ever.
+func TestAliveWhileTheLoopTurns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		alive, hang := 0, make(chan struct{})
+		siren := &hangingSiren{hang: hang}
+		h := start(t, t.TempDir(), []string{"door"}, func(c *Config) {
+			siren.Siren, c.Siren = c.Siren, siren
+			c.Alive = func() { alive++ }
+		}, nil)
+		if alive != 1 {
+			t.Errorf("alive %d times at the start, want 1", alive)
+		}
+		h.sleep(21 * time.Second)
+		if alive != 11 {
+			t.Errorf("alive %d times in 21 s, want 11", alive)
+		}
+		siren.hangs.Store(true)
+		h.sleep(10 * time.Second) // it is looked at every 10 s
+		before := alive
+		h.sleep(time.Hour)
+		if alive != before {
+			t.Errorf("alive %d times while the siren's driver hangs, want none", alive-before)
+		}
+		close(hang)
+		h.sleep(10 * time.Second)
+		if alive < before+5 {
+			t.Errorf("alive %d times in the 10 s after that, want 5", alive-before)
+		}
+		h.end()
+	})
+}
+
+// A hangingSiren is one whose Check hangs until hang is closed.
+type hangingSiren struct {
+	Siren
+	hangs atomic.Bool
+	hang  chan struct{}
+}
+
+func (s *hangingSiren) Check() error {
+	if s.hangs.Load() {
+		<-s.hang
+	}
+	return s.Siren.Check()
+}
