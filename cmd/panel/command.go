@@ -128,7 +128,7 @@ func sirenOffCommand() *cli.Command {
 				return err
 			}
 			s := siren.New(siren.Config{
-				Open:       func() (siren.Line, error) { return board.OpenOutput(c.Siren) },
+				Open:       func() (siren.Line, error) { return board.OpenOutput(c.Siren, c.SirenActive == "low") },
 				ActiveHigh: c.SirenActive == "high",
 			})
 			if err := s.Set(false); err != nil {

@@ -81,7 +81,7 @@ func (c *Config) flags(fs *pflag.FlagSet) {
 // sirenFlags are the flags of the siren's line.
 func (c *Config) sirenFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&c.Siren, "siren", "", "`LINE` of the siren's relay, as in GPIO27")
-	fs.StringVar(&c.SirenActive, "siren-active", "high", "level of the siren's line when it sounds: high or low; low sounds for a moment at each start")
+	fs.StringVar(&c.SirenActive, "siren-active", "high", "level of the siren's line when it sounds: high or low; low sounds from power-on until the panel runs, unless hardware keeps the line high")
 }
 
 // stateDirFlag is the flag that every command has.

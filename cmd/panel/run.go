@@ -140,7 +140,7 @@ func (c *Config) real() lines {
 		door: func(d door) func() (sensor.Line, error) {
 			return func() (sensor.Line, error) { return board.OpenInput(d.line, pull) }
 		},
-		siren:      func() (siren.Line, error) { return board.OpenOutput(c.Siren) },
+		siren:      func() (siren.Line, error) { return board.OpenOutput(c.Siren, c.SirenActive == "low") },
 		openHigh:   c.DoorOpenLevel == "high",
 		soundsHigh: c.SirenActive == "high",
 	}

@@ -1,19 +1,23 @@
-// Package board opens this computer's GPIO lines: contacts and buttons as an [Input], relays as
-// an [Output]. It is the only package that knows the GPIO library.
+// Package board opens this computer's GPIO lines: contacts and keys as an [Input], relays and
+// buzzers as an [Output]. It is the only package that knows the GPIO library.
 //
 // Lines are those of the kernel's GPIO character device (/dev/gpiochip*, Linux 5.10 or
 // later), which every Raspberry Pi and most other boards have. A line is named as the
 // kernel names it, such as GPIO17 ("gpioinfo" lists the names), or by the label of its
-// chip, or the label's beginning, and its offset there, such as pinctrl-bcm2711:17. Chip
-// numbers are no names: they change with the kernel.
+// chip, or the label's beginning, and its offset there, such as pinctrl-bcm2711:17; many
+// boards have lines that no other name fits. Chip numbers are no names: they change with
+// the kernel.
+//
+// Inputs are read through periph's LineSet. Two things it does not do, so this package asks
+// the kernel for them itself: an output that has its level from the first moment, where
+// periph's are low first, and a line without a name of its own.
 //
 // Every error of the kernel is returned and names the line. No root is needed, only
 // membership of the group that owns the chips, usually gpio.
 //
-// Caveats: an output is driven low for a moment when it is opened, so a relay that is
-// active low clicks. What a line does after the process ended is the kernel's choice; a
-// resistor has to decide. Pulls are asked for, but a chip that has none ignores that in
-// silence.
+// Caveats: what a line does before it is opened and after the process ended is the kernel's
+// choice; a resistor has to decide. Pulls are asked for, but a chip that has none ignores
+// that in silence.
 package board
 
 import (
@@ -57,6 +61,13 @@ type scanner struct {
 	driver  driver.Impl
 	nodes   map[string]fs.FileInfo // the device nodes at the last scan
 	retired []*gpioioctl.GPIOChip
+}
+
+// knows says whether a device node is the one that was there at the last scan.
+func (s *scanner) knows(path string, node fs.FileInfo) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return os.SameFile(s.nodes[path], node)
 }
 
 // chips returns the chips of this computer. It looks for them again when a device node
@@ -155,6 +166,13 @@ func Lookup(name string) error {
 	return err
 }
 
+// Same says whether two names are of one line of this computer.
+func Same(a, b string) bool {
+	_, lineA, errA := find(a)
+	_, lineB, errB := find(b)
+	return errA == nil && errB == nil && lineA == lineB
+}
+
 // find returns the chip that has the line called name, and the line.
 func find(name string) (*gpioioctl.GPIOChip, *gpioioctl.GPIOLine, error) {
 	n, err := parseName(name)
@@ -185,10 +203,5 @@ func find(name string) (*gpioioctl.GPIOChip, *gpioioctl.GPIOLine, error) {
 		}
 		return nil, nil, err
 	}
-	line := chips[c].Lines()[l]
-	if line.Name() == "" || chips[c].ByName(line.Name()) != line {
-		return nil, nil, fmt.Errorf("line %s: the kernel has no name of its own for it, and only lines with one can be opened; "+
-			"choose another line, or name it in the device tree (gpio-line-names)", name)
-	}
-	return chips[c], line, nil
+	return chips[c], chips[c].Lines()[l], nil
 }

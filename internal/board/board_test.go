@@ -23,7 +23,7 @@ func TestOpenUnknownLine(t *testing.T) {
 		if err := Lookup(name); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("Lookup(%q) = %v; want an error with the name", name, err)
 		}
-		out, err := OpenOutput(name)
+		out, err := OpenOutput(name, false)
 		if err == nil || !strings.Contains(err.Error(), name) || out != nil {
 			t.Errorf("OpenOutput(%q) = %v, %v; want an error with the name", name, out, err)
 		}

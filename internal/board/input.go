@@ -26,43 +26,54 @@ const (
 // longestWait bounds every wait for an edge, whatever the driver makes of a longer one.
 const longestWait = 250 * time.Millisecond
 
+// A lineSet is what an Input needs of periph's LineSet. A [request] has it, too.
+type lineSet interface {
+	Read(mask gpio.GPIOValue) (gpio.GPIOValue, error) // 0 = every line of the set
+	WaitForEdge(time.Duration) (int, gpio.Edge, error)
+	Close() error
+}
+
 // An Input is a line that is read. One goroutine uses it.
 type Input struct {
 	name  string
-	set   *gpioioctl.LineSet // nil = closed
-	edges bool               // the chip tells of edges
+	line  lineSet // nil = closed
+	edges bool    // the chip tells of edges
 }
 
 // OpenInput opens the line called name for reading. A chip that cannot tell of edges will
 // do: Wait then takes its whole time.
 func OpenInput(name string, pull Pull) (*Input, error) {
-	bias := map[Pull]gpio.Pull{PullUp: gpio.PullUp, PullDown: gpio.PullDown, NoPull: gpio.PullNoChange}[pull]
-	set, err := request(name, gpioioctl.LineInput, gpio.BothEdges, bias)
-	if err == nil {
-		return &Input{name: name, set: set, edges: true}, nil
-	}
-	if set, again := request(name, gpioioctl.LineInput, gpio.NoEdge, bias); again == nil {
-		return &Input{name: name, set: set}, nil
-	}
-	return nil, err
-}
-
-// request opens one line as a set of its own: only of a set are reading and waiting
-// errors returned by the library, and only then does a read leave an output alone.
-func request(name string, dir gpioioctl.LineDir, edge gpio.Edge, pull gpio.Pull) (*gpioioctl.LineSet, error) {
 	chip, line, err := find(name)
 	if err != nil {
 		return nil, err
 	}
-	set, err := chip.LineSet(dir, edge, pull, line.Name())
-	if err != nil {
-		return nil, requestError(name, line.Consumer(), err)
+	set, err := openSet(chip, line, pull, gpio.BothEdges)
+	if err == nil {
+		return &Input{name: name, line: set, edges: true}, nil
 	}
-	return set, nil
+	if set, again := openSet(chip, line, pull, gpio.NoEdge); again == nil {
+		return &Input{name: name, line: set}, nil
+	}
+	return nil, requestError(name, consumerOf(chip, line.Number()), err)
 }
 
-// requestError explains why the kernel refused a line. consumer is who had the line when
-// the chips were last looked for. The library keeps only the text of the kernel's error.
+// openSet opens one line as a set of its own: only of a set are reading and waiting errors
+// returned by the library.
+func openSet(chip *gpioioctl.GPIOChip, line *gpioioctl.GPIOLine, pull Pull, edge gpio.Edge) (lineSet, error) {
+	if line.Name() != "" && chip.ByName(line.Name()) == line {
+		bias := map[Pull]gpio.Pull{PullUp: gpio.PullUp, PullDown: gpio.PullDown, NoPull: gpio.PullNoChange}[pull]
+		return chip.LineSet(gpioioctl.LineInput, edge, bias, line.Name())
+	}
+	// The library finds the lines of a set by name, which this one has not.
+	flags := flagInput | map[Pull]uint64{PullUp: flagPullUp, PullDown: flagPullDown, NoPull: 0}[pull]
+	if edge != gpio.NoEdge {
+		flags |= flagEdges
+	}
+	return requestLine(chip, line.Number(), flags, false)
+}
+
+// requestError explains why the kernel refused a line. consumer is who uses it. Of the kernel's
+// error, the library keeps only the text.
 func requestError(name, consumer string, err error) error {
 	if !strings.Contains(err.Error(), syscall.EBUSY.Error()) {
 		return fmt.Errorf("opening line %s: %w", name, err)
@@ -75,13 +86,16 @@ func requestError(name, consumer string, err error) error {
 
 // Read returns the level: true is high.
 func (in *Input) Read() (bool, error) {
-	return readLevel(in.set, in.name)
+	if in.line == nil {
+		return false, closedError(in.name)
+	}
+	return readLevel(in.line, in.name)
 }
 
 // Wait returns nil after an edge, or after the timeout or 250 ms. Edges that came since the
 // last Wait count; the kernel keeps at most 16, so read the level afterwards.
 func (in *Input) Wait(timeout time.Duration) error {
-	if in.set == nil {
+	if in.line == nil {
 		return fmt.Errorf("waiting for line %s: %w", in.name, os.ErrClosed)
 	}
 	// The driver takes zero for "without end" and a negative time for "not at all".
@@ -90,7 +104,7 @@ func (in *Input) Wait(timeout time.Duration) error {
 		time.Sleep(timeout)
 		return nil
 	}
-	_, _, err := in.set.WaitForEdge(timeout)
+	_, _, err := in.line.WaitForEdge(timeout)
 	if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
 		return fmt.Errorf("waiting for line %s: %w", in.name, err)
 	}
@@ -99,28 +113,29 @@ func (in *Input) Wait(timeout time.Duration) error {
 
 // Close releases the line.
 func (in *Input) Close() error {
-	return closeSet(&in.set, in.name)
+	if in.line == nil {
+		return nil
+	}
+	line := in.line
+	in.line = nil
+	return closeLine(line, in.name)
+}
+
+func closedError(name string) error {
+	return fmt.Errorf("reading line %s: %w", name, os.ErrClosed)
 }
 
 // readLevel reads the one line of a set.
-func readLevel(set *gpioioctl.LineSet, name string) (bool, error) {
-	if set == nil {
-		return false, fmt.Errorf("reading line %s: %w", name, os.ErrClosed)
-	}
-	bits, err := set.Read(0) // 0 = every line of the set
+func readLevel(line lineSet, name string) (bool, error) {
+	bits, err := line.Read(0)
 	if err != nil {
 		return false, fmt.Errorf("reading line %s: %w", name, err)
 	}
 	return bits != 0, nil
 }
 
-func closeSet(set **gpioioctl.LineSet, name string) error {
-	if *set == nil {
-		return nil
-	}
-	err := (*set).Close()
-	*set = nil
-	if err != nil {
+func closeLine(line lineSet, name string) error {
+	if err := line.Close(); err != nil {
 		return fmt.Errorf("closing line %s: %w", name, err)
 	}
 	return nil

@@ -3,36 +3,34 @@ package board
 import (
 	"fmt"
 	"os"
-
-	"periph.io/x/conn/v3/gpio"
-	"periph.io/x/host/v3/gpioioctl"
 )
 
 // An Output is a line that is driven. One goroutine uses it.
 type Output struct {
 	name string
-	set  *gpioioctl.LineSet // nil = closed
+	line *request // nil = closed
 }
 
-// OpenOutput opens the line called name for driving. It is low until Set is called.
-func OpenOutput(name string) (*Output, error) {
-	set, err := request(name, gpioioctl.LineOutput, gpio.NoEdge, gpio.PullNoChange)
+// OpenOutput opens the line called name for driving. It has the level high from the first moment on, so that opening
+// it switches nothing that is off at that level.
+func OpenOutput(name string, high bool) (*Output, error) {
+	chip, line, err := find(name)
 	if err != nil {
 		return nil, err
 	}
-	return &Output{name: name, set: set}, nil
+	r, err := requestLine(chip, line.Number(), flagOutput, high)
+	if err != nil {
+		return nil, requestError(name, consumerOf(chip, line.Number()), err)
+	}
+	return &Output{name: name, line: r}, nil
 }
 
 // Set drives the line: true is high.
 func (out *Output) Set(high bool) error {
-	if out.set == nil {
+	if out.line == nil {
 		return fmt.Errorf("driving line %s: %w", out.name, os.ErrClosed)
 	}
-	var bits gpio.GPIOValue
-	if high {
-		bits = 1
-	}
-	if err := out.set.Out(bits, 0); err != nil { // 0 = every line of the set
+	if err := out.line.set(high); err != nil {
 		return fmt.Errorf("driving line %s: %w", out.name, err)
 	}
 	return nil
@@ -40,10 +38,18 @@ func (out *Output) Set(high bool) error {
 
 // Level reads back the level of the line: true is high.
 func (out *Output) Level() (bool, error) {
-	return readLevel(out.set, out.name)
+	if out.line == nil {
+		return false, closedError(out.name)
+	}
+	return readLevel(out.line, out.name)
 }
 
 // Close releases the line, whose level is then no longer decided by this program.
 func (out *Output) Close() error {
-	return closeSet(&out.set, out.name)
+	if out.line == nil {
+		return nil
+	}
+	line := out.line
+	out.line = nil
+	return closeLine(line, out.name)
 }
