@@ -117,8 +117,8 @@ func tryFolder(dir string) error {
 }
 
 func (c *Config) checkClock(f *findings) {
-	if now := time.Now(); panel.ClockIsWrong(now) {
-		f.wrong("clock", fmt.Errorf("it says %s", now.UTC().Format(time.DateTime)),
+	if err := panel.ClockProblem(time.Now(), c.StateDir); err != nil {
+		f.wrong("clock", err,
 			"set it, or wait for network time; guarding doesn't need it, but last_update is wrong and TLS may refuse certificates")
 		return
 	}

@@ -236,7 +236,7 @@ func TestCheckBlamesTheClock(t *testing.T) {
 		got := aName.ReplaceAllString(aTime.ReplaceAllString(aDate.ReplaceAllString(out.String(), "DATE"), "TIME"), "NAME")
 		const blame = " is not valid before TIME\n" +
 			"                   -> this computer's clock says 2000-01-01 00:00 UTC: set it, or wait for network time; it is not the certificate that is wrong\n"
-		want := "BAD  clock         it says 2000-01-01 00:00:00\n" +
+		want := "BAD  clock         it says 2000-01-01 00:00:00 UTC, before this program was built\n" +
 			"                   -> set it, or wait for network time; guarding doesn't need it, but last_update is wrong and TLS may refuse certificates\n" +
 			"BAD  authority     NAME in ca.pem" + blame + "BAD  certificate   cert.pem" + blame
 		if got != want {

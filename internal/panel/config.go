@@ -33,8 +33,11 @@ type Config struct {
 	// Alive is called from the loop every two seconds at the latest, for a watchdog. It must not block.
 	Alive func()
 
-	Now    func() time.Time // the wall clock, which nothing but the fault "clock" depends on; default time.Now
-	Logger *slog.Logger     // nil = silent; it is called from the loop and must not block
+	Now func() time.Time // the wall clock, which nothing but the fault "clock" depends on; default time.Now
+	// Synchronised says whether somebody tells this computer the time, and whether that is known; default the function of that name.
+	Synchronised func() (yes, known bool)
+
+	Logger *slog.Logger // nil = silent; it is called from the loop and must not block
 }
 
 // A Contact is one door or window.
@@ -89,6 +92,9 @@ func (c *Config) complete() error {
 	}
 	if c.Now == nil {
 		c.Now = time.Now
+	}
+	if c.Synchronised == nil {
+		c.Synchronised = Synchronised
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)

@@ -4,15 +4,10 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"time"
 
 	"github.com/twinpanel/twinpanel/statemachine"
 	"github.com/twinpanel/twinpanel/twin"
 )
-
-// ClockIsWrong says whether a wall clock cannot be right: it is before this program was written. A Pi without
-// network time starts in 1970 or where it was stopped.
-func ClockIsWrong(now time.Time) bool { return now.Year() < 2026 }
 
 // current is the document of that name, without last_update: whoever sends it adds that.
 type current struct {
@@ -70,7 +65,7 @@ func (p *Panel) faults() []string {
 			words = append(words, contact.Name)
 		}
 	}
-	if ClockIsWrong(p.config.Now()) {
+	if p.clock.problem != nil {
 		words = append(words, faultClock)
 	}
 	if p.state.RingsUsed() {

@@ -22,7 +22,7 @@ const (
 	// The siren's level is looked at this often.
 	checkSounding = time.Second
 	checkSilent   = 10 * time.Second
-	// aliveEvery is how often the loop says that it turns.
+	// aliveEvery is how often the loop says that it turns, and looks at the clock.
 	aliveEvery = 2 * time.Second
 )
 
@@ -31,6 +31,8 @@ var errJournalSlow = errors.New("a write has had no outcome for 5 s")
 // loop is what only Run's goroutine touches.
 type loop struct {
 	start time.Time
+	slept time.Duration // before the start
+	clock clock
 	state statemachine.State
 
 	sounding   bool // the level that the siren was given
@@ -58,7 +60,8 @@ type loop struct {
 
 // begin is what happens before anything else can.
 func (p *Panel) begin() {
-	p.start = time.Now()
+	p.start, p.slept = time.Now(), suspended()
+	p.lookAtClock()
 	p.due = stopped()
 	p.patience = stopped()
 	p.retry = stopped()
@@ -70,6 +73,10 @@ func (p *Panel) begin() {
 	}
 	p.config.Alive()
 	p.log.Info("started", "state", p.state.Word())
+}
+
+func (p *Panel) lookAtClock() {
+	p.clock.look(p.config.Now(), time.Since(p.start)+suspended()-p.slept)
 }
 
 func stopped() *time.Timer {
@@ -106,6 +113,7 @@ func (p *Panel) turn(ctx context.Context) bool {
 	case <-p.check.C:
 		p.checkSiren()
 	case <-p.alive.C:
+		p.lookAtClock()
 		p.config.Alive()
 	case reply := <-p.documents:
 		reply <- p.answer()

@@ -88,6 +88,7 @@ func New(c Config) (*Panel, error) {
 		p.untrusted = true
 		r = record{Armed: c.OnCorrupt == StartArmed}
 	}
+	p.clock = clock{synchronised: c.Synchronised, log: p.log, journal: journalTime(c.StateDir)}
 	p.state = statemachine.Restore(c.Rules, r.saved(c.contactNames()))
 	return p, nil
 }
