@@ -26,6 +26,11 @@ func (c Control) Command(ctx context.Context, armed bool) (Status, error) {
 	return c.call(ctx, "POST", "/disarm")
 }
 
+// TestSiren sounds the siren as [Panel.TestSiren] does.
+func (c Control) TestSiren(ctx context.Context) (Status, error) {
+	return c.call(ctx, "POST", "/siren-test")
+}
+
 func (c Control) call(ctx context.Context, method, path string) (Status, error) {
 	transport := &http.Transport{
 		DisableKeepAlives: true,

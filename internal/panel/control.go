@@ -13,7 +13,8 @@ import (
 	"time"
 )
 
-// socketName is the control socket's file in the state folder: HTTP for the panel's user and root. GET /status, POST /arm, POST /disarm; each answers a [Status].
+// socketName is the control socket's file in the state folder: HTTP for the panel's user and root. GET /status, POST /arm, POST /disarm, POST /siren-test;
+// each answers a [Status].
 const socketName = "panel.sock"
 
 // MaxStateDir is how long the path of a state folder can be, in bytes, for its socket to be reached: 103 bytes are
@@ -29,6 +30,8 @@ type Status struct {
 	Faults  []string          `json:"faults,omitempty"`   // as in the current document
 	Hub     string            `json:"hub"`                // "connected", or why not
 	HubNext string            `json:"hub_next,omitempty"` // what to do about that, where it is known; the end of Hub says so, too
+	// HubAnswered is how long ago the hub has answered a question for desired, in milliseconds; absent = not since the start.
+	HubAnswered *int64 `json:"hub_answered_ms,omitempty"`
 }
 
 func (p *Panel) status() Status {
@@ -38,7 +41,7 @@ func (p *Panel) status() Status {
 	} else if link != nil {
 		hub, next = link.err.Error(), link.next
 	}
-	return Status{
+	s := Status{
 		Armed:   p.state.Armed(),
 		Ringing: p.state.Ringing(),
 		State:   p.state.Word(),
@@ -47,6 +50,10 @@ func (p *Panel) status() Status {
 		Hub:     hub,
 		HubNext: next,
 	}
+	if at := p.answered.Load(); at != nil {
+		s.HubAnswered = new(time.Since(*at).Milliseconds())
+	}
+	return s
 }
 
 // controlRetry is how often the control socket is looked at, and tried again when it could not be made.
@@ -137,5 +144,6 @@ func (p *Panel) control() http.Handler {
 	mux.HandleFunc("GET /status", answer(p.Status))
 	mux.HandleFunc("POST /arm", answer(command(true)))
 	mux.HandleFunc("POST /disarm", answer(command(false)))
+	mux.HandleFunc("POST /siren-test", answer(p.TestSiren))
 	return mux
 }

@@ -45,6 +45,8 @@ type loop struct {
 	hangs      bool // the last write has had no outcome for journalSlow
 	untrusted  bool // the journal was unreadable, and nobody has said since what to be
 
+	test *sirenTest // nil = the siren is not being tested
+
 	transitions []Transition // the last ones, the oldest first
 
 	told     json.RawMessage // the document when Changed was called last
@@ -115,6 +117,10 @@ func (p *Panel) turn(ctx context.Context) bool {
 	case <-p.alive.C:
 		p.lookAtClock()
 		p.config.Alive()
+	case reply := <-p.sirenTests:
+		p.beginTest(reply)
+	case <-p.testOver():
+		p.endTest(nil)
 	case reply := <-p.documents:
 		reply <- p.answer()
 	case reply := <-p.histories:
@@ -165,7 +171,10 @@ func (p *Panel) step(in input) []statemachine.Note {
 	before := p.state
 	var out statemachine.Output
 	p.state, out = statemachine.Step(before, e)
-	if !out.Siren {
+	if p.state.Armed() {
+		p.endTest(errTestCut)
+	}
+	if !out.Siren && p.test == nil {
 		p.silence()
 	}
 	if out.Save {

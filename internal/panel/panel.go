@@ -35,12 +35,14 @@ type Panel struct {
 	journal *journal
 
 	inputs     chan input
-	documents  chan chan answer     // asked for at any time
-	histories  chan chan answer     // so is the document events
-	statuses   chan chan Status     // asked for once the journal has had its say
-	folderLost chan struct{}        // the state folder has been removed
-	ended      chan struct{}        // closed when Run returns
-	link       atomic.Pointer[link] // nil = never heard of
+	documents  chan chan answer          // asked for at any time
+	histories  chan chan answer          // so is the document events
+	statuses   chan chan Status          // asked for once the journal has had its say
+	sirenTests chan chan error           // asked for by TestSiren
+	folderLost chan struct{}             // the state folder has been removed
+	ended      chan struct{}             // closed when Run returns
+	link       atomic.Pointer[link]      // nil = never heard of
+	answered   atomic.Pointer[time.Time] // when the hub has answered last; nil = never
 
 	loop // owned by Run's goroutine
 }
@@ -73,6 +75,7 @@ func New(c Config) (*Panel, error) {
 		documents:  make(chan chan answer),
 		histories:  make(chan chan answer),
 		statuses:   make(chan chan Status),
+		sirenTests: make(chan chan error),
 		folderLost: make(chan struct{}, 1),
 		ended:      make(chan struct{}),
 	}
@@ -159,6 +162,7 @@ func (p *Panel) Run(ctx context.Context) error {
 	for p.turn(ctx) {
 	}
 
+	p.endTest(ErrStopped)
 	err := p.config.Siren.Close()
 	if err != nil {
 		err = &sirenError{err}
@@ -216,6 +220,7 @@ func (p *Panel) send(ctx context.Context, in input) error {
 // Desired takes the answer to a get of the desired document: the document, or why there is none.
 // Before Run it waits for Run; after Run it does nothing.
 func (p *Panel) Desired(doc twin.Document, err error) {
+	p.answered.Store(new(time.Now()))
 	event, problem := readDesired(doc, err)
 	p.send(context.Background(), input{event: event, problem: problem})
 }
