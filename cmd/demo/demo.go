@@ -195,7 +195,7 @@ func (d *demo) openPanel(dir, secret string, log *slog.Logger) (err error) {
 				ActiveHigh: true,
 			}),
 			StateDir: dir,
-			Show:     d.house.Lamp,
+			Show:     func(word string, _ bool) { d.house.Lamp(word) },
 		},
 		Hub:    twinclient.Options{Hub: "mqtt://" + d.mqtt.Addr().String(), DeviceID: d.panel, SecretFile: secretFile},
 		Logger: log,

@@ -99,7 +99,7 @@ func TestFlagsThatDoNotFit(t *testing.T) {
 		{"several doors without name", flags{"door": "front=GPIO17,GPIO22"}, "--door GPIO22 has no name: with several doors each needs one, as in front=GPIO22", helpHint},
 		{"door with an odd name", flags{"door": "Front=GPIO17"}, `--door Front=GPIO17: the name "Front" is not 1 to 32 of the characters a-z 0-9 _ -`, helpHint},
 		{"door with an empty name", flags{"door": "=GPIO17"}, `--door =GPIO17: the name "" is not 1 to 32 of the characters a-z 0-9 _ -`, helpHint},
-		{"door called like a fault", flags{"door": "siren=GPIO17"}, `--door siren=GPIO17: the name "siren" is taken by a fault; choose another`, helpHint},
+		{"door called like a fault", flags{"door": "siren=GPIO17"}, `--door siren=GPIO17: the name "siren" is taken by the panel itself; choose another`, helpHint},
 		{"door without line", flags{"door": "front="}, "--door front= names no line", helpHint},
 		{"two doors of one name", flags{"door": "front=GPIO17,front=GPIO22"}, `--door: the name "front" is given twice`, helpHint},
 		{"two doors on one line", flags{"door": "front=GPIO17,back=GPIO17"}, "the line GPIO17 is used twice: by --door front and by --door back", helpHint},

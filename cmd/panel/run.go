@@ -23,9 +23,9 @@ import (
 type lines struct {
 	door       func(door) func() (sensor.Line, error)
 	siren      func() (siren.Line, error)
-	openHigh   bool              // level of an open door's line
-	soundsHigh bool              // level of the siren's line when it sounds
-	show       func(word string) // told the state, for a lamp; nil = there is none
+	openHigh   bool                           // level of an open door's line
+	soundsHigh bool                           // level of the siren's line when it sounds
+	show       func(word string, faults bool) // told the state, for a lamp or a buzzer; nil = there is none
 }
 
 // run guards until ctx ends, which is a clean end.
@@ -126,7 +126,7 @@ func (c *Config) simulated(house *simulator.House) lines {
 		siren:      func() (siren.Line, error) { return house.OpenSiren() },
 		openHigh:   true,
 		soundsHigh: true,
-		show:       house.Lamp,
+		show:       func(word string, _ bool) { house.Lamp(word) },
 	}
 }
 

@@ -88,7 +88,7 @@ func (n *night) powerOn() {
 				ActiveHigh: true,
 			}),
 			StateDir: n.dir,
-			Show:     n.house.Lamp,
+			Show:     func(word string, _ bool) { n.house.Lamp(word) },
 			Now:      func() time.Time { return time.Now().Add(time.Duration(n.clock.Load())) },
 		},
 		Hub: twinclient.Options{Hub: "mqtt://localhost", DeviceID: n.device.ID, Dial: n.hub.Dial},

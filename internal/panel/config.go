@@ -18,15 +18,16 @@ type Config struct {
 	Rules     statemachine.Rules // Contacts is set from the field of that name below
 	Contacts  []Contact          // 1 to 8, in the order of their first mention
 	Siren     Siren
+	Key       *Key          // nil = there is none
 	StateDir  string        // folder of the journal and the control socket; made when missing
 	OnCorrupt OnCorrupt     // default armed
 	Heartbeat time.Duration // how often whoever publishes does so without a change; told as heartbeat_s; default 30 s
 
 	// Changed is called from the loop when there is something new to publish. It must not block.
 	Changed func()
-	// Show is called from the loop with the state in one word when that changes, "" while a contact
-	// is unknown. It must not block.
-	Show func(word string)
+	// Show is called from the loop with the state in one word when that changes and the journal has had its say, "" while
+	// a contact is unknown, and with whether there are faults then. It must not block.
+	Show func(word string, faults bool)
 	// Record is called from the loop with each input of the state machine, after the siren and the journal were seen
 	// to. It must not block. nil = nothing is kept.
 	Record func(Step)
@@ -71,9 +72,13 @@ const (
 const (
 	faultJournal   = "journal"
 	faultSiren     = "siren"
+	faultKey       = "key"
 	faultClock     = "clock"
 	faultRingsUsed = "rings_used"
 )
+
+// reserved are the words that no contact may have as its name: the faults, and a part that is told of in the log alone.
+var reserved = []string{faultJournal, faultSiren, faultKey, faultClock, faultRingsUsed, "buzzer"}
 
 var contactName = regexp.MustCompile(`^[a-z0-9_-]{1,32}$`)
 
@@ -85,7 +90,7 @@ func (c *Config) complete() error {
 		c.Changed = func() {}
 	}
 	if c.Show == nil {
-		c.Show = func(string) {}
+		c.Show = func(string, bool) {}
 	}
 	if c.Alive == nil {
 		c.Alive = func() {}
@@ -108,6 +113,11 @@ func (c *Config) complete() error {
 	if c.Siren == nil {
 		return fmt.Errorf("siren: there is none")
 	}
+	if c.Key != nil {
+		if err := c.Key.complete(); err != nil {
+			return err
+		}
+	}
 	for i, contact := range c.Contacts {
 		if err := CheckContactName(contact.Name); err != nil {
 			return fmt.Errorf("door: %w", err)
@@ -126,8 +136,8 @@ func CheckContactName(name string) error {
 	if !contactName.MatchString(name) {
 		return fmt.Errorf("the name %q is not 1 to 32 of the characters a-z 0-9 _ -", name)
 	}
-	if slices.Contains([]string{faultJournal, faultSiren, faultClock, faultRingsUsed}, name) {
-		return fmt.Errorf("the name %q is taken by a fault; choose another", name)
+	if slices.Contains(reserved, name) {
+		return fmt.Errorf("the name %q is taken by the panel itself; choose another", name)
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 
+	"github.com/twinpanel/twinpanel/sensor"
 	"github.com/twinpanel/twinpanel/statemachine"
 	"github.com/twinpanel/twinpanel/twin"
 )
@@ -64,6 +65,9 @@ func (p *Panel) faults() []string {
 		if p.state.Reading(i) == statemachine.Fault {
 			words = append(words, contact.Name)
 		}
+	}
+	if p.key == sensor.Fault {
+		words = append(words, faultKey)
 	}
 	if p.clock.problem != nil {
 		words = append(words, faultClock)

@@ -104,7 +104,12 @@ func start(t *testing.T, dir string, names []string, edit func(*Config), prepare
 		Siren:    h.siren,
 		StateDir: dir,
 		Changed:  func() { h.changed++ },
-		Show:     func(w string) { h.shown = append(h.shown, w) },
+		Show: func(w string, faults bool) {
+			if faults {
+				w += " with faults"
+			}
+			h.shown = append(h.shown, w)
+		},
 		// A bubble's clock begins in 2000.
 		Now: func() time.Time { return time.Now().AddDate(30, 0, 0) },
 	}

@@ -29,6 +29,14 @@ const (
 	ByKey     By = "key"   // the key switch
 )
 
+// words are who it is in a sentence.
+func (b By) words() string {
+	if b == ByKey {
+		return "the key switch"
+	}
+	return "a command at the panel"
+}
+
 // A Transition is a line of the twin's document "events": something that happened, in words.
 type Transition struct {
 	Time    time.Time `json:"time"` // UTC, by the panel's clock
@@ -63,10 +71,7 @@ func (p *Panel) why(s Step, n statemachine.Note) string {
 	case statemachine.DesiredRead:
 		return fmt.Sprintf("desired %d", e.Version)
 	case statemachine.LocalCommand:
-		if s.By == ByKey {
-			return "the key switch"
-		}
-		return "a command at the panel"
+		return s.By.words()
 	case statemachine.ContactRead:
 		return p.config.Contacts[e.Contact].Name + " " + e.Reading.String()
 	default:

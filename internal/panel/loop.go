@@ -7,6 +7,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/twinpanel/twinpanel/sensor"
 	"github.com/twinpanel/twinpanel/statemachine"
 	"github.com/twinpanel/twinpanel/twin"
 )
@@ -34,6 +35,7 @@ type loop struct {
 	slept time.Duration // before the start
 	clock clock
 	state statemachine.State
+	key   sensor.Reading // of the key switch
 
 	sounding   bool // the level that the siren was given
 	waiting    bool // the siren is to sound, and waits for the journal
@@ -98,9 +100,11 @@ func (p *Panel) turn(ctx context.Context) bool {
 		return false
 	case in := <-p.inputs:
 		p.take(in)
+	case r := <-p.keys:
+		p.turnKey(r)
 	case <-p.due.C:
 		in := input{event: statemachine.Event{Kind: statemachine.TimePassed}}
-		p.logNotes(in.event, p.step(in))
+		p.logNotes(in, p.step(in))
 	case r := <-p.journal.results:
 		p.written(r)
 		if p.quiet() {
@@ -161,7 +165,7 @@ func (p *Panel) take(in input) {
 	case statemachine.DesiredRead:
 		p.reason = ""
 	}
-	p.logNotes(e, notes)
+	p.logNotes(in, notes)
 }
 
 // step applies an input's event now and carries out what follows, in the order that matters.
@@ -202,17 +206,17 @@ func (p *Panel) step(in input) []statemachine.Note {
 func alarmed(s statemachine.State) bool { return s.Word() == "ringing" || s.Word() == "entry_delay" }
 
 // logNotes writes a line for each thing that happened, and who wanted it.
-func (p *Panel) logNotes(e statemachine.Event, notes []statemachine.Note) {
+func (p *Panel) logNotes(in input, notes []statemachine.Note) {
 	for _, n := range notes {
 		var about []any
 		switch {
 		case n.Contact != statemachine.NoContact:
 			about = []any{"contact", p.config.Contacts[n.Contact].Name}
 		case n.What != statemachine.Armed && n.What != statemachine.Disarmed:
-		case e.Kind == statemachine.LocalCommand:
-			about = []any{"by", "a command at the panel"}
+		case in.event.Kind == statemachine.LocalCommand:
+			about = []any{"by", in.by.words()}
 		default:
-			about = []any{"by", "desired", "version", e.Version}
+			about = []any{"by", "desired", "version", in.event.Version}
 		}
 		p.log.Info(string(n.What), about...)
 	}
@@ -353,6 +357,6 @@ func (p *Panel) announce() {
 	}
 	if word != p.shown {
 		p.shown = word
-		p.config.Show(word)
+		p.config.Show(word, len(p.faults()) > 0)
 	}
 }

@@ -35,6 +35,7 @@ type Panel struct {
 	journal *journal
 
 	inputs     chan input
+	keys       chan sensor.Reading       // of the key switch
 	documents  chan chan answer          // asked for at any time
 	histories  chan chan answer          // so is the document events
 	statuses   chan chan Status          // asked for once the journal has had its say
@@ -72,6 +73,7 @@ func New(c Config) (*Panel, error) {
 		log:        c.Logger,
 		journal:    newJournal(c.StateDir, c.contactNames()),
 		inputs:     make(chan input),
+		keys:       make(chan sensor.Reading),
 		documents:  make(chan chan answer),
 		histories:  make(chan chan answer),
 		statuses:   make(chan chan Status),
@@ -158,6 +160,9 @@ func (p *Panel) Run(ctx context.Context) error {
 				p.log.Error("contact is watched no longer", "contact", contact.Name, "error", err)
 			}
 		})
+	}
+	if p.config.Key != nil {
+		tasks.Go(func() { p.watchKey(tasksCtx) })
 	}
 	for p.turn(ctx) {
 	}
