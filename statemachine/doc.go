@@ -29,5 +29,5 @@
 // is taken for an old wish.
 //
 // The tests walk through every state that can be reached with one and two contacts and
-// prove these sentences there; testdata has the stories as transcripts.
+// prove these sentences there; testdata has the stories, in the language of package transcript.
 package statemachine
