@@ -48,6 +48,11 @@ func (f *findings) ok(what, format string, args ...any) {
 	fmt.Fprintf(f.w, "ok   %-13s %s\n", what, fmt.Sprintf(format, args...))
 }
 
+// note prints what is neither good nor bad.
+func (f *findings) note(what, format string, args ...any) {
+	fmt.Fprintf(f.w, "     %-13s %s\n", what, fmt.Sprintf(format, args...))
+}
+
 func (f *findings) wrong(what string, err error, next string) {
 	f.bad++
 	fmt.Fprintf(f.w, "BAD  %-13s %v\n%18s -> %s\n", what, err, "", next)
@@ -63,6 +68,11 @@ func (c *Config) check(ctx context.Context, _ []string, stdout, _ io.Writer) err
 	c.checkClock(f)
 	c.checkCredentials(f)
 	c.checkPanel(ctx, f)
+	return f.verdict()
+}
+
+// verdict is the end of a command that has printed findings.
+func (f *findings) verdict() error {
 	switch {
 	case f.bad == 1:
 		return cli.Hint(errors.New("1 finding is bad"), "the line marked BAD is followed by what to do")
@@ -160,6 +170,11 @@ func (c *Config) checkRunning(f *findings, s panel.Status) {
 		}
 		f.wrong("fault", errors.New(word), todo)
 	}
+	c.checkLink(f, s)
+}
+
+// checkLink reports what a running panel says of the hub.
+func (c *Config) checkLink(f *findings, s panel.Status) {
 	reason, _ := strings.CutSuffix(s.Hub, ": "+s.HubNext)
 	switch {
 	case s.Hub == "connected":

@@ -13,11 +13,9 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"github.com/twinpanel/twinpanel/internal/board"
 	"github.com/twinpanel/twinpanel/internal/cli"
 	"github.com/twinpanel/twinpanel/internal/durable"
 	"github.com/twinpanel/twinpanel/internal/panel"
-	"github.com/twinpanel/twinpanel/siren"
 )
 
 // commandTimeout bounds what a running panel takes to answer: it waits up to 5 s for a slow disk.
@@ -111,31 +109,4 @@ func describe(s panel.Status) string {
 		line += "; faults: " + strings.Join(s.Faults, ", ")
 	}
 	return line
-}
-
-// sirenOffCommand is what a service runs when the panel has died.
-func sirenOffCommand() *cli.Command {
-	var c Config
-	return &cli.Command{
-		Name:  "siren-off",
-		Short: "Turn the siren's line off: for a service's stop command, when the panel has died.",
-		Flags: c.sirenFlags,
-		Run: func(context.Context, []string, io.Writer, io.Writer) error {
-			if err := c.checkSiren(); err != nil {
-				return err
-			}
-			if err := board.Init(); err != nil {
-				return err
-			}
-			s := siren.New(siren.Config{
-				Open:       func() (siren.Line, error) { return board.OpenOutput(c.Siren, c.SirenActive == "low") },
-				ActiveHigh: c.SirenActive == "high",
-			})
-			if err := s.Set(false); err != nil {
-				s.Close() // its error would only repeat this one
-				return err
-			}
-			return s.Close()
-		},
-	}
 }

@@ -66,7 +66,7 @@ func (c *Config) flags(fs *pflag.FlagSet) {
 	fs.StringVar(&c.DoorOpenLevel, "door-open-level", "high", "level of a contact's line when the door is open; high = contact to ground, low = contact to 3.3 V; the pull goes the same way, so a cut wire reads open")
 	c.sirenFlags(fs)
 	fs.DurationVar(&c.Debounce, "debounce", sensor.DefaultDebounce, "how long a contact must be stable to count: 20ms to 300ms")
-	fs.StringVar(&c.Simulate, "simulate", "", "no hardware: draw a house with doors and a siren on a page at this `address`; --siren and the lines of --door are not used then")
+	c.simulateFlag(fs)
 	fs.StringVar(&c.SimulateDoor, "simulate-door", "closed", "how the simulated doors begin: open, closed or fault")
 	stateDirFlag(fs, &c.StateDir)
 	fs.StringVar(&c.OnCorrupt, "on-corrupt", string(panel.StartArmed), "what to be when the journal cannot be read: armed or disarmed")
@@ -82,6 +82,10 @@ func (c *Config) flags(fs *pflag.FlagSet) {
 func (c *Config) sirenFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&c.Siren, "siren", "", "`LINE` of the siren's relay, as in GPIO27")
 	fs.StringVar(&c.SirenActive, "siren-active", "high", "level of the siren's line when it sounds: high or low; low sounds from power-on until the panel runs, unless hardware keeps the line high")
+}
+
+func (c *Config) simulateFlag(fs *pflag.FlagSet) {
+	fs.StringVar(&c.Simulate, "simulate", "", "no hardware: draw a house with doors and a siren on a page at this `address`; --siren and the lines of --door are not used then")
 }
 
 // stateDirFlag is the flag that every command has.

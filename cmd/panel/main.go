@@ -31,6 +31,7 @@ with --secret. The latter without hardware, beside a hub on this computer:
 			armCommand(true),
 			armCommand(false),
 			checkCommand(),
+			selftestCommand(),
 			sirenOffCommand(),
 		},
 	}

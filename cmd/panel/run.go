@@ -97,16 +97,20 @@ func (c *Config) runSimulated(ctx context.Context, stdout io.Writer, log *slog.L
 }
 
 func (c *Config) openHouse() (*simulator.House, net.Listener, error) {
-	names := make([]string, len(c.doors))
-	for i, d := range c.doors {
-		names[i] = d.name
-	}
-	house, err := simulator.New(simulator.Config{Doors: names, Start: c.SimulateDoor})
+	house, err := c.newHouse()
 	if err != nil {
 		return nil, nil, err
 	}
 	listener, err := c.listenSimulated()
 	return house, listener, err
+}
+
+func (c *Config) newHouse() (*simulator.House, error) {
+	names := make([]string, len(c.doors))
+	for i, d := range c.doors {
+		names[i] = d.name
+	}
+	return simulator.New(simulator.Config{Doors: names, Start: c.SimulateDoor})
 }
 
 func (c *Config) listenSimulated() (net.Listener, error) {
@@ -164,13 +168,22 @@ func (c *Config) open(l lines, alive func(), log *slog.Logger) (*agent.Agent, er
 		Logger:    log,
 	}
 	for _, d := range c.doors {
-		s, err := sensor.New(sensor.Config{
-			Open: l.door(d), OpenLevelHigh: l.openHigh, Debounce: c.Debounce, Logger: log.With("contact", d.name),
-		})
+		s, err := c.sensor(l, d, log)
 		if err != nil {
-			return nil, fmt.Errorf("door %s: %w", d.name, err)
+			return nil, err
 		}
 		config.Panel.Contacts = append(config.Panel.Contacts, panel.Contact{Name: d.name, Sensor: s})
 	}
 	return agent.New(config)
+}
+
+// sensor is what watches a door's contact.
+func (c *Config) sensor(l lines, d door, log *slog.Logger) (*sensor.Sensor, error) {
+	s, err := sensor.New(sensor.Config{
+		Open: l.door(d), OpenLevelHigh: l.openHigh, Debounce: c.Debounce, Logger: log.With("contact", d.name),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("door %s: %w", d.name, err)
+	}
+	return s, nil
 }

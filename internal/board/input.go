@@ -72,16 +72,26 @@ func openSet(chip *gpioioctl.GPIOChip, line *gpioioctl.GPIOLine, pull Pull, edge
 	return requestLine(chip, line.Number(), flags, false)
 }
 
+// An InUseError is a line that another program uses.
+type InUseError struct {
+	Line string
+	By   string // as the kernel has it, such as "gpiomon"; empty = it doesn't say
+}
+
+func (e *InUseError) Error() string {
+	if e.By == "" {
+		return fmt.Sprintf("line %s is in use by another program; stop it or choose another line (gpioinfo tells which)", e.Line)
+	}
+	return fmt.Sprintf("line %s is in use by %s; stop it or choose another line", e.Line, e.By)
+}
+
 // requestError explains why the kernel refused a line. consumer is who uses it. Of the kernel's
 // error, the library keeps only the text.
 func requestError(name, consumer string, err error) error {
 	if !strings.Contains(err.Error(), syscall.EBUSY.Error()) {
 		return fmt.Errorf("opening line %s: %w", name, err)
 	}
-	if consumer == "" {
-		return fmt.Errorf("line %s is in use by another program; stop it or choose another line (gpioinfo tells which)", name)
-	}
-	return fmt.Errorf("line %s is in use by %s; stop it or choose another line", name, consumer)
+	return &InUseError{name, consumer}
 }
 
 // Read returns the level: true is high.
