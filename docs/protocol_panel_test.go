@@ -111,8 +111,13 @@ func (p *panels) happen(words string) bool {
 	return true
 }
 
+// eventsTopic is how the topics of that document begin.
+const eventsTopic = " $SCW/twins/me/events/"
+
+func aboutEvents(e step) bool { return strings.Contains(e.what+" "+e.words, eventsTopic) }
+
 // playPanel compares what the panel said and heard since the last such block. Of the
-// gets of desired only those with a new answer are on the page.
+// gets of desired only those with a new answer are on the page, and the document events is where a block shows it.
 func (s *stage) playPanel(steps []step) {
 	for _, e := range steps {
 		if e.what == "(" {
@@ -120,6 +125,9 @@ func (s *stage) playPanel(steps []step) {
 		}
 	}
 	said := s.panels.take()
+	if !slices.ContainsFunc(steps, aboutEvents) {
+		said = slices.DeleteFunc(said, func(line string) bool { return strings.Contains(line, eventsTopic) })
+	}
 	for _, e := range steps {
 		if e.what == "(" {
 			continue

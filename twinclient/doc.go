@@ -4,7 +4,8 @@
 //
 // [Sync] is what most devices want. It keeps connecting for ever, watches one
 // document (what somebody wants of the device, such as "desired"), and publishes
-// another (what the device does, such as "current"). [Conn] is one connection,
+// another (what the device does, such as "current"), and further ones if there are
+// (what has happened lately, such as "events"). [Conn] is one connection,
 // for anything else: get, put and patch of any document.
 //
 // # On the wire
@@ -49,6 +50,9 @@
 // document again. So whatever is lost, doubled or meddled with, the hub has the
 // latest document again when the connection is back (tried at least once a
 // minute), or one heartbeat later.
+//
+// Further documents follow it, each as a whole: once on a connection, and when they have
+// changed. Nothing becomes of them that could end or hold up the main one for long; see [Publication].
 //
 // Changes are not queued: the latest state is published, states in between may
 // never be seen. An hour without changes is 1800 reads, 120 where the hub has notices,

@@ -34,7 +34,13 @@ func (x *session) run(ctx context.Context) error {
 	}
 	x.link.up()
 	x.inspect()
+	for _, f := range x.further {
+		f.connected()
+	}
 	err := x.publish(ctx, x.document(ctx))
+	if err == nil {
+		_, err = x.publishFurther(ctx, true)
+	}
 	if err == nil && !x.shy {
 		x.notices, err = x.conn.Notices(x.config.Watch)
 	}
@@ -52,7 +58,7 @@ func (x *session) run(ctx context.Context) error {
 		if rest != nil {
 			noticed = nil
 		}
-		var polled, tried bool
+		var polled, tried, look, again, sent bool // look at the further documents, again at refused ones
 		var err error
 		select {
 		case <-ctx.Done():
@@ -67,26 +73,34 @@ func (x *session) run(ctx context.Context) error {
 		case <-poll.C:
 			polled, err = true, x.read(ctx, false)
 			if err == nil && x.refused {
+				look = true
 				tried, err = x.update(ctx)
 			}
 		case <-beat.C:
 			x.beats++
 			if x.beats%putEvery == 0 {
-				x.known = twin.Document{}
+				x.known, again = twin.Document{}, true
 				x.inspect()
 			}
+			look = true
 			err = x.publish(ctx, x.document(ctx))
 			beat.Reset(x.config.Heartbeat)
 		case <-changed:
+			look = true
 			tried, err = x.update(ctx)
 		case <-pause:
 			pause = nil
 		}
+		if tried {
+			beat.Reset(x.config.Heartbeat)
+		}
+		if err == nil && look {
+			sent, err = x.publishFurther(ctx, again)
+		}
 		if err != nil {
 			return err
 		}
-		if tried {
-			beat.Reset(x.config.Heartbeat)
+		if tried || sent {
 			pause = time.After(minInterval)
 		}
 		if now := x.pace(); polled || now != pace {
@@ -148,9 +162,14 @@ func (x *session) document(ctx context.Context) json.RawMessage {
 	case <-x.changed: // what follows has the change
 	default:
 	}
+	return x.ask(ctx, x.config.Document)
+}
+
+// ask asks for a document as it is now; nil is none.
+func (x *session) ask(ctx context.Context, document func(context.Context) (json.RawMessage, error)) json.RawMessage {
 	ctx, cancel := context.WithTimeout(ctx, x.conn.timeout)
 	defer cancel()
-	doc, err := x.config.Document(ctx)
+	doc, err := document(ctx)
 	if err != nil {
 		x.config.Logger.Debug("nothing to publish", "error", err)
 		return nil

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/twinpanel/twinpanel/twin"
@@ -47,6 +48,9 @@ type SyncConfig struct {
 	// goes on meanwhile.
 	Document func(ctx context.Context) (json.RawMessage, error)
 
+	// Further documents, which come after that one; nil = none.
+	Further []Publication
+
 	// Watched gets each answer to a read of the watched document, in order: a
 	// document, or the hub's refusal such as [twin.ErrDocumentNotFound]. It is
 	// called from Run's goroutine and must not block. Documents that are the
@@ -85,18 +89,31 @@ func (c SyncConfig) Validate() error {
 	case c.Document == nil || c.Watched == nil:
 		return errors.New("functions Document and Watched are needed: give both")
 	}
+	taken := []twin.Name{c.Watch, c.Publish}
+	for _, p := range c.Further {
+		switch _, err := twin.ParseName(string(p.Name)); {
+		case err != nil:
+			return fmt.Errorf("name of a further document: %w", err)
+		case slices.Contains(taken, p.Name):
+			return fmt.Errorf("further document %q is watched or published already: give another name", string(p.Name))
+		case p.Document == nil:
+			return fmt.Errorf("further document %q has no function Document: give one", string(p.Name))
+		}
+		taken = append(taken, p.Name)
+	}
 	return nil
 }
 
 // A Sync keeps a device in step with its hub for as long as it runs: it reads
 // one document again and again, at once where the hub tells of a change, and
-// publishes another whenever that changes.
+// publishes others whenever they change.
 type Sync struct {
 	config     SyncConfig
 	changed    chan struct{} // one slot: what is published is always the latest
 	lastUpdate time.Time     // of the last publication
 	refused    bool          // the hub doesn't accept the published document
-	shy        bool          // the next connection doesn't ask for notices
+	further    []*further
+	shy        bool // the next connection doesn't ask for notices
 	link       link
 	warned     map[string]bool // what was logged about files with credentials
 }
@@ -110,15 +127,20 @@ func NewSync(c SyncConfig) (*Sync, error) {
 	c.Heartbeat = cmp.Or(c.Heartbeat, DefaultHeartbeat)
 	c.Logger = cmp.Or(c.Logger, slog.New(slog.DiscardHandler))
 	c.Connect.Logger = cmp.Or(c.Connect.Logger, c.Logger)
+	var furthers []*further
+	for _, p := range c.Further {
+		furthers = append(furthers, &further{Publication: p})
+	}
 	return &Sync{
 		config:  c,
+		further: furthers,
 		changed: make(chan struct{}, 1),
 		warned:  make(map[string]bool),
 		link:    link{connected: c.Connected, log: c.Logger.With("hub", c.Connect.Hub)},
 	}, nil
 }
 
-// Changed says that the published document has changed. It never blocks and may
+// Changed says that a published document has changed. It never blocks and may
 // be called from any goroutine, before Run as well.
 func (s *Sync) Changed() {
 	select {

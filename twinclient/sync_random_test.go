@@ -27,6 +27,7 @@ func TestSyncRandomHours(t *testing.T) {
 			h := hubtest.Start(t)
 			id := h.AddDevice("panel").ID
 			var knows atomic.Value // what the device was told last
+			var news atomic.Int64  // what a further document has
 			s, err := twinclient.NewSync(twinclient.SyncConfig{
 				Connect: twinclient.Options{Hub: "mqtt://localhost", DeviceID: id, Dial: func(ctx context.Context) (net.Conn, error) { return h.Dial(ctx) }},
 				Watch:   "desired",
@@ -34,6 +35,9 @@ func TestSyncRandomHours(t *testing.T) {
 				Document: func(context.Context) (json.RawMessage, error) {
 					return fmt.Appendf(nil, `{"at":%d}`, time.Now().Unix()), nil
 				},
+				Further: []twinclient.Publication{{Name: "events", Document: func(context.Context) (json.RawMessage, error) {
+					return fmt.Appendf(nil, `{"n":%d}`, news.Load()), nil
+				}}},
 				Watched: func(doc twin.Document, err error) {
 					if err != nil {
 						doc = twin.Document{}
@@ -102,6 +106,10 @@ func TestSyncRandomHours(t *testing.T) {
 				pause(2 * time.Second)
 				for range 1 + random.IntN(3) {
 					change(n)
+					if random.IntN(2) == 0 {
+						news.Add(1)
+						s.Changed()
+					}
 					pause(200 * time.Millisecond)
 				}
 				change(n)
@@ -110,6 +118,11 @@ func TestSyncRandomHours(t *testing.T) {
 				if got, want := knows.Load(), fmt.Sprint(desired.Version, string(desired.Data)); got != want {
 					t.Fatalf("seed %d, step %d, %s: the device knows %v after %v, want %s", seed, n, what, got, within, want)
 				}
+			}
+			time.Sleep(time.Hour + time.Minute) // a further document is left out for so long at most
+			var events struct{ N int64 }
+			if doc := h.MustGet(id, "events"); json.Unmarshal(doc.Data, &events) != nil || events.N != news.Load() {
+				t.Errorf("seed %d: the hub has %s as events, want %d", seed, doc.Data, news.Load())
 			}
 		})
 	}

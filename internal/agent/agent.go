@@ -1,5 +1,5 @@
 // Package agent joins a panel to its hub: what is read from the desired document goes to the
-// panel, and the panel's current document goes to the hub. The panel guards with or without it.
+// panel, and the panel's documents current and events go to the hub. The panel guards with or without it.
 package agent
 
 import (
@@ -19,6 +19,7 @@ import (
 const (
 	Desired twin.Name = "desired" // written by the app
 	Current twin.Name = "current" // written by the panel
+	Events  twin.Name = "events"  // written by the panel: its last transitions
 )
 
 // Config is what an agent needs.
@@ -55,6 +56,9 @@ func New(c Config) (*Agent, error) {
 		Poll:      c.Poll,
 		Heartbeat: c.Heartbeat,
 		Document:  func(ctx context.Context) (json.RawMessage, error) { return a.Panel.Document(ctx) },
+		Further: []twinclient.Publication{{Name: Events, Document: func(ctx context.Context) (json.RawMessage, error) {
+			return a.Panel.Events(ctx)
+		}}},
 		Watched:   func(doc twin.Document, err error) { a.Panel.Desired(doc, err) },
 		Connected: func(up bool, err error) { a.Panel.Link(up, err, next(err)) },
 		Logger:    c.Logger,

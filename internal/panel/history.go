@@ -58,7 +58,7 @@ func (p *Panel) remember(s Step) {
 		if n.Contact != statemachine.NoContact {
 			t.Contact = p.config.Contacts[n.Contact].Name
 		}
-		p.transitions = append(p.transitions, t)
+		p.transitions, p.news = append(p.transitions, t), true
 	}
 	if over := len(p.transitions) - maxTransitions; over > 0 {
 		p.transitions = slices.Delete(p.transitions, 0, over)
@@ -94,7 +94,7 @@ func (p *Panel) history() answer {
 		p.owed = true
 		return answer{err: ErrUnwritten}
 	}
-	b, err := json.Marshal(map[string]any{"events": p.transitions})
+	b, err := json.Marshal(map[string][]Transition{"events": append([]Transition{}, p.transitions...)}) // [] and not null
 	if err != nil {
 		panic(err) // a Transition has nothing that JSON lacks
 	}

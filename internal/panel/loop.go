@@ -50,6 +50,7 @@ type loop struct {
 	test *sirenTest // nil = the siren is not being tested
 
 	transitions []Transition // the last ones, the oldest first
+	news        bool         // Changed has not been called since the last one
 
 	told     json.RawMessage // the document when Changed was called last
 	owed     bool            // somebody asked for the document too early
@@ -347,8 +348,8 @@ func (p *Panel) announce() {
 	if !p.quiet() {
 		return
 	}
-	if doc := p.document(); doc != nil && (p.owed || !bytes.Equal(doc, p.told)) {
-		p.told, p.owed = doc, false
+	if doc := p.document(); doc != nil && (p.owed || p.news || !bytes.Equal(doc, p.told)) {
+		p.told, p.owed, p.news = doc, false, false
 		p.config.Changed()
 	}
 	word := ""
