@@ -1,9 +1,7 @@
 package twinclient
 
 import (
-	"crypto/x509"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"time"
@@ -84,8 +82,8 @@ func reason(err error) string {
 	if dns, ok := errors.AsType[*net.DNSError](err); ok {
 		return dns.Err
 	}
-	if certificate, ok := errors.AsType[x509.CertificateInvalidError](err); ok {
-		return fmt.Sprintf("certificate invalid for reason %d", certificate.Reason)
+	if trust, ok := errors.AsType[*TrustError](err); ok {
+		return trust.Problem // a clock that is set may turn one that is not valid yet into one that has expired
 	}
 	for {
 		inner := errors.Unwrap(err)

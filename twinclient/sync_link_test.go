@@ -255,8 +255,9 @@ func TestReason(t *testing.T) {
 	at := func(port int, err error) error {
 		return fmt.Errorf("connecting: %w", &net.OpError{Op: "read", Net: "tcp", Source: &net.TCPAddr{Port: port}, Err: err})
 	}
-	expired := func(detail string) error {
-		return x509.CertificateInvalidError{Reason: x509.Expired, Detail: detail}
+	invalid := x509.CertificateInvalidError{Reason: x509.Expired} // which says expired or not valid yet
+	trust := func(problem, next string) error {
+		return fmt.Errorf("connecting: %w", &TrustError{Problem: problem, Next: next, Err: invalid})
 	}
 	for _, test := range []struct {
 		a, b error
@@ -264,8 +265,9 @@ func TestReason(t *testing.T) {
 	}{
 		{at(1, syscall.ECONNRESET), at(2, syscall.ECONNRESET), true},
 		{at(1, syscall.ECONNRESET), at(1, syscall.ECONNREFUSED), false},
-		{expired("at noon"), expired("at one"), true},
-		{expired(""), x509.UnknownAuthorityError{}, false},
+		{trust("not valid yet", "the clock says noon"), trust("not valid yet", "the clock says one"), true},
+		{trust("not valid yet", "the clock says noon"), trust("expired", "the clock says noon"), false},
+		{trust("not valid yet", ""), invalid, false},
 		{&net.DNSError{Err: "no such host", Server: "a"}, &net.DNSError{Err: "no such host", Server: "b"}, true},
 		{&net.DNSError{Err: "no such host"}, &net.DNSError{Err: "i/o timeout"}, false},
 		{context.Canceled, errHubClosed, false},

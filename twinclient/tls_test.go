@@ -231,6 +231,10 @@ func TestTLSRefused(t *testing.T) {
 			if want := "connecting to " + o.Hub + ": " + test.want; !strings.HasPrefix(got, want) {
 				t.Errorf("got error %s\nwant       %s", got, want)
 			}
+			trust, ok := errors.AsType[*TrustError](err)
+			if got, want := ok && trust.Early, test.name == "not yet valid"; got != want {
+				t.Errorf("early is %v, want %v", got, want)
+			}
 		})
 	}
 }

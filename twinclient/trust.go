@@ -17,6 +17,7 @@ import (
 type TrustError struct {
 	Problem string
 	Next    string // what to do
+	Early   bool   // by this computer's clock a certificate is not valid yet: one of two clocks is wrong
 	Err     error  // what was seen below MQTT, such as what TLS says; nil = it comes from MQTT
 }
 
@@ -85,9 +86,11 @@ func (o Options) distrust(err error) error {
 	)
 	switch {
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
-		e.Problem, e.Next = outOfTime("the hub's certificate", "renew it on the hub", invalid.Cert, time.Now())
+		now := time.Now()
+		e.Early = now.Before(invalid.Cert.NotBefore)
+		e.Problem, e.Next = outOfTime("the hub's certificate", "renew it on the hub", invalid.Cert, now)
 		if invalid.Cert.IsCA {
-			e.Problem, e.Next = outOfTime("the authority "+subject(invalid.Cert)+", which vouches for the hub,", otherAuthorities, invalid.Cert, time.Now())
+			e.Problem, e.Next = outOfTime("the authority "+subject(invalid.Cert)+", which vouches for the hub,", otherAuthorities, invalid.Cert, now)
 		}
 	case errors.As(err, &host):
 		e.Problem = fmt.Sprintf("the hub's certificate is for %s, not for %s", hosts(host.Certificate), host.Host)

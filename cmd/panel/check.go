@@ -160,7 +160,7 @@ func (c *Config) checkRunning(f *findings, s panel.Status) {
 	next := map[string]string{
 		"journal":    "see the panel's log: make room on the disk of the state folder, or replace the card; if the journal was unreadable, arm or disarm once",
 		"siren":      "look at the siren's line and its wiring; the panel's log has the error",
-		"clock":      "see the line about the clock",
+		"clock":      "see the lines about the clock and the hub",
 		"rings_used": "the siren stays silent until somebody disarms and arms again",
 	}
 	for _, word := range s.Faults {

@@ -49,7 +49,7 @@ func New(c Config) (*Agent, error) {
 		c.Heartbeat = twinclient.DefaultHeartbeat
 	}
 	a := &Agent{control: c.Control, log: c.Logger}
-	link, err := twinclient.NewSync(twinclient.SyncConfig{
+	sync, err := twinclient.NewSync(twinclient.SyncConfig{
 		Connect:   c.Hub,
 		Watch:     Desired,
 		Publish:   Current,
@@ -60,26 +60,27 @@ func New(c Config) (*Agent, error) {
 			return a.Panel.Events(ctx)
 		}}},
 		Watched:   func(doc twin.Document, err error) { a.Panel.Desired(doc, err) },
-		Connected: func(up bool, err error) { a.Panel.Link(up, err, next(err)) },
+		Connected: func(_ bool, err error) { a.Panel.Link(link(err)) },
 		Logger:    c.Logger,
 	})
 	if err != nil {
 		return nil, err
 	}
-	a.sync = link
-	c.Panel.Changed = link.Changed
+	a.sync = sync
+	c.Panel.Changed = sync.Changed
 	c.Panel.Heartbeat = c.Heartbeat
 	c.Panel.Logger = c.Logger
 	a.Panel, err = panel.New(c.Panel)
 	return a, err
 }
 
-// next is what to do about a connection that there is not, where that is known.
-func next(err error) string {
+// link is a connection, or why there is none.
+func link(err error) panel.Link {
+	l := panel.Link{Err: err}
 	if trust, ok := errors.AsType[*twinclient.TrustError](err); ok {
-		return trust.Next
+		l.Next, l.Early = trust.Next, trust.Early
 	}
-	return ""
+	return l
 }
 
 // Run guards, keeps in step with the hub and answers commands until ctx ends. The siren is off when it returns.

@@ -36,10 +36,10 @@ type Status struct {
 
 func (p *Panel) status() Status {
 	hub, next := "not connected yet", ""
-	if link := p.link.Load(); link != nil && link.err == nil {
+	if link := p.link.Load(); link != nil && link.Err == nil {
 		hub = "connected"
 	} else if link != nil {
-		hub, next = link.err.Error(), link.next
+		hub, next = link.Err.Error(), link.Next
 	}
 	s := Status{
 		Armed:   p.state.Armed(),

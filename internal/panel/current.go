@@ -69,7 +69,7 @@ func (p *Panel) faults() []string {
 	if p.key == sensor.Fault {
 		words = append(words, faultKey)
 	}
-	if p.clock.problem != nil {
+	if link := p.link.Load(); p.clock.problem != nil || link != nil && link.Early {
 		words = append(words, faultClock)
 	}
 	if p.state.RingsUsed() {

@@ -42,7 +42,7 @@ type Panel struct {
 	sirenTests chan chan error           // asked for by TestSiren
 	folderLost chan struct{}             // the state folder has been removed
 	ended      chan struct{}             // closed when Run returns
-	link       atomic.Pointer[link]      // nil = never heard of
+	link       atomic.Pointer[Link]      // nil = never heard of
 	answered   atomic.Pointer[time.Time] // when the hub has answered last; nil = never
 
 	loop // owned by Run's goroutine
@@ -240,22 +240,15 @@ func (p *Panel) Command(ctx context.Context, armed bool) (Status, error) {
 	return p.Status(ctx)
 }
 
-// A link is what is known of the connection to the hub.
-type link struct {
-	err  error // why there is none; nil = it is up
-	next string
+// A Link is what is known of the connection to the hub.
+type Link struct {
+	Err   error  // why there is none; nil = it is up
+	Next  string // what to do about that, where it is known
+	Early bool   // it is because a certificate is not valid yet by this computer's clock, which is a fault of the clock
 }
 
-// Link takes note of the connection to the hub, for the status: if it is down, why, and what to do where that is known.
-func (p *Panel) Link(up bool, err error, next string) {
-	if !up && err == nil {
-		err = errors.New("not connected")
-	}
-	if up {
-		err, next = nil, ""
-	}
-	p.link.Store(&link{err, next})
-}
+// Link takes note of the connection to the hub, for the status.
+func (p *Panel) Link(l Link) { p.link.Store(&l) }
 
 // Document is the current document without last_update. It does not wait: while there is something that the journal
 // should hold first the error is [ErrUnwritten], and before every contact was read [ErrUnknown]. Changed is called when
