@@ -159,6 +159,7 @@ func (c *Config) checkRunning(f *findings, s panel.Status) {
 	f.ok("panel", "running: %s", describe(s))
 	next := map[string]string{
 		"journal":    "see the panel's log: make room on the disk of the state folder, or replace the card; if the journal was unreadable, arm or disarm once",
+		"key":        "look at the key switch's line and its wires; it neither arms nor disarms now; the panel's log has the error",
 		"siren":      "look at the siren's line and its wiring; the panel's log has the error",
 		"clock":      "see the lines about the clock and the hub",
 		"rings_used": "the siren stays silent until somebody disarms and arms again",
@@ -186,7 +187,7 @@ func (c *Config) checkLink(f *findings, s panel.Status) {
 	}
 }
 
-// checkWires looks up the siren's line and reads each contact's once.
+// checkWires looks up the lines of siren and buzzer, and reads those of contacts and key switch once.
 func (c *Config) checkWires(f *findings) {
 	if c.Simulate != "" {
 		f.ok("doors", "simulated")
@@ -196,22 +197,42 @@ func (c *Config) checkWires(f *findings) {
 		f.wrong("gpio", err, "run this on a board with GPIO lines, or use --simulate")
 		return
 	}
-	if err := board.Lookup(c.Siren); err != nil {
-		f.wrong("siren", err, "look at --siren, and whether this user is in the group gpio")
-	} else {
-		f.ok("siren", "%s is there", c.Siren)
-	}
+	checkOutput(f, "siren", c.Siren)
 	l := c.real()
 	for _, d := range c.doors {
-		open, err := readOnce(l, d)
-		switch {
-		case err != nil:
-			f.wrong("door "+d.name, err, "look at --door, the wires, and whether this user is in the group gpio")
-		case open:
-			f.ok("door "+d.name, "%s reads open", d.line)
-		default:
-			f.ok("door "+d.name, "%s reads closed", d.line)
-		}
+		checkInput(f, l, "door "+d.name, d)
+	}
+	if c.Key != "" {
+		checkInput(f, l, "key", door{"key", c.Key})
+	}
+	if c.Buzzer != "" {
+		checkOutput(f, "buzzer", c.Buzzer)
+	}
+	if err := c.usedTwice(board.Same); err != nil {
+		f.wrong("lines", err, "give each a line of its own")
+	}
+}
+
+// checkOutput looks a line up. It never touches it.
+func checkOutput(f *findings, what, line string) {
+	if err := board.Lookup(line); err != nil {
+		f.wrong(what, err, fmt.Sprintf("look at --%s, and whether this user is in the group gpio", what))
+		return
+	}
+	f.ok(what, "%s is there", line)
+}
+
+// checkInput reads a contact once.
+func checkInput(f *findings, l lines, what string, d door) {
+	open, err := readOnce(l, d)
+	flag, _, _ := strings.Cut(what, " ")
+	switch {
+	case err != nil:
+		f.wrong(what, err, fmt.Sprintf("look at --%s, the wires, and whether this user is in the group gpio", flag))
+	case open:
+		f.ok(what, "%s reads open", d.line)
+	default:
+		f.ok(what, "%s reads closed", d.line)
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"os"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -34,6 +33,9 @@ type Config struct {
 	Siren         string   // LINE
 	DoorOpenLevel string   // high or low
 	SirenActive   string   // high or low
+	Key           string   // LINE; empty = there is none
+	KeyType       string   // momentary or maintained
+	Buzzer        string   // LINE; empty = there is none
 	Debounce      time.Duration
 
 	Simulate     string // address of the simulated house; empty = real lines
@@ -65,7 +67,9 @@ func (c *Config) flags(fs *pflag.FlagSet) {
 	fs.StringSliceVar(&c.Door, "door", nil, "`[NAME=]LINE` of a door contact, as in GPIO17 or front=GPIO17; up to 8 times")
 	fs.StringVar(&c.DoorOpenLevel, "door-open-level", "high", "level of a contact's line when the door is open; high = contact to ground, low = contact to 3.3 V; the pull goes the same way, so a cut wire reads open")
 	c.sirenFlags(fs)
-	fs.DurationVar(&c.Debounce, "debounce", sensor.DefaultDebounce, "how long a contact must be stable to count: 20ms to 300ms")
+	c.keyFlags(fs)
+	c.buzzerFlag(fs)
+	fs.DurationVar(&c.Debounce, "debounce", sensor.DefaultDebounce, "how long a contact or the key switch must be stable to count: 20ms to 300ms")
 	c.simulateFlag(fs)
 	fs.StringVar(&c.SimulateDoor, "simulate-door", "closed", "how the simulated doors begin: open, closed or fault")
 	stateDirFlag(fs, &c.StateDir)
@@ -114,6 +118,7 @@ func (c *Config) Validate() error {
 	if err := cmp.Or(
 		oneOf("--door-open-level", c.DoorOpenLevel, "high", "low"),
 		oneOf("--siren-active", c.SirenActive, "high", "low"),
+		oneOf("--key-type", c.KeyType, string(panel.Momentary), string(panel.Maintained)),
 		oneOf("--simulate-door", c.SimulateDoor, "open", "closed", "fault"),
 		oneOf("--on-corrupt", c.OnCorrupt, string(panel.StartArmed), string(panel.StartDisarmed)),
 	); err != nil {
@@ -197,38 +202,6 @@ func (c *Config) parseDoors() error {
 	}
 	if len(c.doors) == 0 {
 		return cli.Hint(cli.Usagef("--door is missing"), "name the line of the contact, as in --door GPIO17, or use --simulate 127.0.0.1:8080 without hardware")
-	}
-	return nil
-}
-
-// bootLines are lines of a Raspberry Pi that move by themselves before any program runs.
-var bootLines = regexp.MustCompile(`^GPIO([0-8]|14|15)$`)
-
-// checkLines finds lines that are missing, used twice, or would sound the siren at boot. A simulated
-// house needs an address instead.
-func (c *Config) checkLines() error {
-	if c.Simulate != "" {
-		return cli.CheckAddress("--simulate", c.Simulate, "127.0.0.1:8080")
-	}
-	if c.SimulateDoor != "closed" {
-		return cli.Usagef("--simulate-door is for a simulated house: expected --simulate with it")
-	}
-	if err := c.checkSiren(); err != nil {
-		return err
-	}
-	used := map[string]string{c.Siren: "--siren"}
-	for _, d := range c.doors {
-		if d.line == "" {
-			return cli.Usagef("--door %s= names no line", d.name)
-		}
-		if by := used[d.line]; by != "" {
-			return cli.Usagef("the line %s is used twice: by %s and by --door %s", d.line, by, d.name)
-		}
-		used[d.line] = "--door " + d.name
-	}
-	if c.SirenActive == "high" && bootLines.MatchString(c.Siren) {
-		return cli.Hint(cli.Usagef("--siren %s is high or moves while a Raspberry Pi starts, so the siren would sound at each start", c.Siren),
-			"use one of GPIO16 to GPIO27 with a resistor of 10 kΩ to ground; on another board name the line by its chip, as in LABEL:%s", strings.TrimPrefix(c.Siren, "GPIO"))
 	}
 	return nil
 }

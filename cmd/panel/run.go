@@ -45,32 +45,16 @@ func (c *Config) run(ctx context.Context, _ []string, stdout, stderr io.Writer) 
 	}
 	alive, end := tellSystemd(ctx, log)
 	defer end()
-	a, err := c.open(c.real(), alive, log)
+	l := c.real()
+	show, silence := c.buzz(ctx, log)
+	defer silence()
+	l.show = show
+	a, err := c.open(l, alive, log)
 	if err != nil {
 		return err
 	}
 	fmt.Fprintf(stdout, "guarding as device %s\n", c.DeviceID)
 	return a.Run(ctx)
-}
-
-// findLines finds names that are no lines of this computer, in a new installation: then somebody is there to mend a slip of the
-// pen. Later, a line that is missing at a start is a fault, and the others guard.
-func (c *Config) findLines() error {
-	if err := board.Init(); err != nil {
-		return err
-	}
-	if panel.Installed(c.StateDir) {
-		return nil
-	}
-	if err := board.Lookup(c.Siren); err != nil {
-		return fmt.Errorf("--siren: %w", err)
-	}
-	for _, d := range c.doors {
-		if err := board.Lookup(d.line); err != nil {
-			return fmt.Errorf("--door %s: %w", d.name, err)
-		}
-	}
-	return nil
 }
 
 // runSimulated is run beside the page of a simulated house.
@@ -173,6 +157,13 @@ func (c *Config) open(l lines, alive func(), log *slog.Logger) (*agent.Agent, er
 			return nil, err
 		}
 		config.Panel.Contacts = append(config.Panel.Contacts, panel.Contact{Name: d.name, Sensor: s})
+	}
+	if c.Key != "" {
+		s, err := c.sensor(l, door{"key", c.Key}, log) // wired as a door's contact
+		if err != nil {
+			return nil, err
+		}
+		config.Panel.Key = &panel.Key{Sensor: s, Type: panel.KeyType(c.KeyType)}
 	}
 	return agent.New(config)
 }

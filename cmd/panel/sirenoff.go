@@ -30,9 +30,10 @@ func sirenOffCommand() *cli.Command {
 		Long: `Turn the siren's line off: for a service's stop command, when the panel has died.
 
 While the line is in use it tries again for 5 s. A panel that runs is told by
-"panel disarm". In a simulated house there is nothing to do.`,
+"panel disarm". A buzzer's line is turned off after the siren's. In a simulated house there is nothing to do.`,
 		Flags: func(fs *pflag.FlagSet) {
 			c.sirenFlags(fs)
+			c.buzzerFlag(fs)
 			c.simulateFlag(fs)
 			stateDirFlag(fs, &c.StateDir)
 		},
@@ -52,6 +53,9 @@ While the line is in use it tries again for 5 s. A panel that runs is told by
 				return err
 			}
 			fmt.Fprintf(stdout, "siren line %s is off\n", c.Siren)
+			if c.Buzzer != "" {
+				return c.buzzerOff(stdout)
+			}
 			return nil
 		},
 	}
