@@ -2,7 +2,9 @@
 // own, on loopback and in a temporary folder, with a simulated house instead of lines.
 //
 //	go run ./scripts/figures [-n ROUNDS] [--idle TIME]
+//	go run ./scripts/figures beside [-n ROUNDS] [--idle TIME]
 //
+// The second command measures the panel beside what one would write in C or Python instead.
 // Its figures are this computer's, under whatever else it does at the time. It asserts nothing.
 package main
 
@@ -37,8 +39,9 @@ minute more. Needs Linux and the go command.
 
 Journal and documents are in a temporary folder. Name a folder on the disk that
 matters in the environment variable TMPDIR.`,
-		Flags: c.flags,
-		Run:   c.run,
+		Flags:    c.flags,
+		Run:      c.run,
+		Commands: peerCommands(),
 	}
 }
 
@@ -54,12 +57,18 @@ func (c *Config) flags(fs *pflag.FlagSet) {
 }
 
 // Validate says which flag is wrong.
-func (c *Config) Validate() error {
-	if c.Rounds < 1 || c.Rounds > 10_000 {
-		return cli.Usagef("--rounds is %d: expected 1 to 10000", c.Rounds)
+func (c *Config) Validate() error { return cmp.Or(checkRounds(c.Rounds), checkIdle(c.Idle)) }
+
+func checkRounds(n int) error {
+	if n < 1 || n > 10_000 {
+		return cli.Usagef("--rounds is %d: expected 1 to 10000", n)
 	}
-	if c.Idle < 0 || c.Idle > time.Hour {
-		return cli.Usagef("--idle is %v: expected 0s to 1h", c.Idle)
+	return nil
+}
+
+func checkIdle(d time.Duration) error {
+	if d < 0 || d > time.Hour {
+		return cli.Usagef("--idle is %v: expected 0s to 1h", d)
 	}
 	return nil
 }
@@ -78,16 +87,11 @@ func (c *Config) run(ctx context.Context, _ []string, stdout, stderr io.Writer) 
 	if err := cmp.Or(c.Validate(), checkSystem(runtime.GOOS)); err != nil {
 		return err
 	}
-	dir, err := os.MkdirTemp("", "twinpanel-figures-")
+	dir, remove, err := makeFolder()
 	if err != nil {
-		return fmt.Errorf("making a folder for programs and data: %w", err)
+		return err
 	}
-	defer os.RemoveAll(dir)
-	// TMPDIR may be relative, and programs run in dir.
-	if dir, err = filepath.Abs(dir); err != nil {
-		return fmt.Errorf("finding that folder: %w", err)
-	}
-
+	defer remove()
 	fmt.Fprintln(stderr, "building")
 	sizes, err := build(ctx, dir)
 	var times table
@@ -102,6 +106,18 @@ func (c *Config) run(ctx context.Context, _ []string, stdout, stderr io.Writer) 
 	}
 	fmt.Fprintf(stdout, "%s on %s/%s with %d processors; rounds: %d\n\n", runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), c.Rounds)
 	return slices.Concat(times, sizes).print(stdout)
+}
+
+// makeFolder makes a folder for programs and data.
+func makeFolder() (dir string, remove func(), err error) {
+	dir, err = os.MkdirTemp("", "twinpanel-figures-")
+	if err == nil {
+		dir, err = filepath.Abs(dir) // TMPDIR may be relative, and programs run in dir
+	}
+	if err != nil {
+		return "", nil, fmt.Errorf("making a folder for programs and data: %w", err)
+	}
+	return dir, func() { os.RemoveAll(dir) }, nil
 }
 
 // measure starts hub and panel from dir and measures all that needs them to run.

@@ -29,11 +29,12 @@ type process struct {
 }
 
 // program is a call of a program in dir. The end of ctx sends it SIGTERM, and SIGKILL when that doesn't help. It gets
-// no environment: variables such as PANEL_DEBOUNCE or GOGC would change what is measured.
+// no environment, since variables such as PANEL_DEBOUNCE or GOGC would change what is measured, but the one that keeps
+// gpiozero off this computer's lines.
 func program(ctx context.Context, dir, name string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, filepath.Join(dir, name), args...)
 	cmd.Dir = dir
-	cmd.Env = []string{}
+	cmd.Env = []string{"GPIOZERO_PIN_FACTORY=mock"}
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = endTimeout
 	return cmd

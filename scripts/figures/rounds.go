@@ -49,7 +49,7 @@ func (s *stage) measureRounds(ctx context.Context, n int) (table, error) {
 // measureWithoutNotices returns how long a tap takes to silence a panel that hears nothing of changes and
 // polls. The panel is started anew before that and after it.
 func (s *stage) measureWithoutNotices(ctx context.Context, n int) (tapToSilence sample, err error) {
-	way, err := openMutedWay(s.mqtt)
+	way, err := openWay(s.mqtt, true)
 	if err != nil {
 		return nil, err
 	}

@@ -33,15 +33,9 @@ func open(ctx context.Context, dir string) (*stage, error) {
 		return nil, err
 	}
 	s.token = strings.TrimSpace(token)
-	added, err := s.call(ctx, "hub", "device", "add", "panel", "--allow-insecure", "--data", "data")
-	if err != nil {
+	if s.device, err = s.addDevice(ctx, "panel"); err != nil {
 		return nil, err
 	}
-	var device struct{ ID string }
-	if err := json.Unmarshal([]byte(added), &device); err != nil {
-		return nil, fmt.Errorf("reading the device's id in %q: %w", added, err)
-	}
-	s.device = device.ID
 
 	s.hub, err = start(ctx, 2, dir, "hub", "--data", "data", "--mqtt", "127.0.0.1:0", "--rest", "127.0.0.1:0")
 	if err != nil {
@@ -53,6 +47,19 @@ func open(ctx context.Context, dir string) (*stage, error) {
 	}
 	s.twin = rest + "/twins/" + s.device
 	return s, nil
+}
+
+// addDevice makes a device and returns its id.
+func (s *stage) addDevice(ctx context.Context, name string) (string, error) {
+	added, err := s.call(ctx, "hub", "device", "add", name, "--allow-insecure", "--data", "data")
+	if err != nil {
+		return "", err
+	}
+	var device struct{ ID string }
+	if err := json.Unmarshal([]byte(added), &device); err != nil {
+		return "", fmt.Errorf("reading the device's id in %q: %w", added, err)
+	}
+	return device.ID, nil
 }
 
 // close ends panel and hub, and prints their logs if something went wrong.

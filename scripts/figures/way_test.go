@@ -10,7 +10,7 @@ import (
 	"testing/iotest"
 )
 
-func TestMuteLeavesOutNotices(t *testing.T) {
+func TestMutedWayLeavesOutNotices(t *testing.T) {
 	const (
 		notice = "\x30\x10\x00\x09a/changed{\"n\":"
 		long   = "\x30\x80\x01\x00\x09a/changed"
@@ -38,7 +38,7 @@ func TestMuteLeavesOutNotices(t *testing.T) {
 	for _, tt := range tests {
 		for _, r := range []io.Reader{strings.NewReader(tt.in), iotest.OneByteReader(strings.NewReader(tt.in))} {
 			var got bytes.Buffer
-			err := mute(&got, r)
+			err := new(traffic).carry(&got, r, true)
 			if got.String() != tt.want || err == nil || tt.err != nil && !errors.Is(err, tt.err) {
 				t.Errorf("%s: got %q, %v, want %q, %v", tt.name, &got, err, tt.want, tt.err)
 			}
@@ -46,13 +46,40 @@ func TestMuteLeavesOutNotices(t *testing.T) {
 	}
 }
 
-func TestMutedWayCarries(t *testing.T) {
+func TestPacketsAreCounted(t *testing.T) {
+	const (
+		ping   = "\xc0\x00"
+		notice = "\x30\x10\x00\x09a/changed{\"n\":"
+		half   = "\x30\x08\x00"
+	)
+	for _, tt := range []struct {
+		in             string
+		muted          bool
+		packets, bytes int64
+	}{
+		{"", false, 0, 0},
+		{half, false, 0, 0},
+		{ping + notice + ping + half, false, 3, 22},
+		{ping + notice + ping + half, true, 2, 4},
+	} {
+		var count traffic
+		var got bytes.Buffer
+		count.carry(&got, strings.NewReader(tt.in), tt.muted)
+		packets, n := count.packets.Load(), count.bytes.Load()
+		if packets != tt.packets || n != tt.bytes || int64(got.Len()) != n {
+			t.Errorf("%q, muted %t: counted %d packets of %d bytes, passed on %d bytes, want %d and %d",
+				tt.in, tt.muted, packets, n, got.Len(), tt.packets, tt.bytes)
+		}
+	}
+}
+
+func TestWayCarries(t *testing.T) {
 	hub, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer hub.Close()
-	way, err := openMutedWay("mqtt://" + hub.Addr().String())
+	way, err := openWay("mqtt://"+hub.Addr().String(), true)
 	if err != nil {
 		t.Fatal(err)
 	}
