@@ -137,7 +137,7 @@ func (b *Beside) measurePython(ctx context.Context, dir string, stderr io.Writer
 		broken := err != nil && ctx.Err() == nil
 		err = errors.Join(err, all.close(broken, stderr), s.close(broken, stderr))
 	}()
-	panel, err := all.add(s.addPanel(ctx, "panel", false))
+	panel, err := all.add(s.addPanel(ctx, "noticed panel", false))
 	if err != nil {
 		return nil, err
 	}

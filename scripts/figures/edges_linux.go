@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -23,14 +24,14 @@ import (
 )
 
 // reportPrefix begins the line on which a machine says what was measured in it.
-const reportPrefix = "figures: "
+const reportPrefix = "measured: "
 
 // edgeDebounce is that of all who are measured: the shortest, so that it hides least.
 const edgeDebounce = sensor.MinDebounce
 
 // recordPause is the pause between two looks at what the kernel has recorded. The times are the recorder's; so it is long
 // enough to leave the processor to who is measured.
-const recordPause = 30 * time.Millisecond
+const recordPause = 100 * time.Millisecond
 
 // An edgeReport is what was measured from an edge to a level, and from exec to lines that are claimed.
 type edgeReport struct {
@@ -187,7 +188,7 @@ func (e *edges) starts(ctx context.Context, p *wired) (sample, error) {
 		}
 		var claimed time.Duration
 		for _, line := range []gpiosim.Line{p.contact, p.siren} {
-			act, err := e.await(ctx, line, "input", "output low", "output high")
+			act, err := e.await(ctx, line, "input", "output")
 			if err != nil {
 				return nil, errors.Join(err, p.end())
 			}
@@ -258,10 +259,8 @@ func (e *edges) await(ctx context.Context, line gpiosim.Line, what ...string) (g
 			return gpiosim.Act{}, err
 		}
 		for _, act := range acts {
-			for _, w := range what {
-				if act.What == w {
-					return act, nil
-				}
+			if slices.Contains(what, act.What) {
+				return act, nil
 			}
 		}
 	}
