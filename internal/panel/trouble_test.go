@@ -211,30 +211,31 @@ func TestTheStateFolderIsRemoved(t *testing.T) {
 // A watchdog that Alive feeds hears nothing while a call of the siren's driver hangs, be it for ever.
 func TestAliveWhileTheLoopTurns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		alive, hang := 0, make(chan struct{})
+		var alive atomic.Int32
+		hang := make(chan struct{})
 		siren := &hangingSiren{hang: hang}
 		h := start(t, t.TempDir(), []string{"door"}, func(c *Config) {
 			siren.Siren, c.Siren = c.Siren, siren
-			c.Alive = func() { alive++ }
+			c.Alive = func() { alive.Add(1) }
 		}, nil)
-		if alive != 1 {
-			t.Errorf("alive %d times at the start, want 1", alive)
+		if alive.Load() != 1 {
+			t.Errorf("alive %d times at the start, want 1", alive.Load())
 		}
 		h.sleep(21 * time.Second)
-		if alive != 11 {
-			t.Errorf("alive %d times in 21 s, want 11", alive)
+		if alive.Load() != 11 {
+			t.Errorf("alive %d times in 21 s, want 11", alive.Load())
 		}
 		siren.hangs.Store(true)
 		h.sleep(10 * time.Second) // it is looked at every 10 s
-		before := alive
+		before := alive.Load()
 		h.sleep(time.Hour)
-		if alive != before {
-			t.Errorf("alive %d times while the siren's driver hangs, want none", alive-before)
+		if alive.Load() != before {
+			t.Errorf("alive %d times while the siren's driver hangs, want none", alive.Load()-before)
 		}
 		close(hang)
 		h.sleep(10 * time.Second)
-		if alive < before+5 {
-			t.Errorf("alive %d times in the 10 s after that, want 5", alive-before)
+		if alive.Load() < before+5 {
+			t.Errorf("alive %d times in the 10 s after that, want 5", alive.Load()-before)
 		}
 		h.end()
 	})
