@@ -63,13 +63,6 @@ type scanner struct {
 	retired []*gpioioctl.GPIOChip
 }
 
-// knows says whether a device node is the one that was there at the last scan.
-func (s *scanner) knows(path string, node fs.FileInfo) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return os.SameFile(s.nodes[path], node)
-}
-
 // chips returns the chips of this computer. It looks for them again when a device node
 // came, went or changed its rights: the library itself does so only once.
 func (s *scanner) chips() ([]*gpioioctl.GPIOChip, error) {

@@ -2,8 +2,6 @@ package board
 
 import (
 	"bytes"
-	"errors"
-	"fmt"
 	"os"
 	"time"
 	"unsafe"
@@ -84,9 +82,10 @@ type request struct {
 	file *os.File
 }
 
-// requestLine asks the kernel for a line. An output is driven to the level high from the first moment.
+// requestLine asks the kernel for a line. An output is driven to the level high from the first moment. The device node
+// cannot be another chip's by now: the library has the chip open, and as long as anybody has, its number is taken.
 func requestLine(chip *gpioioctl.GPIOChip, offset int, flags uint64, high bool) (*request, error) {
-	device, err := openNode(chip.Path())
+	device, err := os.Open(chip.Path())
 	if err != nil {
 		return nil, err
 	}
@@ -113,7 +112,7 @@ func requestLine(chip *gpioioctl.GPIOChip, offset int, flags uint64, high bool) 
 
 // consumerOf says who uses a line now. Empty = nobody, or nobody knows.
 func consumerOf(chip *gpioioctl.GPIOChip, offset int) string {
-	device, err := openNode(chip.Path())
+	device, err := os.Open(chip.Path())
 	if err != nil {
 		return ""
 	}
@@ -124,22 +123,6 @@ func consumerOf(chip *gpioioctl.GPIOChip, offset int) string {
 	}
 	name, _, _ := bytes.Cut(info.consumer[:], []byte{0})
 	return string(name)
-}
-
-// openNode opens the device node of a chip, if it is still the one that was there when chips were looked for.
-func openNode(path string) (*os.File, error) {
-	device, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	info, err := device.Stat()
-	if err == nil && !hardware.knows(path, info) {
-		err = fmt.Errorf("%s is another chip by now", path)
-	}
-	if err != nil {
-		return nil, errors.Join(err, device.Close())
-	}
-	return device, nil
 }
 
 // Read returns the level as bit 0.
