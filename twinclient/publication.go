@@ -12,7 +12,7 @@ import (
 // How long a further document is left out after a connection has ended over it: at first, and at most.
 const (
 	firstRest   = time.Minute
-	longestRest = time.Hour
+	longestRest = 60 * time.Minute
 )
 
 // A Publication is a further document that a [Sync] publishes beside the main one: what is nice to know, such as what has
