@@ -31,6 +31,12 @@ func (c Control) TestSiren(ctx context.Context) (Status, error) {
 	return c.call(ctx, "POST", "/siren-test")
 }
 
+// Flush brings what the black box still has in memory to the disk.
+func (c Control) Flush(ctx context.Context) error {
+	_, err := c.call(ctx, "POST", "/flush")
+	return err
+}
+
 func (c Control) call(ctx context.Context, method, path string) (Status, error) {
 	transport := &http.Transport{
 		DisableKeepAlives: true,

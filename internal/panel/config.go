@@ -29,8 +29,12 @@ type Config struct {
 	// a contact is unknown, and with whether there are faults then. It must not block.
 	Show func(word string, faults bool)
 	// Record is called from the loop with each input of the state machine, after the siren and the journal were seen
-	// to. It must not block. nil = nothing is kept.
+	// to, and before the first with the state that a start found. It must not block. nil = nothing is kept.
 	Record func(Step)
+	// Flush brings to the disk what Record was given, for somebody who is about to read it there.
+	Flush func(context.Context) error
+	// Finish is called at the end of Run, when the siren is off and the state folder is still this process's.
+	Finish func()
 	// Alive is called from the loop every two seconds at the latest, for a watchdog. It must not block.
 	Alive func()
 
@@ -91,6 +95,12 @@ func (c *Config) complete() error {
 	}
 	if c.Show == nil {
 		c.Show = func(string, bool) {}
+	}
+	if c.Flush == nil {
+		c.Flush = func(context.Context) error { return nil }
+	}
+	if c.Finish == nil {
+		c.Finish = func() {}
 	}
 	if c.Alive == nil {
 		c.Alive = func() {}

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// socketName is the control socket's file in the state folder: HTTP for the panel's user and root. GET /status, POST /arm, POST /disarm, POST /siren-test;
+// socketName is the control socket's file in the state folder: HTTP for the panel's user and root. GET /status, POST /arm, POST /disarm, POST /siren-test, POST /flush;
 // each answers a [Status].
 const socketName = "panel.sock"
 
@@ -145,5 +145,11 @@ func (p *Panel) control() http.Handler {
 	mux.HandleFunc("POST /arm", answer(command(true)))
 	mux.HandleFunc("POST /disarm", answer(command(false)))
 	mux.HandleFunc("POST /siren-test", answer(p.TestSiren))
+	mux.HandleFunc("POST /flush", answer(func(ctx context.Context) (Status, error) {
+		if err := p.config.Flush(ctx); err != nil {
+			return Status{}, err
+		}
+		return p.Status(ctx)
+	}))
 	return mux
 }

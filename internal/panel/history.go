@@ -45,37 +45,114 @@ type Transition struct {
 	Why     string    `json:"why,omitempty"`
 }
 
-// maxTransitions is how many of them the document has, the last at the end.
-const maxTransitions = 20
+// MaxTransitions is how many of them the document has, the last at the end.
+const MaxTransitions = 20
+
+// Things that happen to a panel, beside those of the rules.
+const (
+	started   = "panel started"
+	faulty    = "cannot be read"
+	faultOver = "can be read again"
+)
+
+// Started is the transition of a start of the panel.
+func Started(t time.Time, why string) Transition {
+	return Transition{Time: transitionTime(t), What: started, Why: why}
+}
+
+func transitionTime(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }
+
+// A Teller makes transitions of the steps of a panel with these contacts. It knows what a step alone does not say: which
+// contact has begun an entry delay.
+type Teller struct {
+	contacts []string
+	entered  int // the contact that began the last entry delay, or NoContact
+}
+
+// NewTeller is for one run of a panel, from its start.
+func NewTeller(contacts []string) *Teller {
+	return &Teller{contacts: contacts, entered: statemachine.NoContact}
+}
+
+// Tell is what a step was for somebody who wants to know.
+func (t *Teller) Tell(s Step) []Transition {
+	var told []Transition
+	tell := func(what string, contact int, why string) {
+		one := Transition{Time: transitionTime(s.Time), What: what, Why: why}
+		if contact != statemachine.NoContact {
+			one.Contact = t.contacts[contact]
+		}
+		told = append(told, one)
+	}
+	if e := s.Event; e.Kind == statemachine.ContactRead {
+		was := s.Before.Reading(e.Contact) == statemachine.Fault
+		switch is := e.Reading == statemachine.Fault; {
+		case is && !was:
+			tell(faulty, e.Contact, "")
+		case was && !is:
+			tell(faultOver, e.Contact, t.reading(s, e.Contact))
+		}
+	}
+	for _, n := range s.Notes {
+		contact, why := n.Contact, t.why(s, n)
+		switch {
+		case n.What == statemachine.EntryStarted:
+			t.entered = contact
+		case n.What == statemachine.RingStarted && contact == statemachine.NoContact:
+			contact = t.entered
+		}
+		tell(string(n.What), contact, why)
+	}
+	return told
+}
+
+// why is the reason of a note, in words.
+func (t *Teller) why(s Step, n statemachine.Note) string {
+	if n.Contact != statemachine.NoContact {
+		return t.reading(s, n.Contact)
+	}
+	switch n.What {
+	case statemachine.Armed, statemachine.Disarmed, statemachine.ExitStarted, statemachine.RingStopped:
+		if s.Event.Kind == statemachine.LocalCommand {
+			return s.By.words()
+		}
+		return fmt.Sprintf("desired %d", s.Event.Version)
+	case statemachine.RingStarted:
+		return "entry delay over"
+	case statemachine.EntryStarted, statemachine.RingResumed:
+		return "a restart had cut it off"
+	}
+	return ""
+}
+
+// reading is what is known of a contact after a step: "front open", "front open at the start".
+func (t *Teller) reading(s Step, contact int) string {
+	words := t.contacts[contact] + " " + s.After.Reading(contact).String()
+	if s.Event.Kind == statemachine.ContactRead && s.Event.Contact == contact && s.Before.Reading(contact) == statemachine.Unknown {
+		words += " at the start"
+	}
+	return words
+}
 
 // remember keeps what came of a step, for whoever asks later.
 func (p *Panel) remember(s Step) {
 	if p.config.Record != nil {
 		p.config.Record(s)
 	}
-	for _, n := range s.Notes {
-		t := Transition{Time: s.Time.UTC().Truncate(time.Millisecond), What: string(n.What), Why: p.why(s, n)}
-		if n.Contact != statemachine.NoContact {
-			t.Contact = p.config.Contacts[n.Contact].Name
-		}
-		p.transitions, p.news = append(p.transitions, t), true
-	}
-	if over := len(p.transitions) - maxTransitions; over > 0 {
-		p.transitions = slices.Delete(p.transitions, 0, over)
-	}
+	p.keep(append(p.transitions, p.teller.Tell(s)...))
 }
 
-// why is the reason of a note, in words.
-func (p *Panel) why(s Step, n statemachine.Note) string {
-	switch e := s.Event; e.Kind {
-	case statemachine.DesiredRead:
-		return fmt.Sprintf("desired %d", e.Version)
-	case statemachine.LocalCommand:
-		return s.By.words()
-	case statemachine.ContactRead:
-		return p.config.Contacts[e.Contact].Name + " " + e.Reading.String()
-	default:
-		return ""
+// keep has these transitions from now on, or the last of them.
+func (p *Panel) keep(all []Transition) {
+	p.news = p.news || len(all) > len(p.transitions)
+	p.transitions = slices.Delete(all, 0, max(0, len(all)-MaxTransitions))
+}
+
+// Past gives the panel the transitions from before its start, the oldest first. It can be called once, while the panel runs.
+func (p *Panel) Past(ts []Transition) {
+	select {
+	case p.pasts <- ts:
+	case <-p.ended:
 	}
 }
 

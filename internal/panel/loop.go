@@ -49,6 +49,7 @@ type loop struct {
 
 	test *sirenTest // nil = the siren is not being tested
 
+	teller      *Teller
 	transitions []Transition // the last ones, the oldest first
 	news        bool         // Changed has not been called since the last one
 
@@ -77,6 +78,7 @@ func (p *Panel) begin() {
 		p.retry.Reset(journalRetry)
 	}
 	p.config.Alive()
+	p.remember(Step{Time: p.config.Now(), Before: p.state, After: p.state})
 	p.log.Info("started", "state", p.state.Word())
 }
 
@@ -128,6 +130,8 @@ func (p *Panel) turn(ctx context.Context) bool {
 		p.endTest(nil)
 	case reply := <-p.documents:
 		reply <- p.answer()
+	case past := <-p.pasts:
+		p.keep(append(past, p.transitions...))
 	case reply := <-p.histories:
 		reply <- p.history()
 	case reply := <-statuses:
@@ -172,7 +176,7 @@ func (p *Panel) take(in input) {
 // step applies an input's event now and carries out what follows, in the order that matters.
 func (p *Panel) step(in input) []statemachine.Note {
 	e := in.event
-	e.At = time.Since(p.start)
+	e.At = time.Since(p.start).Truncate(time.Millisecond) // as a black box writes it, so that a replay is exact
 	before := p.state
 	var out statemachine.Output
 	p.state, out = statemachine.Step(before, e)

@@ -38,6 +38,7 @@ type Panel struct {
 	keys       chan sensor.Reading       // of the key switch
 	documents  chan chan answer          // asked for at any time
 	histories  chan chan answer          // so is the document events
+	pasts      chan []Transition         // from before the start
 	statuses   chan chan Status          // asked for once the journal has had its say
 	sirenTests chan chan error           // asked for by TestSiren
 	folderLost chan struct{}             // the state folder has been removed
@@ -76,6 +77,7 @@ func New(c Config) (*Panel, error) {
 		keys:       make(chan sensor.Reading),
 		documents:  make(chan chan answer),
 		histories:  make(chan chan answer),
+		pasts:      make(chan []Transition),
 		statuses:   make(chan chan Status),
 		sirenTests: make(chan chan error),
 		folderLost: make(chan struct{}, 1),
@@ -95,6 +97,7 @@ func New(c Config) (*Panel, error) {
 	}
 	p.clock = clock{synchronised: c.Synchronised, log: p.log, journal: journalTime(c.StateDir)}
 	p.state = statemachine.Restore(c.Rules, r.saved(c.contactNames()))
+	p.teller = NewTeller(c.contactNames())
 	return p, nil
 }
 
@@ -172,6 +175,7 @@ func (p *Panel) Run(ctx context.Context) error {
 	if err != nil {
 		err = &sirenError{err}
 	}
+	p.config.Finish()
 	p.finishJournal()
 	p.log.Info("stopped", "state", p.state.Word())
 	return err

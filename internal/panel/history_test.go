@@ -1,0 +1,130 @@
+package panel
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/twinpanel/twinpanel/sensor"
+)
+
+// events is the document of that name, a line for each transition.
+func (h *house) events() []string {
+	h.t.Helper()
+	b, err := h.panel.Events(h.t.Context())
+	if err != nil {
+		h.t.Fatalf("Events: %v", err)
+	}
+	var document struct{ Events []Transition }
+	if err := json.Unmarshal(b, &document); err != nil || document.Events == nil {
+		h.t.Fatalf("Events are %s: %v", b, err)
+	}
+	lines := []string{}
+	for _, e := range document.Events {
+		lines = append(lines, fmt.Sprintf("%s|%s|%s", e.What, e.Contact, e.Why))
+	}
+	return lines
+}
+
+func TestEventsTellWhatHappenedAndWhy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		rules := func(c *Config) { c.Rules.EntryDelay, c.Rules.ExitDelay = 30*time.Second, 45*time.Second }
+		h := start(t, dir, []string{"front", "back"}, rules, nil)
+		if got := h.events(); len(got) != 0 {
+			t.Errorf("a panel that knows of nothing tells %q", got)
+		}
+		h.door(0, sensor.Closed)
+		h.door(1, sensor.Open)
+		h.desired(7, `{"alarm_armed":true}`)
+		h.sleep(time.Minute)
+		h.door(1, sensor.Fault)
+		h.door(1, sensor.Closed)
+		h.door(0, sensor.Open)
+		h.door(0, sensor.Closed) // and 30 s later the siren rings
+		h.sleep(time.Minute)
+		h.panel.Command(t.Context(), false)
+		h.sleep(time.Second)
+		want := []string{
+			"armed||desired 7", "exit delay started||desired 7",
+			"exit delay ended||", "not guarded until closed|back|back open",
+			"cannot be read|back|", "can be read again|back|back closed", "guarded|back|back closed",
+			"entry delay started|front|front open", "ring started|front|entry delay over",
+			"disarmed||a command at the panel", "ring stopped||a command at the panel",
+		}
+		if got := h.events(); !slices.Equal(got, want) {
+			t.Errorf("got:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+		}
+		h.desired(8, `{"alarm_armed":true}`)
+		h.sleep(time.Minute)
+		h.door(0, sensor.Open)
+		h.sleep(time.Second)
+		h.end()
+
+		h = start(t, dir, []string{"front", "back"}, rules, nil)
+		h.door(0, sensor.Open)
+		h.sleep(time.Second)
+		want = []string{"entry delay started||a restart had cut it off"}
+		if got := h.events(); !slices.Equal(got, want) {
+			t.Errorf("after a restart: got %q, want %q", got, want)
+		}
+		h.end()
+	})
+}
+
+// The past arrives when the panel has long begun, and only the last twenty are told.
+func TestEventsWithAPast(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := start(t, t.TempDir(), []string{"door"}, nil, nil)
+		h.door(0, sensor.Closed)
+		h.desired(1, `{"alarm_armed":true}`)
+		h.sleep(time.Second)
+		told := h.changed
+		past := []Transition{}
+		for i := range 30 {
+			past = append(past, Transition{What: fmt.Sprint("event ", i)})
+		}
+		past[29] = Started(time.Now(), "after a stop")
+		h.panel.Past(past)
+		h.sleep(time.Second)
+		got := h.events()
+		if len(got) != 20 || got[0] != "event 11||" || got[18] != "panel started||after a stop" || got[19] != "armed||desired 1" {
+			t.Errorf("got %d events:\n%s", len(got), strings.Join(got, "\n"))
+		}
+		if h.changed != told+1 {
+			t.Errorf("whoever publishes was told %d times, want once", h.changed-told)
+		}
+		h.end()
+		h.panel.Past(past) // and nothing hangs
+	})
+}
+
+// What the journal doesn't hold yet is not told as an event either; then it is, also where the current document is as before.
+func TestEventsWaitForTheJournal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gate := make(chan struct{})
+		h := start(t, t.TempDir(), []string{"door"}, nil, func(p *Panel) {
+			write := p.journal.write
+			p.journal.write = func(b []byte) error { <-gate; return write(b) }
+		})
+		h.door(0, sensor.Closed)
+		told := h.changed
+		h.desired(1, `{"alarm_armed":true}`)
+		h.desired(2, `{"alarm_armed":false}`)
+		if _, err := h.panel.Events(t.Context()); !errors.Is(err, ErrUnwritten) || h.changed != told {
+			t.Errorf("before the journal was written: got error %v, told %d times", err, h.changed-told)
+		}
+		close(gate)
+		synctest.Wait()
+		want := []string{"armed||desired 1", "disarmed||desired 2"}
+		if got := h.events(); !slices.Equal(got, want) || h.changed == told {
+			t.Errorf("got %q, want %q; told %d times", got, want, h.changed-told)
+		}
+		h.end()
+	})
+}
