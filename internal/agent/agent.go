@@ -10,7 +10,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/twinpanel/twinpanel/internal/blackbox"
 	"github.com/twinpanel/twinpanel/internal/panel"
+	"github.com/twinpanel/twinpanel/statemachine/transcript"
 	"github.com/twinpanel/twinpanel/twin"
 	"github.com/twinpanel/twinpanel/twinclient"
 )
@@ -24,7 +26,7 @@ const (
 
 // Config is what an agent needs.
 type Config struct {
-	Panel     panel.Config // Changed, Heartbeat and Logger are set from here
+	Panel     panel.Config // Changed, Record, Flush, Finish, Heartbeat and Logger are set from here
 	Hub       twinclient.Options
 	Poll      time.Duration // pause between two reads of desired where the hub doesn't tell of changes; 0 = 2 s
 	Heartbeat time.Duration // longest pause between two writes of current; 0 = 30 s
@@ -35,6 +37,7 @@ type Config struct {
 // An Agent is a panel with its link to the hub.
 type Agent struct {
 	Panel   *panel.Panel
+	box     *blackbox.Box
 	sync    *twinclient.Sync
 	control bool
 	log     *slog.Logger
@@ -70,8 +73,25 @@ func New(c Config) (*Agent, error) {
 	c.Panel.Changed = sync.Changed
 	c.Panel.Heartbeat = c.Heartbeat
 	c.Panel.Logger = c.Logger
+	a.box = blackbox.New(blackbox.Config{
+		Dir:    c.Panel.StateDir,
+		House:  house(c.Panel),
+		Past:   func(ts []panel.Transition) { a.Panel.Past(ts) },
+		Logger: c.Logger,
+	})
+	c.Panel.Record, c.Panel.Flush, c.Panel.Finish = a.box.Record, a.box.Flush, a.box.Close
 	a.Panel, err = panel.New(c.Panel)
 	return a, err
+}
+
+// house is what a transcript says of a panel's configuration.
+func house(c panel.Config) transcript.House {
+	h := transcript.House{Rules: c.Rules}
+	for _, contact := range c.Contacts {
+		h.Contacts = append(h.Contacts, contact.Name)
+	}
+	h.Rules.Contacts = len(h.Contacts)
+	return h
 }
 
 // link is a connection, or why there is none.
@@ -89,6 +109,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	defer tasks.Wait()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	go a.box.Run() // ends with the panel's Finish, if the disk doesn't hang
 	tasks.Go(func() { a.sync.Run(ctx) })
 	if a.control {
 		tasks.Go(func() { a.Panel.ServeControl(ctx) })

@@ -21,11 +21,13 @@ import (
 	"github.com/twinpanel/twinpanel/hub/hubtest"
 	"github.com/twinpanel/twinpanel/hub/registry"
 	"github.com/twinpanel/twinpanel/internal/agent"
+	"github.com/twinpanel/twinpanel/internal/blackbox"
 	"github.com/twinpanel/twinpanel/internal/panel"
 	"github.com/twinpanel/twinpanel/internal/simulator"
 	"github.com/twinpanel/twinpanel/sensor"
 	"github.com/twinpanel/twinpanel/siren"
 	"github.com/twinpanel/twinpanel/statemachine"
+	"github.com/twinpanel/twinpanel/statemachine/transcript"
 	"github.com/twinpanel/twinpanel/twinclient"
 )
 
@@ -113,15 +115,17 @@ func (n *night) powerOn() {
 func (n *night) powerOff() {
 	n.t.Helper()
 	disk := n.t.TempDir()
-	journal, err := os.ReadFile(filepath.Join(n.dir, "journal"))
-	if err == nil {
-		err = os.WriteFile(filepath.Join(disk, "journal"), journal, 0o600)
+	for _, name := range []string{"journal", blackbox.OldName, blackbox.Name} {
+		b, err := os.ReadFile(filepath.Join(n.dir, name))
+		if err == nil {
+			err = os.WriteFile(filepath.Join(disk, name), b, 0o600)
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			n.t.Fatal(err)
+		}
 	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		n.t.Fatal(err)
-	}
-	n.dir = disk
 	n.end()
+	n.dir = disk
 }
 
 // end stops the panel.
@@ -132,6 +136,17 @@ func (n *night) end() {
 		n.t.Errorf("the panel ended with %v", err)
 	}
 	n.agent = nil
+	// The rules make of the black box what the panel did, to the last word.
+	for _, name := range []string{blackbox.OldName, blackbox.Name} {
+		b, err := os.ReadFile(filepath.Join(n.dir, name))
+		if errors.Is(err, fs.ErrNotExist) && name == blackbox.OldName {
+			continue
+		}
+		played, playErr := transcript.Play(string(b))
+		if err != nil || playErr != nil || played != string(b) {
+			n.t.Errorf("played, the black box is another: %v\n%s\nand was:\n%s", errors.Join(err, playErr), played, b)
+		}
+	}
 }
 
 // after lets time pass.

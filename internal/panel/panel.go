@@ -77,7 +77,7 @@ func New(c Config) (*Panel, error) {
 		keys:       make(chan sensor.Reading),
 		documents:  make(chan chan answer),
 		histories:  make(chan chan answer),
-		pasts:      make(chan []Transition),
+		pasts:      make(chan []Transition, 1),
 		statuses:   make(chan chan Status),
 		sirenTests: make(chan chan error),
 		folderLost: make(chan struct{}, 1),

@@ -161,7 +161,7 @@ func (p *player) startRun(l Line) error {
 	if !first {
 		left = rename(left, p.house.Contacts, p.reader.house.Contacts)
 	}
-	before, siren := p.state, p.siren
+	before := p.state
 	if err := p.begin(); err != nil {
 		return err
 	}
@@ -178,9 +178,6 @@ func (p *player) startRun(l Line) error {
 	p.print(l)
 	p.state, p.saved = held, held.Saved()
 	p.recorded, p.start, p.due, p.siren = true, 0, 0, false
-	if siren {
-		p.say("", "siren off")
-	}
 	p.step(Step{Line: l, Before: before, Foreign: foreign, Event: statemachine.Event{At: l.At}})
 	return nil
 }
