@@ -62,8 +62,8 @@ func TestEvents(t *testing.T) {
 			}
 		})
 		n.after(time.Second)
-		if events, version := n.events(); len(events) != 0 || version != 1 {
-			t.Errorf("at first: version %d, %+v; want 1 and none", version, events)
+		if events, version := n.events(); !slices.Equal(what(events), []string{"panel started"}) || version != 1 {
+			t.Errorf("at first: version %d, %+v; want 1 and the start", version, events)
 		}
 		began := time.Now().Add(time.Duration(n.clock.Load()))
 		n.tap(true)
@@ -73,10 +73,10 @@ func TestEvents(t *testing.T) {
 		n.tap(false)
 		n.after(time.Second)
 		events, version := n.events()
-		if got, want := what(events), []string{"armed", "ring started", "disarmed", "ring stopped"}; !slices.Equal(got, want) {
+		if got, want := what(events), []string{"panel started", "armed", "ring started", "disarmed", "ring stopped"}; !slices.Equal(got, want) {
 			t.Errorf("events %q, want %q", got, want)
 		}
-		for _, e := range events {
+		for _, e := range events[1:] {
 			if e.Time.Before(began) || e.Time.After(began.Add(2*time.Minute)) {
 				t.Errorf("%s at %v, want after %v", e.What, e.Time, began)
 			}
@@ -96,6 +96,34 @@ func TestEvents(t *testing.T) {
 		}
 		if events, _ := n.events(); len(events) != 20 {
 			t.Errorf("%d events, want the last 20", len(events))
+		}
+		n.end()
+	})
+}
+
+// What has happened before a power cut is told after it, up to what the black box had on the disk.
+func TestEventsAfterAPowerCut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNight(t, statemachine.DefaultRules(), true)
+		n.after(time.Second)
+		n.tap(true)
+		n.after(time.Second)
+		before, _ := n.events()
+		n.powerOff()
+		n.after(time.Hour)
+		n.powerOn()
+		n.after(time.Minute)
+		n.door(true)
+		n.after(time.Second)
+		events, _ := n.events()
+		if got, want := what(events), []string{"panel started", "armed", "panel started", "ring started"}; !slices.Equal(got, want) {
+			t.Fatalf("events %q, want %q", got, want)
+		}
+		if !slices.Equal(events[:2], before) {
+			t.Errorf("the events of before are %+v, and were %+v", events[:2], before)
+		}
+		if why := events[2].Why; why != "after a crash of the program" && why != "after a crash or a power cut" {
+			t.Errorf("it started %q; the computer was up all the time", why)
 		}
 		n.end()
 	})

@@ -141,7 +141,7 @@ func TestLogIsATranscript(t *testing.T) {
 		got := boot.ReplaceAllString(w.file(Name), "boot B")
 		want := `# twinpanel transcript, format 1
 rules contacts=front,back exit=0s entry=5s siren=30s rings=2
-0s start disarmed  # 2026-01-01T00:00:00.000Z start 1, the first that is known, boot B
+0s start disarmed  # 2026-01-01T00:00:00.000Z start 1, first start on record, boot B
 200ms front closed  # 2026-01-01T00:00:00.200Z
 200ms back open  # 2026-01-01T00:00:00.200Z
 1.2s desired 7 armed  # 2026-01-01T00:00:01.200Z
@@ -182,7 +182,7 @@ rules contacts=front,back exit=0s entry=5s siren=30s rings=2
 		for _, p := range w.past {
 			told = append(told, p.What+"|"+p.Contact+"|"+p.Why)
 		}
-		wantTold := "panel started||the first that is known, armed||desired 7, not guarded until closed|back|back open, " +
+		wantTold := "panel started||first start on record, armed||desired 7, not guarded until closed|back|back open, " +
 			"entry delay started|front|front open, ring started|front|entry delay over, disarmed||the key switch, ring stopped||the key switch, " +
 			"panel started||after a stop"
 		if got := strings.Join(told, ", "); got != wantTold {
@@ -480,7 +480,7 @@ func TestReason(t *testing.T) {
 		stopped bool
 		want    string
 	}{
-		{run{boot: unknown}, "a", false, "the first that is known"},
+		{run{boot: unknown}, "a", false, "first start on record"},
 		{run{3, "", "a"}, "a", true, "after a stop"},
 		{run{3, "", "a"}, "b", true, "after a stop"},
 		{run{3, "", "a"}, "a", false, "after a crash of the program"},

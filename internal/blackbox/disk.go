@@ -164,7 +164,7 @@ func (b *Box) load() ([]panel.Transition, run) {
 func reason(last run, boot string, stopped bool) string {
 	switch {
 	case last.number == 0:
-		return "the first that is known"
+		return "first start on record"
 	case stopped:
 		return "after a stop"
 	case boot == unknown || last.boot == unknown:

@@ -50,14 +50,14 @@ const MaxTransitions = 20
 
 // Things that happen to a panel, beside those of the rules.
 const (
-	started   = "panel started"
-	faulty    = "cannot be read"
-	faultOver = "can be read again"
+	whatStarted   = "panel started"
+	whatFault     = "cannot be read"
+	whatFaultOver = "can be read again"
 )
 
 // Started is the transition of a start of the panel.
 func Started(t time.Time, why string) Transition {
-	return Transition{Time: transitionTime(t), What: started, Why: why}
+	return Transition{Time: transitionTime(t), What: whatStarted, Why: why}
 }
 
 func transitionTime(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }
@@ -88,9 +88,9 @@ func (t *Teller) Tell(s Step) []Transition {
 		was := s.Before.Reading(e.Contact) == statemachine.Fault
 		switch is := e.Reading == statemachine.Fault; {
 		case is && !was:
-			tell(faulty, e.Contact, "")
+			tell(whatFault, e.Contact, "")
 		case was && !is:
-			tell(faultOver, e.Contact, t.reading(s, e.Contact))
+			tell(whatFaultOver, e.Contact, t.reading(s, e.Contact))
 		}
 	}
 	for _, n := range s.Notes {

@@ -13,8 +13,8 @@ import (
 	"github.com/twinpanel/twinpanel/sensor"
 )
 
-// events is the document of that name, a line for each transition.
-func (h *house) events() []string {
+// told are the events, a line for each transition.
+func (h *house) told() []string {
 	h.t.Helper()
 	b, err := h.panel.Events(h.t.Context())
 	if err != nil {
@@ -36,7 +36,7 @@ func TestEventsTellWhatHappenedAndWhy(t *testing.T) {
 		dir := t.TempDir()
 		rules := func(c *Config) { c.Rules.EntryDelay, c.Rules.ExitDelay = 30*time.Second, 45*time.Second }
 		h := start(t, dir, []string{"front", "back"}, rules, nil)
-		if got := h.events(); len(got) != 0 {
+		if got := h.told(); len(got) != 0 {
 			t.Errorf("a panel that knows of nothing tells %q", got)
 		}
 		h.door(0, sensor.Closed)
@@ -57,7 +57,7 @@ func TestEventsTellWhatHappenedAndWhy(t *testing.T) {
 			"entry delay started|front|front open", "ring started|front|entry delay over",
 			"disarmed||a command at the panel", "ring stopped||a command at the panel",
 		}
-		if got := h.events(); !slices.Equal(got, want) {
+		if got := h.told(); !slices.Equal(got, want) {
 			t.Errorf("got:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 		}
 		h.desired(8, `{"alarm_armed":true}`)
@@ -70,7 +70,7 @@ func TestEventsTellWhatHappenedAndWhy(t *testing.T) {
 		h.door(0, sensor.Open)
 		h.sleep(time.Second)
 		want = []string{"entry delay started||a restart had cut it off"}
-		if got := h.events(); !slices.Equal(got, want) {
+		if got := h.told(); !slices.Equal(got, want) {
 			t.Errorf("after a restart: got %q, want %q", got, want)
 		}
 		h.end()
@@ -92,7 +92,7 @@ func TestEventsWithAPast(t *testing.T) {
 		past[29] = Started(time.Now(), "after a stop")
 		h.panel.Past(past)
 		h.sleep(time.Second)
-		got := h.events()
+		got := h.told()
 		if len(got) != 20 || got[0] != "event 11||" || got[18] != "panel started||after a stop" || got[19] != "armed||desired 1" {
 			t.Errorf("got %d events:\n%s", len(got), strings.Join(got, "\n"))
 		}
@@ -122,7 +122,7 @@ func TestEventsWaitForTheJournal(t *testing.T) {
 		close(gate)
 		synctest.Wait()
 		want := []string{"armed||desired 1", "disarmed||desired 2"}
-		if got := h.events(); !slices.Equal(got, want) || h.changed == told {
+		if got := h.told(); !slices.Equal(got, want) || h.changed == told {
 			t.Errorf("got %q, want %q; told %d times", got, want, h.changed-told)
 		}
 		h.end()
