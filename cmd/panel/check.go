@@ -6,13 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"os"
 	"strings"
-	"syscall"
 	"time"
 
-	"github.com/twinpanel/twinpanel/internal/board"
+	"github.com/spf13/pflag"
+
 	"github.com/twinpanel/twinpanel/internal/cli"
 	"github.com/twinpanel/twinpanel/internal/durable"
 	"github.com/twinpanel/twinpanel/internal/panel"
@@ -20,7 +18,7 @@ import (
 
 // checkCommand is panel check.
 func checkCommand() *cli.Command {
-	var c Config
+	var c checklist
 	return &cli.Command{
 		Name:  "check",
 		Short: "Look at everything a panel needs, change nothing, and say what to do.",
@@ -32,42 +30,72 @@ The files with certificates, keys and secrets are read, and one that ends within
 30 days is bad. While a panel runs on this state folder it is asked. Otherwise
 contacts are read and the hub is visited as this device, which a panel on another
 computer would notice as a lost connection. The siren's line is looked up, but
-never touched.`,
-		Flags: c.flags,
-		Run:   c.check,
+never touched. Run it as the panel's user, as in
+  sudo -u twinpanel-panel panel check
+
+With --report it begins with what helps others to help you: this program, the
+system, the board and its GPIO chips. It names no device, host, file or secret.`,
+		Flags: func(fs *pflag.FlagSet) {
+			c.flags(fs)
+			fs.BoolVar(&c.Report, "report", false, "print what can be pasted where somebody asks which board this is, with the findings")
+			cli.FlagOnly(fs, "report")
+		},
+		Run: c.check,
 	}
+}
+
+// A checklist is what panel check was told.
+type checklist struct {
+	Config
+	Report bool
 }
 
 // findings prints what is found and counts what is bad.
 type findings struct {
-	w   io.Writer
-	bad int
+	w    io.Writer
+	bad  int
+	hide func(what, text string) string // takes out what a report must not tell; nil = nothing
 }
 
 func (f *findings) ok(what, format string, args ...any) {
-	fmt.Fprintf(f.w, "ok   %-13s %s\n", what, fmt.Sprintf(format, args...))
+	f.line("ok", what, fmt.Sprintf(format, args...))
 }
 
 // note prints what is neither good nor bad.
 func (f *findings) note(what, format string, args ...any) {
-	fmt.Fprintf(f.w, "     %-13s %s\n", what, fmt.Sprintf(format, args...))
+	f.line("", what, fmt.Sprintf(format, args...))
 }
 
 func (f *findings) wrong(what string, err error, next string) {
 	f.bad++
-	fmt.Fprintf(f.w, "BAD  %-13s %v\n%18s -> %s\n", what, err, "", next)
+	f.line("BAD", what, err.Error())
+	if f.hide == nil { // a report is for those who know what to do
+		fmt.Fprintf(f.w, "%18s -> %s\n", "", next)
+	}
 }
 
-func (c *Config) check(ctx context.Context, _ []string, stdout, _ io.Writer) error {
+func (f *findings) line(mark, what, text string) {
+	if f.hide != nil {
+		text = f.hide(what, text)
+	}
+	fmt.Fprintf(f.w, "%-4s %-13s %s\n", mark, what, text)
+}
+
+func (c *checklist) check(ctx context.Context, _ []string, stdout, _ io.Writer) error {
+	f := &findings{w: stdout}
+	b := thisBench()
+	if c.Report {
+		c.report(stdout, b)
+		f.hide = c.secrets()
+	}
 	if err := c.Validate(); err != nil {
 		return err
 	}
-	f := &findings{w: stdout}
 	f.ok("flags", "they fit together")
 	c.checkFolder(f)
 	c.checkClock(f)
 	c.checkCredentials(f)
-	c.checkPanel(ctx, f)
+	c.checkPanel(ctx, f, b)
 	return f.verdict()
 }
 
@@ -82,50 +110,6 @@ func (f *findings) verdict() error {
 	return nil
 }
 
-func (c *Config) checkFolder(f *findings) {
-	info, err := os.Stat(c.StateDir)
-	if err == nil && info.IsDir() {
-		err = tryFolder(c.StateDir)
-	}
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		f.ok("state folder", "%s is not there yet; the panel makes it and begins disarmed", c.StateDir)
-		return
-	case errors.Is(err, fs.ErrPermission):
-		f.wrong("state folder", err, "run this as the panel's user, or choose another --state-dir")
-		return
-	case err == nil && !info.IsDir(), errors.Is(err, syscall.ENOTDIR):
-		f.wrong("state folder", fmt.Errorf("%s is no folder", c.StateDir), "choose another --state-dir")
-		return
-	case err != nil:
-		f.wrong("state folder", err, "make room on its disk, or replace the card; the panel guards, but a power cut may lose what is armed")
-	default:
-		f.ok("state folder", "%s can be written", c.StateDir)
-	}
-	armed, err := panel.ArmedOffline(c.StateDir)
-	switch {
-	case errors.Is(err, fs.ErrPermission):
-		f.wrong("journal", err, "run this as the panel's user")
-	case err != nil:
-		f.wrong("journal", err, fmt.Sprintf("a panel that starts on it is %s until the hub or somebody says otherwise, and keeps a copy", c.OnCorrupt))
-	case armed:
-		f.ok("journal", "armed")
-	default:
-		f.ok("journal", "disarmed")
-	}
-}
-
-// tryFolder writes about as much as a panel does, and removes it again.
-func tryFolder(dir string) error {
-	file, err := os.CreateTemp(dir, "check-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(file.Name())
-	_, err = file.Write(make([]byte, 4096))
-	return errors.Join(err, file.Sync(), file.Close())
-}
-
 func (c *Config) checkClock(f *findings) {
 	if err := panel.ClockProblem(time.Now(), c.StateDir); err != nil {
 		f.wrong("clock", err,
@@ -136,7 +120,7 @@ func (c *Config) checkClock(f *findings) {
 }
 
 // checkPanel asks the running panel. Without one it looks at what the panel would use.
-func (c *Config) checkPanel(ctx context.Context, f *findings) {
+func (c *Config) checkPanel(ctx context.Context, f *findings, b bench) {
 	asking, cancel := context.WithTimeoutCause(ctx, commandTimeout, errNoAnswer)
 	defer cancel()
 	status, err := panel.Control(c.StateDir).Status(asking)
@@ -149,7 +133,7 @@ func (c *Config) checkPanel(ctx context.Context, f *findings) {
 		f.wrong("panel", durable.ErrLocked, nextStep(durable.ErrLocked))
 	default:
 		f.ok("panel", "none is running on this state folder")
-		c.checkWires(f)
+		c.checkWires(f, b)
 		c.checkHub(ctx, f)
 	}
 }
@@ -185,63 +169,4 @@ func (c *Config) checkLink(f *findings, s panel.Status) {
 		f.wrong("hub", errors.New(reason), cmp.Or(s.HubNext,
 			"check --hub, the network, that the hub runs, and that no other program uses this device id; the panel guards without it"))
 	}
-}
-
-// checkWires looks up the lines of siren and buzzer, and reads those of contacts and key switch once.
-func (c *Config) checkWires(f *findings) {
-	if c.Simulate != "" {
-		f.ok("doors", "simulated")
-		return
-	}
-	if err := board.Init(); err != nil {
-		f.wrong("gpio", err, "run this on a board with GPIO lines, or use --simulate")
-		return
-	}
-	checkOutput(f, "siren", c.Siren)
-	l := c.real()
-	for _, d := range c.doors {
-		checkInput(f, l, "door "+d.name, d)
-	}
-	if c.Key != "" {
-		checkInput(f, l, "key", door{"key", c.Key})
-	}
-	if c.Buzzer != "" {
-		checkOutput(f, "buzzer", c.Buzzer)
-	}
-	if err := c.usedTwice(board.Same); err != nil {
-		f.wrong("lines", err, "give each a line of its own")
-	}
-}
-
-// checkOutput looks a line up. It never touches it.
-func checkOutput(f *findings, what, line string) {
-	if err := board.Lookup(line); err != nil {
-		f.wrong(what, err, fmt.Sprintf("look at --%s, and whether this user is in the group gpio", what))
-		return
-	}
-	f.ok(what, "%s is there", line)
-}
-
-// checkInput reads a contact once.
-func checkInput(f *findings, l lines, what string, d door) {
-	open, err := readOnce(l, d)
-	flag, _, _ := strings.Cut(what, " ")
-	switch {
-	case err != nil:
-		f.wrong(what, err, fmt.Sprintf("look at --%s, the wires, and whether this user is in the group gpio", flag))
-	case open:
-		f.ok(what, "%s reads open", d.line)
-	default:
-		f.ok(what, "%s reads closed", d.line)
-	}
-}
-
-func readOnce(l lines, d door) (open bool, err error) {
-	line, err := l.door(d)()
-	if err != nil {
-		return false, err
-	}
-	defer line.Close()
-	high, err := line.Read()
-	return high == l.openHigh, err
 }

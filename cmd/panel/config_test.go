@@ -210,8 +210,8 @@ func TestCalledWrongly(t *testing.T) {
 	}{
 		{"--simulat 127.0.0.1:0", "unknown flag: --simulat", helpHint},
 		{"--hub", "flag needs an argument: --hub", helpHint},
-		{"guard", `unknown command "guard": commands come before flags and are arm, disarm, check, siren-off`, helpHint},
-		{"--insecure arm", `unknown command "arm": commands come before flags and are arm, disarm, check, siren-off`, helpHint},
+		{"guard", `unknown command "guard": commands come before flags and are arm, disarm, check, selftest, siren-off`, helpHint},
+		{"--insecure arm", `unknown command "arm": commands come before flags and are arm, disarm, check, selftest, siren-off`, helpHint},
 		{"arm", "--state-dir is missing", "name a folder on a disk that survives a power cut; it is made when it isn't there"},
 		{"disarm", "--state-dir is missing", "name a folder on a disk that survives a power cut; it is made when it isn't there"},
 		{"arm now --state-dir state", `unexpected argument "now"`, "panel arm --help shows how to call it"},

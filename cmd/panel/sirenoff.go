@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,7 +31,8 @@ func sirenOffCommand() *cli.Command {
 		Long: `Turn the siren's line off: for a service's stop command, when the panel has died.
 
 While the line is in use it tries again for 5 s. A panel that runs is told by
-"panel disarm". A buzzer's line is turned off after the siren's. In a simulated house there is nothing to do.`,
+"panel disarm". A buzzer's line is turned off after the siren's. In a simulated
+house there is nothing to do.`,
 		Flags: func(fs *pflag.FlagSet) {
 			c.sirenFlags(fs)
 			c.buzzerFlag(fs)
@@ -49,14 +51,14 @@ While the line is in use it tries again for 5 s. A panel that runs is told by
 				return err
 			}
 			l := c.real()
-			if err := c.sirenOff(ctx, l.siren, l.soundsHigh); err != nil {
-				return err
+			err := c.sirenOff(ctx, l.siren, l.soundsHigh)
+			if err == nil {
+				fmt.Fprintf(stdout, "siren line %s is off\n", c.Siren)
 			}
-			fmt.Fprintf(stdout, "siren line %s is off\n", c.Siren)
 			if c.Buzzer != "" {
-				return c.buzzerOff(stdout)
+				err = cmp.Or(err, c.buzzerOff(stdout))
 			}
-			return nil
+			return err
 		},
 	}
 }

@@ -1,7 +1,6 @@
 package board
 
 import (
-	"bytes"
 	"os"
 	"time"
 	"unsafe"
@@ -112,17 +111,11 @@ func requestLine(chip *gpioioctl.GPIOChip, offset int, flags uint64, high bool) 
 
 // consumerOf says who uses a line now. Empty = nobody, or nobody knows.
 func consumerOf(chip *gpioioctl.GPIOChip, offset int) string {
-	device, err := os.Open(chip.Path())
+	line, err := lineOf(chip, offset)
 	if err != nil {
 		return ""
 	}
-	defer device.Close()
-	info := lineInfo{offset: uint32(offset)}
-	if ioctl(device, getLineInfo, unsafe.Pointer(&info)) != nil {
-		return ""
-	}
-	name, _, _ := bytes.Cut(info.consumer[:], []byte{0})
-	return string(name)
+	return line.By
 }
 
 // Read returns the level as bit 0.

@@ -9,12 +9,17 @@ import (
 
 // printVersion prints what --version asks for.
 func printVersion(w io.Writer, program string) error {
+	_, err := fmt.Fprintln(w, program, Version())
+	return err
+}
+
+// Version is what --version says of this program.
+func Version() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		info = new(debug.BuildInfo)
 	}
-	_, err := fmt.Fprintln(w, program, version(info))
-	return err
+	return version(info)
 }
 
 // version is the version of the module, and the revision that it was built from where that is known:
