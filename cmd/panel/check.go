@@ -145,7 +145,7 @@ func (c *Config) checkRunning(f *findings, s panel.Status) {
 		"journal":    "see the panel's log: make room on the disk of the state folder, or replace the card; if the journal was unreadable, arm or disarm once",
 		"key":        "look at the key switch's line and its wires; it neither arms nor disarms now; the panel's log has the error",
 		"siren":      "look at the siren's line and its wiring; the panel's log has the error",
-		"clock":      "see the lines about the clock and the hub",
+		"clock":      "see the lines about the clock and the hub; if somebody has set the clock by hand, and it is right now, restart the panel",
 		"rings_used": "the siren stays silent until somebody disarms and arms again",
 	}
 	for _, word := range s.Faults {
