@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/twinpanel/twinpanel/internal/blackbox"
 	"github.com/twinpanel/twinpanel/internal/panel"
 )
 
@@ -39,6 +40,9 @@ func (c *Config) checkFolder(f *findings) {
 	}
 	c.checkOwners(f, info)
 	c.checkJournal(f)
+	if err := blackbox.Check(c.StateDir); err != nil {
+		f.wrong("black box", err, "run this as the panel's user, or move the file away; the panel guards all the same, but can't explain what was before")
+	}
 }
 
 func (c *Config) checkJournal(f *findings) {

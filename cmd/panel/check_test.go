@@ -77,6 +77,12 @@ func TestCheckFindsWhatIsWrong(t *testing.T) {
 			goodDir + "BAD  journal       state/journal: its format is 2, of a newer panel; this one knows no later than 1\n" + advice("armed") + goodClock + noPanel + doors + badHub,
 		},
 		{
+			"black box that is none", map[string]string{"blackbox": "\x00\x00\x00"}, nil, nil,
+			goodDir + "ok   journal       disarmed\nBAD  black box     state/blackbox: nothing in it is a line of a black box\n" +
+				"                   -> run this as the panel's user, or move the file away; the panel guards all the same, but can't explain what was before\n" +
+				goodClock + noPanel + doors + badHub,
+		},
+		{
 			"a file in the folder's place", nil, func(t *testing.T) { os.WriteFile("state", nil, 0o600) }, nil,
 			"BAD  state folder  state is no folder\n                   -> choose another --state-dir\n" + goodClock + noPanel + doors + badHub,
 		},
