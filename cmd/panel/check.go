@@ -30,8 +30,8 @@ The files with certificates, keys and secrets are read, and one that ends within
 30 days is bad. While a panel runs on this state folder it is asked. Otherwise
 contacts are read and the hub is visited as this device, which a panel on another
 computer would notice as a lost connection. The siren's line is looked up, but
-never touched. Run it as the panel's user, as in
-  sudo -u twinpanel-panel panel check
+never touched. With the flags of the service, as root:
+  (set -a; . /etc/twinpanel/panel.env; panel check)
 
 With --report it begins with what helps others to help you: this program, the
 system, the board and its GPIO chips. It names no device, host, file or secret.`,
