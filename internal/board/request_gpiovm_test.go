@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"periph.io/x/conn/v3/gpio"
+
 	"github.com/twinpanel/twinpanel/internal/gpiosim"
 )
 
@@ -122,21 +124,19 @@ func (in *Input) waits() bool {
 
 func TestChipsThatComeAndGo(t *testing.T) {
 	chip := newChip(t, "hotplug", "HOT0", "", "HOT2", "")
-	in, err := OpenInput("hotplug:1", PullUp)
+	// Without edges: before Linux 6.10 the kernel keeps a chip's interrupts beyond its removal, and may fall over them.
+	c, line, err := find("hotplug:1")
 	must(t, err)
+	set, err := openSet(c, line, PullUp, gpio.NoEdge)
+	must(t, err)
+	in := &Input{name: "hotplug:1", line: set}
 	out, err := OpenOutput("HOT2", true)
 	must(t, err)
 	must(t, chip.Unplug())
 	_, readErr := in.Read()
 	_, levelErr := out.Level()
-	waitErr := in.Wait(longestWait)
-	for range 20 { // on a slow computer a wait can be over before it began
-		if waitErr == nil {
-			waitErr = in.Wait(longestWait)
-		}
-	}
 	for call, err := range map[string]error{
-		"Read": readErr, "Wait": waitErr, "Set": out.Set(false), "Level": levelErr,
+		"Read": readErr, "Set": out.Set(false), "Level": levelErr,
 	} {
 		if !errors.Is(err, syscall.ENODEV) {
 			t.Errorf("%s on a chip that is gone: %v, want %v", call, err, syscall.ENODEV)
