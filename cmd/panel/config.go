@@ -56,7 +56,6 @@ type Config struct {
 type door struct{ name, line string }
 
 func (c *Config) flags(fs *pflag.FlagSet) {
-	c.Rules = statemachine.DefaultRules()
 	fs.StringVar(&c.Hub, "hub", "", "`URL` of the hub: mqtt://HOST:1883 or mqtts://HOST:8883")
 	fs.StringVar(&c.DeviceID, "device-id", "", "`UUID` of this device, from \"hub device add\"")
 	fs.StringVar(&c.CA, "ca", "", "`file` with the authorities that may vouch for the hub; without it, those of the system")
@@ -76,10 +75,16 @@ func (c *Config) flags(fs *pflag.FlagSet) {
 	fs.StringVar(&c.OnCorrupt, "on-corrupt", string(panel.StartArmed), "what to be when the journal cannot be read: armed or disarmed")
 	fs.DurationVar(&c.Poll, "poll", twinclient.DefaultPoll, "pause between two looks at what the phone wants, where the hub doesn't tell of changes: 1s to 60s")
 	fs.DurationVar(&c.Heartbeat, "heartbeat", twinclient.DefaultHeartbeat, "longest pause between two signs of life: 5s to 300s")
-	fs.DurationVar(&c.Rules.ExitDelay, "exit-delay", c.Rules.ExitDelay, "time to leave after arming: 0s to 255s; 45s goes well with an entry delay of 30s")
-	fs.DurationVar(&c.Rules.EntryDelay, "entry-delay", c.Rules.EntryDelay, "time to disarm after opening a door: 0s to 255s")
-	fs.DurationVar(&c.Rules.SirenLimit, "siren-limit", c.Rules.SirenLimit, "longest ring: 30s to 900s; the law of your town may say less than you like")
-	fs.IntVar(&c.Rules.MaxRings, "max-rings", c.Rules.MaxRings, "rings until somebody arms again: 1 to 6")
+	rulesFlags(fs, &c.Rules)
+}
+
+// rulesFlags are the flags of the household's choices.
+func rulesFlags(fs *pflag.FlagSet, r *statemachine.Rules) {
+	*r = statemachine.DefaultRules()
+	fs.DurationVar(&r.ExitDelay, "exit-delay", r.ExitDelay, "time to leave after arming: 0s to 255s; 45s goes well with an entry delay of 30s")
+	fs.DurationVar(&r.EntryDelay, "entry-delay", r.EntryDelay, "time to disarm after opening a door: 0s to 255s")
+	fs.DurationVar(&r.SirenLimit, "siren-limit", r.SirenLimit, "longest ring: 30s to 900s; the law of your town may say less than you like")
+	fs.IntVar(&r.MaxRings, "max-rings", r.MaxRings, "rings until somebody arms again: 1 to 6")
 }
 
 // sirenFlags are the flags of the siren's line.
@@ -130,23 +135,35 @@ func (c *Config) Validate() error {
 	if err := checkStateDir(c.StateDir); err != nil {
 		return err
 	}
-	for _, d := range []struct {
-		flag            string
-		value, min, max time.Duration
-	}{
-		{"--debounce", c.Debounce, sensor.MinDebounce, sensor.MaxDebounce},
-		{"--poll", c.Poll, time.Second, time.Minute},
-		{"--heartbeat", c.Heartbeat, 5 * time.Second, 300 * time.Second},
-		{"--exit-delay", c.Rules.ExitDelay, 0, statemachine.MaxDelay},
-		{"--entry-delay", c.Rules.EntryDelay, 0, statemachine.MaxDelay},
-		{"--siren-limit", c.Rules.SirenLimit, statemachine.MinSirenLimit, statemachine.MaxSirenLimit},
-	} {
-		if d.value < d.min || d.value > d.max {
-			return cli.Usagef("%s is %v: expected %s to %s", d.flag, short(d.value), short(d.min), short(d.max))
-		}
+	if err := cmp.Or(
+		within("--debounce", c.Debounce, sensor.MinDebounce, sensor.MaxDebounce),
+		within("--poll", c.Poll, time.Second, time.Minute),
+		within("--heartbeat", c.Heartbeat, 5*time.Second, 300*time.Second),
+	); err != nil {
+		return err
 	}
-	if n := c.Rules.MaxRings; n < 1 || n > statemachine.MaxMaxRings {
-		return cli.Usagef("--max-rings is %d: expected 1 to %d", n, statemachine.MaxMaxRings)
+	return checkRules(c.Rules)
+}
+
+// checkRules wants the flags of the household's choices.
+func checkRules(r statemachine.Rules) error {
+	if err := cmp.Or(
+		within("--exit-delay", r.ExitDelay, 0, statemachine.MaxDelay),
+		within("--entry-delay", r.EntryDelay, 0, statemachine.MaxDelay),
+		within("--siren-limit", r.SirenLimit, statemachine.MinSirenLimit, statemachine.MaxSirenLimit),
+	); err != nil {
+		return err
+	}
+	if r.MaxRings < 1 || r.MaxRings > statemachine.MaxMaxRings {
+		return cli.Usagef("--max-rings is %d: expected 1 to %d", r.MaxRings, statemachine.MaxMaxRings)
+	}
+	return nil
+}
+
+// within wants a duration in its range.
+func within(flag string, value, low, high time.Duration) error {
+	if value < low || value > high {
+		return cli.Usagef("%s is %v: expected %s to %s", flag, short(value), short(low), short(high))
 	}
 	return nil
 }

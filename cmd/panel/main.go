@@ -33,6 +33,8 @@ with --secret. The latter without hardware, beside a hub on this computer:
 			checkCommand(),
 			selftestCommand(),
 			sirenOffCommand(),
+			explainCommand(),
+			replayCommand(),
 		},
 	}
 }

@@ -4,11 +4,13 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/twinpanel/twinpanel/internal/cli/clitest"
+	"github.com/twinpanel/twinpanel/statemachine/transcript"
 )
 
 var update = flag.Bool("update", false, "write what the commands print into the scripts that compare it")
@@ -25,6 +27,8 @@ func TestMain(m *testing.M) {
 //	house [open|close|break|mend]  move the house's door, if told to; prints the house
 //	await PATTERN house|log|FILE   wait until the house, a file or a further line of the panel's log matches
 //	occupy                         listen on a port; sets $TAKEN to its address
+//	is-a-story FILE                play a transcript as the tests of package statemachine do: it must be the same
+//	tear FILE                      cut ten bytes off, and put other bytes there, as a power cut may do
 func TestCommands(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:           "testdata",
@@ -42,6 +46,9 @@ func TestCommands(t *testing.T) {
 			"house":  cmdHouse,
 			"await":  cmdAwait,
 			"occupy": clitest.Occupy,
+
+			"is-a-story": cmdIsAStory,
+			"tear":       cmdTear,
 		},
 	})
 }
@@ -119,4 +126,23 @@ func cmdAwait(ts *testscript.TestScript, neg bool, args []string) {
 		})
 	}
 	ts.Check(err)
+}
+
+func cmdIsAStory(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: is-a-story FILE")
+	}
+	want := ts.ReadFile(args[0])
+	got, err := transcript.Play(want)
+	if err != nil || got != want {
+		ts.Fatalf("%s: the rules make something else of it: %v\n%s\nand it was:\n%s", args[0], err, got, want)
+	}
+}
+
+func cmdTear(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: tear FILE")
+	}
+	text := ts.ReadFile(args[0])
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(text[:len(text)-10]+strings.Repeat("\x00", 10)), 0o600))
 }

@@ -199,7 +199,7 @@ func tell(steps []transcript.Step) (past []panel.Transition, last run, stopped b
 		switch {
 		case s.Line.Kind == transcript.Start:
 			last = parseRun(s.Line.Remark)
-			teller = panel.NewTeller(s.Contacts)
+			teller = panel.NewTeller(s.House.Contacts)
 			if s.Line.At == 0 {
 				past = append(past, panel.Started(s.Wall, last.why))
 			}

@@ -29,8 +29,8 @@ const (
 	ByKey     By = "key"   // the key switch
 )
 
-// words are who it is in a sentence.
-func (b By) words() string {
+// Words are who it is in a sentence.
+func (b By) Words() string {
 	if b == ByKey {
 		return "the key switch"
 	}
@@ -114,7 +114,7 @@ func (t *Teller) why(s Step, n statemachine.Note) string {
 	switch n.What {
 	case statemachine.Armed, statemachine.Disarmed, statemachine.ExitStarted, statemachine.RingStopped:
 		if s.Event.Kind == statemachine.LocalCommand {
-			return s.By.words()
+			return s.By.Words()
 		}
 		return fmt.Sprintf("desired %d", s.Event.Version)
 	case statemachine.RingStarted:

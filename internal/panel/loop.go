@@ -219,7 +219,7 @@ func (p *Panel) logNotes(in input, notes []statemachine.Note) {
 			about = []any{"contact", p.config.Contacts[n.Contact].Name}
 		case n.What != statemachine.Armed && n.What != statemachine.Disarmed:
 		case in.event.Kind == statemachine.LocalCommand:
-			about = []any{"by", in.by.words()}
+			about = []any{"by", in.by.Words()}
 		default:
 			about = []any{"by", "desired", "version", in.event.Version}
 		}

@@ -14,15 +14,15 @@ const Late = 100 * time.Millisecond
 
 // A Step is what came of a line, or of time alone before it.
 type Step struct {
-	Line     Line // of time alone, one with Event TimePassed and no text
-	N        int  // number of the line, from 1
-	Contacts []string
-	Event    statemachine.Event // with the time since the panel's start
-	Before   statemachine.State
-	After    statemachine.State
-	Notes    []statemachine.Note
-	Wall     time.Time // by the remarks, where they say so
-	Foreign  bool      // of Start: the journal held something else than the run before it had left there
+	Line    Line // of time alone, one with Event TimePassed and no text
+	N       int  // number of the line, from 1
+	House   House
+	Event   statemachine.Event // with the time since the panel's start
+	Before  statemachine.State
+	After   statemachine.State
+	Notes   []statemachine.Note
+	Wall    time.Time // by the remarks, where they say so
+	Foreign bool      // of Start: the journal held something else than the run before it had left there
 }
 
 // Play reads a transcript's events and writes the whole transcript anew. The error names the line.
@@ -291,7 +291,7 @@ func (p *player) apply(s Step, after statemachine.State, out statemachine.Output
 }
 
 func (p *player) step(s Step) {
-	s.N, s.Contacts, s.After, s.Wall = p.n, p.house.Contacts, p.state, p.wallAt(s.Line.At)
+	s.N, s.House, s.After, s.Wall = p.n, p.house, p.state, p.wallAt(s.Line.At)
 	p.steps = append(p.steps, s)
 }
 

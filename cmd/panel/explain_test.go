@@ -1,0 +1,40 @@
+package main
+
+import (
+	"testing"
+	"time"
+)
+
+func TestParseTime(t *testing.T) {
+	zone := time.FixedZone("CET", 3600)
+	now := time.Date(2026, 11, 22, 8, 30, 15, 0, zone)
+	for text, want := range map[string]string{ // the last second that is meant, or an error
+		"":                          "\"\" is no time",
+		"8":                         "\"8\" is no time",
+		"8:61":                      "\"8:61\" is no time",
+		"2026-11-31 08:00":          "\"2026-11-31 08:00\" is no time",
+		"2026-11-22 08:31":          "2026-11-22 08:31 has not come yet",
+		"2026-11-22T08:31:00+01:00": "2026-11-22T08:31:00+01:00 has not come yet",
+		"08:30":                     "2026-11-22T08:30:59+01:00",
+		"8:29":                      "2026-11-22T08:29:59+01:00",
+		"23:10":                     "2026-11-21T23:10:59+01:00",
+		"23:10:04":                  "2026-11-21T23:10:04+01:00",
+		"2026-11-20 23:10":          "2026-11-20T23:10:59+01:00",
+		"2026-11-20 23:10:04":       "2026-11-20T23:10:04+01:00",
+		"2026-11-20T23:10":          "2026-11-20T23:10:59+01:00",
+		"2026-11-20T23:10:04":       "2026-11-20T23:10:04+01:00",
+		"2026-11-20T23:10:04Z":      "2026-11-20T23:10:04Z",
+	} {
+		got, err := parseTime([]string{text}, now)
+		answer := got.Format(time.RFC3339)
+		if err != nil {
+			answer = err.Error()
+		}
+		if answer != want {
+			t.Errorf("%q: got %s, want %s", text, answer, want)
+		}
+	}
+	if got, err := parseTime(nil, now); err != nil || !got.IsZero() {
+		t.Errorf("no time: got %v, %v; want the zero time", got, err)
+	}
+}
