@@ -55,6 +55,11 @@ func (c *Chip) Acts(l Line) ([]Act, error) {
 		seconds, _ := strconv.Atoi(m[1]) // digits, by the expression
 		micros, _ := strconv.Atoi(m[2])
 		what := map[string]string{"set 0": "set low", "set 1": "set high", "in": "input", "out": "output"}[m[5]]
+		if n := len(acts) - 1; m[5] == "out" && n >= 0 {
+			// One call sets level and direction, and is recorded as two events, the level first.
+			what = strings.Replace(acts[n].What, "set", "output", 1)
+			acts = acts[:n]
+		}
 		if m[6] != "" && m[6] != "0" {
 			what += ", refused with " + m[6]
 		}
