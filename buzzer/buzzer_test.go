@@ -206,6 +206,7 @@ func TestALostLineIsOpenedAgainForEver(t *testing.T) {
 	config := Config{Logger: slog.New(slog.NewTextHandler(&log, nil))}
 	buzz(t, config, func(b *Buzzer, line *fakeLine) {
 		b.Show("armed", false)
+		synctest.Wait()
 		line.broken = errors.New("no such device")
 		time.Sleep(time.Hour)
 		b.Show("entry_delay", false)

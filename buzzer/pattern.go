@@ -13,8 +13,8 @@ type part struct {
 
 const endless = -1
 
-// lastSeconds of an exit delay are beeped faster.
-const lastSeconds = 10 * time.Second
+// theEnd of an exit delay is beeped faster.
+const theEnd = 10 * time.Second
 
 // The beeps. Somebody who comes in is to be in more of a hurry than somebody who leaves.
 var (
@@ -31,7 +31,7 @@ func patternFor(before, now string, faults bool, exitDelay time.Duration) patter
 	switch {
 	case now == "exit_delay":
 		slow := leaving
-		slow.times = int(max(0, exitDelay-lastSeconds) / (slow.beep + slow.pause))
+		slow.times = int(max(0, exitDelay-theEnd) / (slow.beep + slow.pause))
 		return pattern{slow, leaveNow}
 	case now == "entry_delay":
 		return pattern{entering}
