@@ -3,6 +3,7 @@ package blackbox
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -245,7 +246,7 @@ func TestLogIsBounded(t *testing.T) {
 				version++
 				w.desired(after, version, n%3 > 0)
 			}
-			if i%1000 == 999 {
+			if i%2000 == 1999 {
 				now, old := w.flushed(), w.file(OldName)
 				if len(now) > 2*segment || len(old) > 2*segment {
 					t.Fatalf("the files have %d and %d bytes, want at most %d", len(now), len(old), 2*segment)
@@ -264,7 +265,7 @@ func TestLogIsBounded(t *testing.T) {
 				return
 			}
 		}
-		if joined < 4 {
+		if joined < 3 {
 			t.Errorf("%d looks with two files; want more", joined)
 		}
 		w.end()
@@ -497,5 +498,69 @@ func TestReason(t *testing.T) {
 		if got := parseRun(remark); got.number != 0 {
 			t.Errorf("%q is taken for start %d", remark, got.number)
 		}
+	}
+}
+
+// TestWear holds the figures of the package's comment: a day of a normal house, and a ring.
+func TestWear(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		writes, bytes := 0, 0
+		w := hang(t, t.TempDir(), statemachine.Saved{}, func(b *Box) {
+			b.write = func(path string, at int64, data []byte) error {
+				writes++
+				bytes += len(data)
+				return appendTo(path, at, data)
+			}
+		})
+		w.door(time.Second, 0, statemachine.Closed)
+		w.door(time.Second, 1, statemachine.Closed)
+		w.flushed()
+		day := func(what string, atMostWrites, atMostBytes int) {
+			t.Helper()
+			synctest.Wait()
+			if writes > atMostWrites || bytes > atMostBytes {
+				t.Errorf("%s: %d flushes, %d bytes; want at most %d and %d", what, writes, bytes, atMostWrites, atMostBytes)
+			}
+			t.Logf("%s: %d flushes, %d bytes", what, writes, bytes)
+			writes, bytes = 0, 0
+		}
+		writes, bytes = 0, 0
+		for i := range uint32(2) {
+			w.desired(time.Hour, 2*i+1, true)
+			w.door(8*time.Hour, 0, statemachine.Open)
+			w.desired(3*time.Second, 2*i+2, false)
+			for range 20 {
+				w.door(5*time.Second, 0, statemachine.Closed)
+				w.door(8*time.Minute, 0, statemachine.Open)
+			}
+			w.door(5*time.Second, 0, statemachine.Closed)
+		}
+		time.Sleep(lazily)
+		day("a day", 30, 5<<10)
+
+		w.desired(time.Hour, 9, true)
+		day("armed", 1, 200)
+		w.door(time.Hour, 0, statemachine.Open)
+		w.happen(10*time.Minute, statemachine.Event{}, "")
+		day("a ring of 30 s", 6, 1000)
+		w.end()
+	})
+}
+
+func BenchmarkLoad(b *testing.B) {
+	dir := b.TempDir()
+	var text strings.Builder
+	text.WriteString(transcript.Head + "\n" + house.String() + "\n0s start disarmed  # 2026-11-20T08:00:00.000Z start 2, after a stop, boot a\n")
+	for i := 0; text.Len() < segment; i += 4 {
+		fmt.Fprintf(&text, "%ds front open  # 2026-11-20T08:00:00.000Z\n%ds key arm  # 2026-11-20T08:00:00.000Z\n    armed\n%ds key disarm\n", i, i, i+1)
+	}
+	for _, name := range []string{Name, OldName} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text.String()), 0o600); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		New(Config{Dir: dir, House: house}).load()
 	}
 }

@@ -133,12 +133,11 @@ func bootID() string {
 
 // load reads what earlier starts have left, mends what a power cut has left, and says which start this one is.
 func (b *Box) load() ([]panel.Transition, run) {
-	old, _ := transcript.Clean(b.read(b.old))
 	text := b.read(b.path)
-	if _, err := transcript.Play(text); errors.Is(err, transcript.ErrNewer) {
+	if err := transcript.CheckFormat(text); err != nil {
 		b.log.Warn("black box is of a newer panel and is put aside", "file", b.old, "error", err)
 		os.Rename(b.path, b.old)
-		old, text = "", ""
+		text = ""
 	}
 	clean, lost := transcript.Clean(text)
 	if lost > 0 {
@@ -147,15 +146,15 @@ func (b *Box) load() ([]panel.Transition, run) {
 		if err := durable.Replace(b.path, []byte(clean), 0o600); err != nil {
 			b.log.Warn("black box cannot be mended; a new file begins", "error", err)
 			os.Rename(b.path, b.old)
-			old, clean = old+clean, ""
+			clean = ""
 		}
 	}
 	b.good = int64(len(clean))
-	steps, err := transcript.Steps(old + clean)
-	if err != nil {
-		b.log.Warn("black box cannot be played", "error", err) // the past is unknown, no more
+	past, last, stopped := tell(clean)
+	if len(past) < panel.MaxTransitions {
+		old, _ := transcript.Clean(b.read(b.old))
+		past, last, stopped = tell(old + clean)
 	}
-	past, last, stopped := tell(steps)
 	boot := bootID()
 	return past, run{last.number + 1, reason(last, boot, stopped), boot}
 }
@@ -191,10 +190,10 @@ func (b *Box) read(path string) string {
 	return ""
 }
 
-// tell is the last transitions in a played log, the last start in it, and whether that run has ended in an orderly way.
-func tell(steps []transcript.Step) (past []panel.Transition, last run, stopped bool) {
+// tell is the last transitions in a log, the last start in it, and whether that run has ended in an orderly way.
+func tell(text string) (past []panel.Transition, last run, stopped bool) {
 	var teller *panel.Teller
-	for _, s := range steps {
+	transcript.Each(text, func(s transcript.Step) { // what is clean can be played
 		stopped = s.Line.Kind == transcript.Stop
 		switch {
 		case s.Line.Kind == transcript.Start:
@@ -204,15 +203,15 @@ func tell(steps []transcript.Step) (past []panel.Transition, last run, stopped b
 				past = append(past, panel.Started(s.Wall, last.why))
 			}
 		case teller != nil && s.Line.Kind == transcript.Event:
-			past = append(past, teller.Tell(Step(s))...)
+			past = append(past, teller.Tell(step(s))...)
 		}
 		past = past[max(0, len(past)-panel.MaxTransitions):]
-	}
+	})
 	return past, last, stopped
 }
 
-// Step is a step of a played log as the panel's.
-func Step(s transcript.Step) panel.Step {
+// step is a step of a played log as the panel's.
+func step(s transcript.Step) panel.Step {
 	by := panel.ByCommand
 	if s.Line.Key {
 		by = panel.ByKey

@@ -218,6 +218,12 @@ const Head = "# twinpanel transcript, format 1"
 // ErrNewer says that a transcript is of a later format than this program knows.
 var ErrNewer = errors.New("is of a newer panel")
 
+// CheckFormat refuses a transcript whose first line is that of a newer black box.
+func CheckFormat(text string) error {
+	first, _, _ := strings.Cut(text, "\n")
+	return checkFormat(first)
+}
+
 // checkFormat refuses the first line of a newer black box.
 func checkFormat(remark string) error {
 	var n int

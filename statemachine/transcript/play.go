@@ -34,9 +34,16 @@ func Play(text string) (string, error) {
 
 // Steps plays a transcript and returns each step with what came of it.
 func Steps(text string) ([]Step, error) {
+	var steps []Step
+	err := Each(text, func(s Step) { steps = append(steps, s) })
+	return steps, err
+}
+
+// Each plays a transcript and calls f with each step. It is much lighter than [Steps] for a long one.
+func Each(text string, f func(Step)) error {
 	p := newPlayer(nil)
-	err := p.play(text)
-	return p.steps, err
+	p.silent, p.heard = true, f
+	return p.play(text)
 }
 
 // WhatIf plays a transcript with other rules: the new transcript, and what happened in it. A later run begins with what the
@@ -47,13 +54,15 @@ func WhatIf(text string, change func(*statemachine.Rules)) (string, []Step, erro
 		return "", nil, err
 	}
 	p := newPlayer(change)
+	var steps []Step
+	p.heard = func(s Step) { steps = append(steps, s) }
 	for _, s := range told {
 		if s.Foreign {
 			p.foreign = append(p.foreign, s.N)
 		}
 	}
 	err = p.play(text)
-	return p.text(), p.steps, err
+	return p.text(), steps, err
 }
 
 // A player is a transcript while it is played.
@@ -63,7 +72,8 @@ type player struct {
 
 	reader *reader
 	out    strings.Builder
-	steps  []Step
+	silent bool // write nothing
+	heard  func(Step)
 	n      int // the line
 
 	running   bool
@@ -80,7 +90,7 @@ type player struct {
 }
 
 func newPlayer(change func(*statemachine.Rules)) *player {
-	return &player{change: change, reader: newReader()}
+	return &player{change: change, reader: newReader(), heard: func(Step) {}}
 }
 
 func (p *player) play(text string) error {
@@ -285,6 +295,9 @@ func (p *player) apply(s Step, after statemachine.State, out statemachine.Output
 	p.state, p.due, p.siren, p.saved = after, out.Due, out.Siren, after.Saved()
 	s.Notes = out.Notes
 	p.step(s)
+	if p.silent {
+		return
+	}
 	for _, answer := range Answers(p.house.Contacts, s.Before, after, out.Notes) {
 		p.say(prefix, answer)
 	}
@@ -292,12 +305,20 @@ func (p *player) apply(s Step, after statemachine.State, out statemachine.Output
 
 func (p *player) step(s Step) {
 	s.N, s.House, s.After, s.Wall = p.n, p.house, p.state, p.wallAt(s.Line.At)
-	p.steps = append(p.steps, s)
+	p.heard(s)
 }
 
-func (p *player) print(l Line) { fmt.Fprintln(&p.out, l) }
+func (p *player) print(l Line) {
+	if !p.silent {
+		fmt.Fprintln(&p.out, l)
+	}
+}
 
-func (p *player) say(prefix, answer string) { fmt.Fprintf(&p.out, "    %s%s\n", prefix, answer) }
+func (p *player) say(prefix, answer string) {
+	if !p.silent {
+		fmt.Fprintf(&p.out, "    %s%s\n", prefix, answer)
+	}
+}
 
 // Answers is what a panel makes of an event, in words, a line for each.
 func Answers(contacts []string, before, after statemachine.State, notes []statemachine.Note) []string {
