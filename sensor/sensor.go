@@ -65,7 +65,7 @@ const (
 	MinDebounce     = 20 * time.Millisecond
 	MaxDebounce     = 300 * time.Millisecond
 
-	DefaultSample = 50 * time.Millisecond
+	DefaultSample = 100 * time.Millisecond
 	MinSample     = 10 * time.Millisecond
 	MaxSample     = 100 * time.Millisecond
 
@@ -87,9 +87,10 @@ type Config struct {
 	OpenLevelHigh bool
 	// Debounce is how long a level must last to count: 20 to 300 ms. 0 = 200 ms.
 	Debounce time.Duration
-	// Sample is the longest time between two reads: 10 to 100 ms. 0 = 50 ms. Together
-	// with Debounce it must stay under 400 ms, so that a door that is open for that long is
-	// seen even when no edge tells of it.
+	// Sample is the longest time between two reads: 10 to 100 ms. 0 = 100 ms, and 50 ms with
+	// the longest Debounce: half of what that leaves of 400 ms. The two together must stay under
+	// 400 ms, so that a door that is open for that long is seen even when no edge tells of it.
+	// Each read wakes the computer.
 	Sample time.Duration
 	// Logger gets a line when the input is lost and when it is back. nil = silent.
 	Logger *slog.Logger
@@ -107,7 +108,7 @@ func New(c Config) (*Sensor, error) {
 		c.Debounce = DefaultDebounce
 	}
 	if c.Sample == 0 {
-		c.Sample = DefaultSample
+		c.Sample = min(DefaultSample, (mustSee-c.Debounce)/2)
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)

@@ -30,6 +30,7 @@ func TestNewRefuses(t *testing.T) {
 		{"400 ms missed", Config{Open: open, Debounce: 300 * ms, Sample: 100 * ms}, "would miss"},
 		{"shortest", Config{Open: open, Debounce: 20 * ms, Sample: 10 * ms}, ""},
 		{"longest", Config{Open: open, Debounce: 300 * ms, Sample: 99 * ms}, ""},
+		{"longest debounce and no sample", Config{Open: open, Debounce: 300 * ms}, ""},
 		{"defaults", Config{Open: open}, ""},
 	}
 	for _, tt := range tests {
