@@ -12,7 +12,13 @@ import (
 // report is called with each change, in order, starting from Unknown, which is not
 // reported. It is called by Run's goroutine and must not block: no level is read meanwhile.
 func (s *Sensor) Run(ctx context.Context, report func(Reading)) error {
-	w := watch{Config: s.config, report: report}
+	return s.Watch(ctx, func(Reading) {}, report)
+}
+
+// Watch is Run with a forewarning: moved is called when a level is first seen that will be another reading if it lasts
+// for Config.Debounce. It may come to nothing. Like report, it must not block.
+func (s *Sensor) Watch(ctx context.Context, moved, report func(Reading)) error {
+	w := watch{Config: s.config, moved: moved, report: report}
 	for ctx.Err() == nil {
 		w.read()
 		w.judge()
@@ -27,6 +33,7 @@ func (s *Sensor) Run(ctx context.Context, report func(Reading)) error {
 // A watch is the state of one Run.
 type watch struct {
 	Config
+	moved   func(Reading)
 	report  func(Reading)
 	reading Reading // reported last
 
@@ -63,7 +70,18 @@ func (w *watch) read() {
 	}
 	if !w.valid || level != w.level {
 		w.valid, w.level, w.since = true, level, time.Now()
+		if r := w.means(); r != w.reading {
+			w.moved(r)
+		}
 	}
+}
+
+// means is the reading of the level, once it has settled.
+func (w *watch) means() Reading {
+	if w.level == w.OpenLevelHigh {
+		return Open
+	}
+	return Closed
 }
 
 // fail notes an error and gives the line up, if there is one.
@@ -87,11 +105,7 @@ func (w *watch) judge() {
 			w.Logger.Info("contact line back")
 		}
 		w.unsettled, w.failed = time.Time{}, time.Time{}
-		if w.level == w.OpenLevelHigh {
-			w.change(Open)
-		} else {
-			w.change(Closed)
-		}
+		w.change(w.means())
 		return
 	}
 	// Not from when it was last seen settled: that may be long ago if the whole process

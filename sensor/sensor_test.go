@@ -2,6 +2,7 @@ package sensor
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -116,6 +117,41 @@ func TestChangeIsReportedAfterTheDebounce(t *testing.T) {
 		}
 		if took := got[1].after - moved; took < DefaultDebounce || took > DefaultDebounce+late {
 			t.Errorf("open reported after %v; want %v to %v", took, DefaultDebounce, DefaultDebounce+late)
+		}
+	})
+}
+
+// A move is told when it is first seen, whether it lasts or not; what lasts is reported after the debounce.
+func TestMovesAreForetold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWire(t, edgesTold)
+		s, err := New(Config{Open: w.open, OpenLevelHigh: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		var got []string
+		start := time.Now()
+		tell := func(what string) func(Reading) {
+			return func(r Reading) { got = append(got, fmt.Sprint(time.Since(start).Round(20*ms), " ", what, " ", r)) }
+		}
+		done := make(chan error)
+		go func() { done <- s.Watch(ctx, tell("moved"), tell("settled")) }()
+		for _, lasts := range []time.Duration{100 * ms, time.Second} {
+			time.Sleep(time.Second)
+			w.set(true)
+			time.Sleep(lasts)
+			w.set(false)
+		}
+		time.Sleep(time.Second)
+		cancel()
+		<-done
+		want := []string{
+			"0s moved closed", "200ms settled closed", "1s moved open",
+			"2.1s moved open", "2.3s settled open", "3.1s moved closed", "3.3s settled closed",
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("told %q\nwant %q", got, want)
 		}
 	})
 }

@@ -21,7 +21,7 @@
 // start. An exit delay is over.
 //
 // Ring time is charged before it sounds, 10 s at a time, and the charge is part of
-// [Saved]. However often the power fails, one armed period rings no more often than
+// [Saved]. The first 10 s can be charged while a contact settles: [Saved.Prepay]. However often the power fails, one armed period rings no more often than
 // MaxRings and no longer than MaxRings × SirenLimit.
 //
 // The desired document is a level: it is applied whenever it is read. A command given at

@@ -13,7 +13,17 @@ type Saved struct {
 	Entering bool              // an entry delay runs
 	Rings    int               // rings begun in this armed period
 	Charged  time.Duration     // ring time charged to the ring that is not over; 0 = there is none
+	Prepaid  time.Duration     // ring time that counts as used of the next ring: see Prepay
 	Waits    [MaxContacts]bool // wait_closed of each contact
+}
+
+// Prepay is s with the first slice of the next ring charged ahead. A journal may hold that instead of s from the moment when a
+// contact moves ([State.MayRing]), so that it is written by the time the contact has settled, and the siren need not wait for
+// it. Nothing else changes: the ring charges this slice as any other. But should the process die before that is
+// written, nobody knows whether the slice has sounded, so it counts as used.
+func (s Saved) Prepay() Saved {
+	s.Prepaid += slice
+	return s
 }
 
 // A State is all that the rules depend on. States can be compared with ==. The zero State is not
@@ -48,6 +58,7 @@ func Restore(r Rules, s Saved) State {
 	}
 	s.Rings = max(s.Rings, 0)
 	s.Charged = min(max(s.Charged, 0), r.SirenLimit)
+	s.Prepaid = min(max(s.Prepaid, 0), r.SirenLimit-time.Second) // there is always something left to ring
 	clear(s.Waits[r.Contacts:])
 	return State{rules: r, saved: s}
 }
@@ -57,6 +68,14 @@ func (s State) Saved() Saved { return s.saved }
 
 // Armed says whether the panel is armed, exit delay included.
 func (s State) Armed() bool { return s.saved.Armed }
+
+// MayRing says whether a ring begins at once if contact i is read as anything but Closed, and can be charged ahead.
+func (s State) MayRing(i int) bool {
+	return s.saved.Armed && s.phase == quiet && s.rules.EntryDelay == 0 && s.saved.Rings < s.rules.MaxRings &&
+		s.readings[i] == Closed && !s.saved.Waits[i] &&
+		s.saved.Charged == 0 && !s.saved.Entering && // a restart has cut nothing off that goes on first
+		s.saved.Prepaid+slice < s.rules.SirenLimit
+}
 
 // Ringing says whether the siren sounds.
 func (s State) Ringing() bool { return s.phase == ringing }

@@ -133,6 +133,7 @@ func (m *machine) startRing(contact int) {
 	m.saved.Entering = false
 	m.saved.Rings++
 	m.phase, m.until = ringing, m.now
+	m.saved.Charged, m.saved.Prepaid = m.saved.Prepaid, 0
 	m.charge()
 }
 

@@ -27,6 +27,15 @@ type node struct {
 	state    State
 	sounded  time.Duration // how long the siren has really sounded in this armed period, at the most
 	reported bool          // a Save for "armed" has succeeded, so somebody may have been told
+	prepaid  bool          // the journal has the next ring's first slice charged ahead
+}
+
+// journal is what a restart finds.
+func (n node) journal() Saved {
+	if n.prepaid {
+		return n.state.saved.Prepay()
+	}
+	return n.state.saved
 }
 
 // later moves a state's clock so that now is 0.
@@ -108,6 +117,9 @@ func (w *walk) leave(n node) {
 			w.step(n, e) // in the very moment
 		}
 	}
+	for i := range w.rules.Contacts {
+		w.prepay(n, i)
+	}
 	w.restart(n, 0)
 	w.restart(n, due) // as late as can be before the next step
 }
@@ -117,6 +129,7 @@ func (w *walk) step(n node, e Event) {
 	w.steps++
 	next, out := Step(n.state, e)
 	to := node{state: later(next, e.At), sounded: n.sounded, reported: next.saved.Armed}
+	to.prepaid = n.prepaid && next.saved.Armed && !next.Ringing()
 	if n.state.phase == ringing {
 		to.sounded += e.At
 	}
@@ -126,23 +139,43 @@ func (w *walk) step(n node, e Event) {
 	w.check(n, e, to, out)
 	w.visit(to)
 	if out.Save { // the power fails before the journal is written; a new ring has not sounded yet
-		cut := node{state: Restore(w.rules, n.state.saved), sounded: n.sounded, reported: n.reported}
+		cut := node{state: Restore(w.rules, n.journal()), sounded: n.sounded, reported: n.reported}
 		if n.state.phase == ringing {
 			cut.sounded += e.At
 		}
 		w.visit(cut)
+		if n.prepaid && out.Siren { // but one that was charged ahead may have
+			cut.sounded += slice
+			w.visit(cut)
+		}
 	}
+}
+
+// prepay charges a ring ahead where that may be done: a ring follows if the contact opens.
+func (w *walk) prepay(n node, contact int) {
+	if n.prepaid || !n.state.MayRing(contact) {
+		return
+	}
+	w.steps++
+	to := n
+	to.prepaid = true
+	for _, r := range []Reading{Open, Fault} {
+		if _, out := Step(n.state, Event{Kind: ContactRead, Contact: contact, Reading: r}); !out.Siren {
+			w.fail(n, "prepay", to, "charged ahead, and no ring at %v", r)
+		}
+	}
+	w.visit(to)
 }
 
 // restart cuts the power after the siren, if it rings, has sounded for a while.
 func (w *walk) restart(n node, after time.Duration) {
 	w.steps++
-	to := node{state: Restore(w.rules, n.state.saved), sounded: n.sounded, reported: n.reported}
+	to := node{state: Restore(w.rules, n.journal()), sounded: n.sounded, reported: n.reported}
 	if n.state.phase == ringing {
 		to.sounded += after
 	}
-	if to.state.saved != n.state.saved {
-		w.fail(n, "power cut", to, "a restart lost something: %+v became %+v", n.state.saved, to.state.saved)
+	if to.state.saved != n.journal() {
+		w.fail(n, "power cut", to, "a restart lost something: %+v became %+v", n.journal(), to.state.saved)
 	}
 	if to.state.Ringing() {
 		w.fail(n, "power cut", to, "rings before the first reading")

@@ -56,6 +56,11 @@ type Sensor interface {
 	Run(ctx context.Context, report func(sensor.Reading)) error
 }
 
+// A forewarner is a Sensor that also tells of a contact that has moved, before it is known whether it settles there.
+type forewarner interface {
+	Watch(ctx context.Context, moved, report func(sensor.Reading)) error
+}
+
 // A Siren can be set and looked at; package siren has the real one. The loop calls it, so it must not block.
 type Siren interface {
 	Set(on bool) error

@@ -25,6 +25,7 @@ import (
 //	twinpanel-journal 1 eac42690
 //	{"armed":true,"local":false,"desired_seen":7,"entering":false,"rings":1,"charged_ms":20000,"wait_closed":["back"]}
 //
+// and prepaid_ms while there is such a charge.
 // It is replaced as a whole, so a power cut leaves the old one or the new one. Losing it
 // means starting as a new installation: disarmed. An older copy must never come back, for it
 // would bring back an older state; so there is no second generation.
@@ -43,6 +44,7 @@ type record struct {
 	Entering    bool     `json:"entering"`
 	Rings       int      `json:"rings"`
 	ChargedMS   int64    `json:"charged_ms"`
+	PrepaidMS   int64    `json:"prepaid_ms,omitempty"`
 	WaitClosed  []string `json:"wait_closed"` // names of contacts, or everyContact
 }
 
@@ -54,7 +56,7 @@ const everyContact = "*"
 func newRecord(s statemachine.Saved, contacts []string) record {
 	r := record{
 		Armed: s.Armed, Local: s.Local, DesiredSeen: s.Seen, Entering: s.Entering,
-		Rings: s.Rings, ChargedMS: s.Charged.Milliseconds(), WaitClosed: []string{},
+		Rings: s.Rings, ChargedMS: s.Charged.Milliseconds(), PrepaidMS: s.Prepaid.Milliseconds(), WaitClosed: []string{},
 	}
 	for i, name := range contacts {
 		if s.Waits[i] {
@@ -68,7 +70,7 @@ func newRecord(s statemachine.Saved, contacts []string) record {
 func (r record) saved(contacts []string) statemachine.Saved {
 	s := statemachine.Saved{
 		Armed: r.Armed, Local: r.Local, Seen: r.DesiredSeen, Entering: r.Entering,
-		Rings: r.Rings, Charged: time.Duration(r.ChargedMS) * time.Millisecond,
+		Rings: r.Rings, Charged: time.Duration(r.ChargedMS) * time.Millisecond, Prepaid: time.Duration(r.PrepaidMS) * time.Millisecond,
 	}
 	for i, name := range contacts {
 		s.Waits[i] = slices.Contains(r.WaitClosed, name) || slices.Contains(r.WaitClosed, everyContact)

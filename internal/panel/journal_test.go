@@ -12,7 +12,7 @@ import (
 func TestJournalKeepsAllThatIsSaved(t *testing.T) {
 	names := []string{"front", "back"}
 	saved := statemachine.Saved{
-		Armed: true, Local: true, Seen: 1<<32 - 1, Entering: true, Rings: 2, Charged: 20 * time.Second,
+		Armed: true, Local: true, Seen: 1<<32 - 1, Entering: true, Rings: 2, Charged: 20 * time.Second, Prepaid: 10 * time.Second,
 		Waits: [statemachine.MaxContacts]bool{false, true},
 	}
 	for i := range reflect.TypeFor[statemachine.Saved]().NumField() {

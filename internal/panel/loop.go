@@ -2,6 +2,7 @@ package panel
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -43,6 +44,8 @@ type loop struct {
 	sirenErr   error
 	handed     int // number of the last entry handed to the journal
 	settled    int // number of the last entry with an outcome
+	prepaid    int // number of the entry that charged the next ring ahead; 0 = none did
+	needed     int // number of the entry that the siren waits for
 	journalErr error
 	hangs      bool // the last write has had no outcome for journalSlow
 	untrusted  bool // the journal was unreadable, and nobody has said since what to be
@@ -103,6 +106,8 @@ func (p *Panel) turn(ctx context.Context) bool {
 		return false
 	case in := <-p.inputs:
 		p.take(in)
+	case contact := <-p.moves:
+		p.prepay(contact)
 	case r := <-p.keys:
 		p.turnKey(r)
 	case <-p.due.C:
@@ -110,7 +115,7 @@ func (p *Panel) turn(ctx context.Context) bool {
 		p.logNotes(in, p.step(in))
 	case r := <-p.journal.results:
 		p.written(r)
-		if p.quiet() {
+		if p.settled >= p.needed {
 			p.endWait()
 		}
 	case <-p.patience.C:
@@ -186,6 +191,10 @@ func (p *Panel) step(in input) []statemachine.Note {
 	if !out.Siren && p.test == nil {
 		p.silence()
 	}
+	prepaid := p.prepaid
+	if out.Siren || !p.state.Armed() {
+		p.prepaid = 0
+	}
 	if out.Save {
 		p.save()
 	}
@@ -196,7 +205,7 @@ func (p *Panel) step(in input) []statemachine.Note {
 		p.fromStart = e.Kind == statemachine.ContactRead && before.Reading(e.Contact) == statemachine.Unknown
 	}
 	if out.Siren {
-		p.ring()
+		p.ring(cmp.Or(prepaid, p.handed))
 	}
 	if out.Due != 0 {
 		p.due.Reset(out.Due - time.Since(p.start))
@@ -236,11 +245,22 @@ func (p *Panel) silence() {
 	}
 }
 
-// ring turns the siren on when the journal has had its say, or when patience ends.
-func (p *Panel) ring() {
+// prepay charges the ring that begins if a contact that has moved settles there. It is done once for each ring.
+func (p *Panel) prepay(contact int) {
+	if p.prepaid == 0 && p.state.MayRing(contact) {
+		p.prepaid = p.handed + 1
+		p.save()
+	}
+}
+
+// ring turns the siren on when the journal has had its say on the entry that charges it, or when patience ends.
+func (p *Panel) ring(charge int) {
+	if p.sounding || p.waiting {
+		return
+	}
+	p.needed = charge
 	switch {
-	case p.sounding || p.waiting:
-	case p.quiet():
+	case p.settled >= p.needed:
 		p.setSiren(true)
 	default:
 		p.waiting = true
@@ -291,7 +311,11 @@ func (p *Panel) save() {
 		p.retry.Reset(journalSlow)
 	}
 	p.handed++
-	p.journal.save(entry{p.handed, p.state.Saved()})
+	saved := p.state.Saved()
+	if p.prepaid != 0 {
+		saved = saved.Prepay()
+	}
+	p.journal.save(entry{p.handed, saved})
 	if p.hangs { // which is told; more of it keeps nobody waiting
 		p.settled = p.handed
 	}
@@ -301,6 +325,7 @@ func (p *Panel) save() {
 func (p *Panel) written(r result) {
 	p.hangs = false
 	if r.n < p.handed {
+		p.settled = max(p.settled, r.n)
 		p.retry.Reset(journalSlow)
 		return
 	}

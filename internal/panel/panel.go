@@ -35,6 +35,7 @@ type Panel struct {
 	journal *journal
 
 	inputs     chan input
+	moves      chan int                  // contacts that may be about to start a ring
 	keys       chan sensor.Reading       // of the key switch
 	documents  chan chan answer          // asked for at any time
 	histories  chan chan answer          // so is the document events
@@ -74,6 +75,7 @@ func New(c Config) (*Panel, error) {
 		log:        c.Logger,
 		journal:    newJournal(c.StateDir, c.contactNames()),
 		inputs:     make(chan input),
+		moves:      make(chan int, len(c.Contacts)),
 		keys:       make(chan sensor.Reading),
 		documents:  make(chan chan answer),
 		histories:  make(chan chan answer),
@@ -154,11 +156,7 @@ func (p *Panel) Run(ctx context.Context) error {
 	go p.journal.run() // ends when pending is closed and the disk has answered
 	for i, contact := range p.config.Contacts {
 		tasks.Go(func() {
-			err := contact.Sensor.Run(tasksCtx, func(r sensor.Reading) {
-				p.send(tasksCtx, input{event: statemachine.Event{
-					Kind: statemachine.ContactRead, Contact: i, Reading: statemachine.Reading(r),
-				}})
-			})
+			err := p.watch(tasksCtx, i)
 			if err != nil {
 				p.log.Error("contact is watched no longer", "contact", contact.Name, "error", err)
 			}
@@ -181,6 +179,29 @@ func (p *Panel) Run(ctx context.Context) error {
 	return err
 }
 
+// watch takes a contact's readings until ctx ends, and before that its moves, where its sensor tells of them.
+func (p *Panel) watch(ctx context.Context, contact int) error {
+	report := func(r sensor.Reading) {
+		p.send(ctx, input{event: statemachine.Event{
+			Kind: statemachine.ContactRead, Contact: contact, Reading: statemachine.Reading(r),
+		}})
+	}
+	s := p.config.Contacts[contact].Sensor
+	f, ok := s.(forewarner)
+	if !ok {
+		return s.Run(ctx, report)
+	}
+	return f.Watch(ctx, func(r sensor.Reading) {
+		if r == sensor.Closed {
+			return
+		}
+		select {
+		case p.moves <- contact:
+		default: // the siren waits for the journal, then
+		}
+	}, report)
+}
+
 // A sirenError is a siren that could not be turned off at the end.
 type sirenError struct{ err error }
 
@@ -193,6 +214,10 @@ func (e *sirenError) Hint() string {
 // finishJournal waits for the last write and gives the folder back. When the disk hangs, it keeps the folder: a write
 // that ends later must not meet another panel there. The end of the process gives it back.
 func (p *Panel) finishJournal() {
+	if p.prepaid != 0 { // this ring has not sounded, and that is known
+		p.prepaid = 0
+		p.save()
+	}
 	close(p.journal.pending)
 	patience := time.NewTimer(journalSlow)
 	defer patience.Stop()

@@ -1,6 +1,7 @@
 package panel
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -227,6 +228,138 @@ func TestArmedIsOnDiskBeforeItIsTold(t *testing.T) {
 		time.Sleep(time.Minute) // the last write ends
 		if told < 50 {
 			t.Errorf("only %d documents without a fault: the test tests too little", told)
+		}
+	})
+}
+
+// A foreseeing contact tells of its moves, too.
+type foreseeing struct {
+	fakeContact
+	moves chan sensor.Reading
+}
+
+func (c foreseeing) Watch(ctx context.Context, moved, report func(sensor.Reading)) error {
+	done := make(chan struct{})
+	defer func() { <-done }()
+	go func() {
+		defer close(done)
+		fakeContact(c.moves).Run(ctx, moved)
+	}()
+	return c.Run(ctx, report)
+}
+
+// The journal is written while a contact settles, and once only: the siren then waits for what is left of that.
+func TestARingIsChargedWhileTheContactSettles(t *testing.T) {
+	const disk = 50 * time.Millisecond
+	for _, tt := range []struct {
+		name            string
+		moves           []sensor.Reading
+		settles, sounds time.Duration // after the moves; after that
+		writes          int           // before it settles
+	}{
+		{"nothing foreseen", nil, 80 * time.Millisecond, disk, 0},
+		{"closing foreseen", []sensor.Reading{sensor.Closed}, 80 * time.Millisecond, disk, 0},
+		{"opening foreseen", []sensor.Reading{sensor.Open}, 80 * time.Millisecond, 0, 1},
+		{"bouncing foreseen", []sensor.Reading{sensor.Open, sensor.Closed, sensor.Open, sensor.Open}, 80 * time.Millisecond, 0, 1},
+		{"settled before the disk", []sensor.Reading{sensor.Open}, 20 * time.Millisecond, 30 * time.Millisecond, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var writes atomic.Int32
+				door := foreseeing{make(fakeContact), make(chan sensor.Reading)}
+				h := start(t, t.TempDir(), nil, func(c *Config) { c.Contacts = []Contact{{"door", door}} }, func(p *Panel) {
+					write := p.journal.write
+					p.journal.write = func(b []byte) error {
+						time.Sleep(disk)
+						writes.Add(1)
+						return write(b)
+					}
+				})
+				defer h.end()
+				h.doors = []fakeContact{door.fakeContact}
+				h.door(0, sensor.Closed)
+				h.desired(1, `{"alarm_armed":true}`)
+				h.sleep(time.Second)
+				writes.Store(0)
+				for _, r := range tt.moves {
+					door.moves <- r
+				}
+				h.sleep(tt.settles)
+				if n := writes.Load(); int(n) != tt.writes || h.siren.sounds() {
+					t.Errorf("before it settles: %d writes, sounds %v; want %d, false", n, h.siren.sounds(), tt.writes)
+				}
+				h.door(0, sensor.Open)
+				if tt.sounds > 0 {
+					h.sleep(tt.sounds - time.Millisecond)
+					if h.siren.sounds() {
+						t.Errorf("sounds before %v, on time that is not charged", tt.sounds)
+					}
+					h.sleep(time.Millisecond)
+				}
+				if !h.siren.sounds() {
+					t.Errorf("silent %v after it has settled", tt.sounds)
+				}
+			})
+		})
+	}
+}
+
+// What was charged for a ring that never came counts as used after a power cut, and is given back at a clean end.
+func TestAChargeAheadInTheJournal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		prepaid := func() int64 {
+			r, err := readJournal(dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return r.PrepaidMS
+		}
+		begin := func() (*house, foreseeing) {
+			door := foreseeing{make(fakeContact), make(chan sensor.Reading)}
+			h := start(t, dir, nil, func(c *Config) { c.Contacts = []Contact{{"door", door}} }, nil)
+			h.doors = []fakeContact{door.fakeContact}
+			h.door(0, sensor.Closed)
+			return h, door
+		}
+		move := func(h *house, door foreseeing, want int64) {
+			t.Helper()
+			door.moves <- sensor.Open
+			h.sleep(time.Second)
+			if got := prepaid(); got != want {
+				t.Errorf("charged ahead after a move: %d ms, want %d", got, want)
+			}
+		}
+
+		h, door := begin()
+		move(h, door, 0) // disarmed
+		h.desired(1, `{"alarm_armed":true}`)
+		move(h, door, 10_000)
+		move(h, door, 10_000) // once for a ring
+		h.end()
+		if got := prepaid(); got != 0 {
+			t.Errorf("charged ahead after a clean end: %d ms, want 0", got)
+		}
+
+		// After a power cut the next ring is shorter by what may have sounded.
+		cut := record{Armed: true, PrepaidMS: 10_000, WaitClosed: []string{}}.format()
+		if err := os.WriteFile(filepath.Join(dir, journalName), cut, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		h, door = begin()
+		defer h.end()
+		move(h, door, 20_000)
+		h.door(0, sensor.Open)
+		h.sleep(169 * time.Second)
+		if !h.siren.sounds() {
+			t.Error("silent before 170 s")
+		}
+		h.sleep(time.Second)
+		if h.siren.sounds() {
+			t.Error("sounds longer than the 170 s that are left of 180 s")
+		}
+		if got := prepaid(); got != 0 {
+			t.Errorf("charged ahead after the ring: %d ms, want 0", got)
 		}
 	})
 }

@@ -185,7 +185,6 @@ func compareIdle(panel, polling, alarm idleness, d time.Duration) comparisons {
 	}
 	return slices.Concat(
 		row("resident memory", inMebibytes, func(i idleness) float64 { return float64(i.memory.resident) }, "Python; after the idle time"),
-		row("its proportional share", inMebibytes, func(i idleness) float64 { return float64(i.memory.proportional) }, "Python; PSS: shared pages count in part"),
 		row("processor time, idle", inMilliseconds, func(i idleness) float64 { return i.cpu }, fmt.Sprintf("Python, with mock pins; in %v", d)),
 		row("messages an hour", inWhole, func(i idleness) float64 { return i.packets }, "Python; MQTT packets, both ways"),
 		row("bytes an hour", inKilobytes, func(i idleness) float64 { return i.bytes }, "Python; both ways, before TCP and TLS"),

@@ -27,11 +27,11 @@ func TestWrongFlagsBesideAreRefused(t *testing.T) {
 
 // A panel is compared in two modes, each row with its own figures.
 func TestIdlenessIsCompared(t *testing.T) {
-	panel := idleness{cpu: 1, packets: 2, bytes: 3, memory: memory{resident: 4, proportional: 5}}
-	polling := idleness{cpu: 10, packets: 20, bytes: 30, memory: memory{resident: 40, proportional: 50}}
-	alarm := idleness{cpu: 100, packets: 200, bytes: 300, memory: memory{resident: 400, proportional: 500}}
+	panel := idleness{cpu: 1, packets: 2, bytes: 3, memory: memory{resident: 4}}
+	polling := idleness{cpu: 10, packets: 20, bytes: 30, memory: memory{resident: 40}}
+	alarm := idleness{cpu: 100, packets: 200, bytes: 300, memory: memory{resident: 400}}
 	rows := compareIdle(panel, polling, alarm, time.Minute)
-	want := []float64{4, 40, 5, 50, 1, 10, 2, 20, 3, 30}
+	want := []float64{4, 40, 1, 10, 2, 20, 3, 30}
 	if len(rows) != len(want) {
 		t.Fatalf("got %d rows, want %d", len(rows), len(want))
 	}

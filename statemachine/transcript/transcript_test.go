@@ -62,16 +62,16 @@ func TestPlay(t *testing.T) {
 `},
 		{"a start with all that a journal can hold, and times that begin anew", `rules contacts=front,back
 100s front closed
-0s start armed, by a command at the panel, desired 7 seen, entering, rings 1, charged 20s, back waits
+0s start armed, by a command at the panel, desired 7 seen, entering, rings 1, charged 20s, prepaid 10s, back waits
 1s front closed
 5s stop
 0s start disarmed
 `, `rules contacts=front,back
 100s front closed
-0s start armed, by a command at the panel, desired 7 seen, entering, rings 1, charged 20s, back waits
+0s start armed, by a command at the panel, desired 7 seen, entering, rings 1, charged 20s, prepaid 10s, back waits
 1s front closed
     ring resumed after restart
-    journal: armed, by a command at the panel, desired 7 seen, entering, rings 1, charged 30s, back waits
+    journal: armed, by a command at the panel, desired 7 seen, entering, rings 1, charged 30s, prepaid 10s, back waits
     SIREN ON
     state: ringing
 5s stop

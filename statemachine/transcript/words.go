@@ -98,6 +98,9 @@ func Saved(contacts []string, s statemachine.Saved) string {
 	if s.Charged != 0 {
 		words = append(words, fmt.Sprintf("charged %v", s.Charged))
 	}
+	if s.Prepaid != 0 {
+		words = append(words, fmt.Sprintf("prepaid %v", s.Prepaid))
+	}
 	for i, name := range contacts {
 		if s.Waits[i] {
 			words = append(words, name+" waits")
@@ -140,6 +143,8 @@ func parseSaved(contacts []string, text string) (s statemachine.Saved, err error
 			s.Rings = int(n)
 		case len(f) == 2 && f[0] == "charged":
 			s.Charged, err = time.ParseDuration(f[1])
+		case len(f) == 2 && f[0] == "prepaid":
+			s.Prepaid, err = time.ParseDuration(f[1])
 		default:
 			return s, fmt.Errorf("unknown word %q of a journal", part)
 		}
