@@ -8,24 +8,48 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 )
 
-// A fakeLine writes down each change of its level with its time. The buzzer's goroutine and, while that waits, the test's
-// use it.
+// A fakeLine writes down each change of its level with its time, and the buzzer's log.
 type fakeLine struct {
 	start   time.Time
+	mu      sync.Mutex
+	log     bytes.Buffer
 	changes []string
 	high    bool
 	open    bool
 	opened  int
-	broken  error // what every call returns, if any
-	hangs   chan struct{}
+	broken  error         // what every call returns, if any
+	hangs   chan struct{} // what Set waits for, if not nil
+}
+
+func (l *fakeLine) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.log.Write(p)
+}
+
+// use has the test look at the line, or change it.
+func (l *fakeLine) use(do func()) {
+	synctest.Wait()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	do()
+}
+
+// changed is what has changed so far.
+func (l *fakeLine) changed() (changes []string) {
+	l.use(func() { changes = slices.Clone(l.changes) })
+	return changes
 }
 
 func (l *fakeLine) Open() (Line, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.opened++
 	if l.broken != nil {
 		return nil, l.broken
@@ -38,11 +62,16 @@ func (l *fakeLine) Open() (Line, error) {
 }
 
 func (l *fakeLine) Set(high bool) error {
+	l.mu.Lock()
+	hangs := l.hangs
+	l.mu.Unlock()
+	if hangs != nil {
+		<-hangs
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	if !l.open {
 		panic("used while closed")
-	}
-	if l.hangs != nil {
-		<-l.hangs
 	}
 	if l.broken != nil {
 		return l.broken
@@ -55,6 +84,8 @@ func (l *fakeLine) Set(high bool) error {
 }
 
 func (l *fakeLine) Close() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	if !l.open {
 		panic("closed twice")
 	}
@@ -66,7 +97,7 @@ func (l *fakeLine) Close() error {
 func buzz(t *testing.T, c Config, do func(*Buzzer, *fakeLine)) {
 	synctest.Test(t, func(t *testing.T) {
 		line := &fakeLine{start: time.Now()}
-		c.Open = line.Open
+		c.Open, c.Logger = line.Open, slog.New(slog.NewTextHandler(line, nil))
 		b := New(c)
 		ctx, stop := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
@@ -129,9 +160,8 @@ func TestWhatIsBeeped(t *testing.T) {
 				b.shown = tt.before
 				b.Show(tt.now, tt.faults)
 				time.Sleep(tt.after - time.Nanosecond)
-				synctest.Wait()
-				if !slices.Equal(line.changes, tt.want) {
-					t.Errorf("after %q, %q: line\n%q, want\n%q", tt.before, tt.now, line.changes, tt.want)
+				if got := line.changed(); !slices.Equal(got, tt.want) {
+					t.Errorf("after %q, %q: line\n%q, want\n%q", tt.before, tt.now, got, tt.want)
 				}
 			})
 		})
@@ -159,9 +189,8 @@ func TestSomethingElseIsBeepedAtOnce(t *testing.T) {
 					b.Show(state, false)
 				}
 				time.Sleep(time.Minute)
-				synctest.Wait()
-				if !slices.Equal(line.changes, tt.want) {
-					t.Errorf("line %q, want %q", line.changes, tt.want)
+				if got := line.changed(); !slices.Equal(got, tt.want) {
+					t.Errorf("line %q, want %q", got, tt.want)
 				}
 			})
 		})
@@ -182,9 +211,8 @@ func TestALineThatIsFoundHighIsSilencedFirst(t *testing.T) {
 func TestALineThatHangsKeepsNobodyWaiting(t *testing.T) {
 	buzz(t, Config{}, func(b *Buzzer, line *fakeLine) {
 		b.Show("armed", false)
-		synctest.Wait()
 		hangs := make(chan struct{})
-		line.hangs = hangs
+		line.use(func() { line.hangs = hangs })
 		b.Show("entry_delay", false)
 		synctest.Wait()
 		for range 100 {
@@ -194,41 +222,40 @@ func TestALineThatHangsKeepsNobodyWaiting(t *testing.T) {
 		}
 		close(hangs)
 		time.Sleep(time.Minute)
-		synctest.Wait()
-		if want := []string{"0s on", "1s off"}; !slices.Equal(line.changes, want) {
-			t.Errorf("line %q, want the last thing shown, %q", line.changes, want)
+		if got, want := line.changed(), []string{"0s on", "1s off"}; !slices.Equal(got, want) {
+			t.Errorf("line %q, want the last thing shown, %q", got, want)
 		}
 	})
 }
 
 func TestALostLineIsOpenedAgainForEver(t *testing.T) {
-	var log bytes.Buffer
-	config := Config{Logger: slog.New(slog.NewTextHandler(&log, nil))}
-	buzz(t, config, func(b *Buzzer, line *fakeLine) {
+	buzz(t, Config{}, func(b *Buzzer, line *fakeLine) {
 		b.Show("armed", false)
-		synctest.Wait()
-		line.broken = errors.New("no such device")
+		line.use(func() { line.broken = errors.New("no such device") })
 		time.Sleep(time.Hour)
 		b.Show("entry_delay", false)
 		time.Sleep(time.Hour + time.Millisecond)
-		synctest.Wait()
-		lost := log.String()
-		if strings.Count(lost, "\n") != 1 || !strings.Contains(lost, `msg="buzzer line lost" error="driving buzzer line: no such device"`) {
-			t.Errorf("log %q, want one line that says why", lost)
-		}
-		// Every ten seconds in silence, every second or so while there is something to beep.
-		if line.opened < 360+3600*3/4 || line.opened > 360+3600+2 {
-			t.Errorf("tried to open %d times in two hours", line.opened)
-		}
-		line.broken, line.changes = nil, nil
+		line.use(func() {
+			lost := line.log.String()
+			if strings.Count(lost, "\n") != 1 || !strings.Contains(lost, `msg="buzzer line lost" error="driving buzzer line: no such device"`) {
+				t.Errorf("log %q, want one line that says why", lost)
+			}
+			// Every ten seconds in silence, every second or so while there is something to beep.
+			if line.opened < 360+3600*3/4 || line.opened > 360+3600+2 {
+				t.Errorf("tried to open %d times in two hours", line.opened)
+			}
+			line.broken, line.changes = nil, nil
+			line.log.Reset()
+		})
 		time.Sleep(5 * time.Second)
-		synctest.Wait()
-		if len(line.changes) < 2*4*3 {
-			t.Errorf("after the line is back: %q, want beeps", line.changes)
+		if got := line.changed(); len(got) < 2*4*3 {
+			t.Errorf("after the line is back: %q, want beeps", got)
 		}
-		if back := strings.TrimPrefix(log.String(), lost); strings.Count(back, "\n") != 1 || !strings.Contains(back, `msg="buzzer line back"`) {
-			t.Errorf("log %q, want one line that says that it is back", back)
-		}
+		line.use(func() {
+			if back := line.log.String(); strings.Count(back, "\n") != 1 || !strings.Contains(back, `msg="buzzer line back"`) {
+				t.Errorf("log %q, want one line that says that it is back", back)
+			}
+		})
 	})
 }
 
@@ -248,5 +275,7 @@ func TestALineThatIsNeverThere(t *testing.T) {
 }
 
 func TestAnErrorAtTheEndIsTold(t *testing.T) {
-	buzz(t, Config{}, func(_ *Buzzer, line *fakeLine) { line.broken = errors.New("stuck") })
+	buzz(t, Config{}, func(_ *Buzzer, line *fakeLine) {
+		line.use(func() { line.broken = errors.New("stuck") })
+	})
 }
