@@ -136,20 +136,21 @@ func (b *bench) status() string {
 	if err != nil {
 		return err.Error()
 	}
-	text := s.State + ";"
+	var text strings.Builder
+	text.WriteString(s.State + ";")
 	for i, name := range slices.Sorted(maps.Keys(s.Doors)) {
 		if i > 0 {
-			text += ","
+			text.WriteString(",")
 		}
-		text += " " + name + " " + s.Doors[name]
+		text.WriteString(" " + name + " " + s.Doors[name])
 	}
 	// A machine has no clock that it could trust, and this is not about clocks.
 	faults := slices.DeleteFunc(s.Faults, func(f string) bool { return f == "clock" })
 	slices.Sort(faults)
 	if len(faults) > 0 {
-		text += "; faults: " + strings.Join(faults, ", ")
+		text.WriteString("; faults: " + strings.Join(faults, ", "))
 	}
-	return text
+	return text.String()
 }
 
 // is waits until the panel says this of itself.

@@ -53,7 +53,7 @@ func FindKernel(ctx context.Context, cache, arch string, log io.Writer) (*Kernel
 	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX); err != nil { // waits
 		return nil, os.NewSyscallError("flock "+cache, err)
 	}
-	found, err := filepath.Glob(filepath.Join(cache, "linux-*-"+arch+"_*"))
+	found, err := filepath.Glob(filepath.Join(cache, "linux-*-"+arch+"_*_"+recipe))
 	if err != nil {
 		return nil, err
 	}
@@ -75,7 +75,7 @@ func FindKernel(ctx context.Context, cache, arch string, log io.Writer) (*Kernel
 }
 
 // fetchKernel makes a kernel's folder in the cache and returns its path. The folder has the package's version in its
-// name, and is there with all it should have or not at all.
+// name, and that of the recipe, and is there with all it should have or not at all.
 func fetchKernel(ctx context.Context, cache, arch string, log io.Writer) (string, error) {
 	work, err := os.MkdirTemp(cache, "work-")
 	if err != nil {
@@ -121,7 +121,7 @@ func fetchKernel(ctx context.Context, cache, arch string, log io.Writer) (string
 	if err := buildSimulator(ctx, root, release, arch, source, filepath.Join(modules, "extra")); err != nil {
 		return "", err
 	}
-	dir := filepath.Join(cache, "linux-"+release+"_"+version)
+	dir := filepath.Join(cache, "linux-"+release+"_"+version+"_"+recipe)
 	return dir, os.Rename(made, dir)
 }
 
@@ -149,27 +149,42 @@ func simulatorSource(ctx context.Context, cache string, packages *apt, version s
 	return dir, os.Rename(root, dir)
 }
 
-// buildSimulator builds irq_sim.ko and gpio-sim.ko and puts them in the folder to. Debian's kernel has both switched off;
-// as modules they need two edits, since irq_sim.c expects to be a part of the kernel.
+// simulatorEdits make modules of Debian's source, whose kernel has the simulator switched off.
+var simulatorEdits = []struct{ file, old, new string }{
+	// irq_sim.c expects to be a part of the kernel.
+	{"irq_sim.c", "#include <linux/slab.h>", "#include <linux/slab.h>\n#include <linux/module.h>\nMODULE_LICENSE(\"GPL\");"},
+	{"irq_sim.c", "handle_simple_irq(irq_to_desc(irqnum))", "generic_handle_irq_safe(irqnum)"},
+	// When a chip goes while a program waits for edges of it, this kernel frees interrupts that are in use, and at times dies
+	// of it a little later. Here they stay.
+	{"gpio-sim.c", "devm_irq_domain_create_sim(dev, swnode, num_lines)", "irq_domain_create_sim(swnode, num_lines)"},
+	{"gpio-sim.c", "ret = devm_add_action_or_reset(dev, gpio_sim_dispose_mappings, chip);", "(void)gpio_sim_dispose_mappings;\n\tret = 0;"},
+}
+
+// recipe is the number of these edits: a kernel that was built with others is built anew.
+const recipe = "2"
+
+// buildSimulator builds irq_sim.ko and gpio-sim.ko and puts them in the folder to.
 func buildSimulator(ctx context.Context, root, release, arch, source, to string) error {
 	build := filepath.Join(root, "build")
 	if err := os.CopyFS(build, os.DirFS(source)); err != nil {
 		return err
 	}
-	irqSim := filepath.Join(build, "irq_sim.c")
-	text, err := os.ReadFile(irqSim)
-	if err != nil {
-		return err
+	for _, e := range simulatorEdits {
+		file := filepath.Join(build, e.file)
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		if strings.Count(string(text), e.old) != 1 {
+			return fmt.Errorf("%s has not once %q, which is to be replaced: it has changed", e.file, e.old)
+		}
+		if err := os.WriteFile(file, []byte(strings.Replace(string(text), e.old, e.new, 1)), 0o644); err != nil {
+			return err
+		}
 	}
-	const private, exported = "handle_simple_irq(irq_to_desc(irqnum))", "generic_handle_irq_safe(irqnum)"
-	if !strings.Contains(string(text), private) {
-		return fmt.Errorf("irq_sim.c has no %s to replace: it has changed", private)
-	}
-	edited := "#include <linux/module.h>\nMODULE_LICENSE(\"GPL\");\n" + strings.ReplaceAll(string(text), private, exported)
 	headers := filepath.Join(root, "usr/src/linux-headers-"+release)
 	common := filepath.Join(root, "usr/src/linux-headers-"+strings.TrimSuffix(release, arch)+"common")
-	err = errors.Join(
-		os.WriteFile(irqSim, []byte(edited), 0o644),
+	err := errors.Join(
 		os.WriteFile(filepath.Join(build, "Kbuild"), []byte("obj-m := irq_sim.o gpio-sim.o\n"), 0o644),
 		// The package's own names the place where it would be installed.
 		os.WriteFile(filepath.Join(headers, "Makefile"), []byte("include "+common+"/Makefile\n"), 0o644),
