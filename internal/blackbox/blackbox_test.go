@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -195,15 +196,15 @@ rules contacts=front,back exit=0s entry=5s siren=30s rings=2
 // What changes something is on the disk at once, the rest after ten minutes.
 func TestWhenTheLogIsWritten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		writes := 0
+		var writes atomic.Int32
 		w := hang(t, t.TempDir(), statemachine.Saved{}, func(b *Box) {
-			b.write = func(path string, at int64, data []byte) error { writes++; return appendTo(path, at, data) }
+			b.write = func(path string, at int64, data []byte) error { writes.Add(1); return appendTo(path, at, data) }
 		})
-		check := func(want int, when string) {
+		check := func(want int32, when string) {
 			t.Helper()
 			synctest.Wait()
-			if writes != want {
-				t.Errorf("%d writes %s, want %d", writes, when, want)
+			if n := writes.Load(); n != want {
+				t.Errorf("%d writes %s, want %d", n, when, want)
 			}
 		}
 		check(1, "after the start")
@@ -339,37 +340,41 @@ func TestPowerCutAmidANewFile(t *testing.T) {
 // A disk that is full, and then isn't.
 func TestFullDisk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var full error
+		var full atomic.Bool
+		errFull := errors.New("no space left on device")
 		w := hang(t, t.TempDir(), statemachine.Saved{}, func(b *Box) {
 			b.write = func(path string, at int64, data []byte) error {
-				if full != nil {
-					return errors.Join(appendTo(path, at, data[:len(data)/2]), full) // a full disk takes what fits
+				if full.Load() {
+					return errors.Join(appendTo(path, at, data[:len(data)/2]), errFull) // a full disk takes what fits
 				}
 				return appendTo(path, at, data)
 			}
 		})
-		full = errors.New("no space left on device")
+		full.Store(true)
 		w.door(time.Second, 0, statemachine.Closed)
 		w.desired(time.Second, 1, true)
 		time.Sleep(10 * time.Minute)
-		if err := w.box.Flush(t.Context()); !errors.Is(err, full) {
+		if err := w.box.Flush(t.Context()); !errors.Is(err, errFull) {
 			t.Errorf("flushing to a full disk: got %v", err)
 		}
-		full = nil
+		full.Store(false)
 		time.Sleep(again + time.Second)
 		wantExact(t, w.file(Name))
 		if got := w.file(Name); !strings.Contains(got, "desired 1 armed") || strings.Contains(got, "missing") {
 			t.Errorf("a short lack of room has cost something:\n%s", got)
 		}
 
-		full = errors.New("no space left on device")
+		full.Store(true)
 		for i := range uint32(2000) {
 			w.desired(time.Second, 2+i, i%2 == 0)
 		}
-		if n := len(w.box.now) + len(w.box.next); n > room {
-			t.Errorf("%d bytes wait in memory, want at most %d", n, room)
+		w.box.mu.Lock()
+		waiting := len(w.box.now) + len(w.box.next)
+		w.box.mu.Unlock()
+		if waiting > room {
+			t.Errorf("%d bytes wait in memory, want at most %d", waiting, room)
 		}
-		full = nil
+		full.Store(false)
 		w.desired(time.Minute, 3000, true)
 		w.desired(time.Minute, 3001, false)
 		got := w.flushed()
@@ -504,27 +509,28 @@ func TestReason(t *testing.T) {
 // TestWear holds the figures of the package's comment: a day of a normal house, and a ring.
 func TestWear(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		writes, bytes := 0, 0
+		var writes, bytes atomic.Int32
 		w := hang(t, t.TempDir(), statemachine.Saved{}, func(b *Box) {
 			b.write = func(path string, at int64, data []byte) error {
-				writes++
-				bytes += len(data)
+				writes.Add(1)
+				bytes.Add(int32(len(data)))
 				return appendTo(path, at, data)
 			}
 		})
 		w.door(time.Second, 0, statemachine.Closed)
 		w.door(time.Second, 1, statemachine.Closed)
 		w.flushed()
-		day := func(what string, atMostWrites, atMostBytes int) {
+		day := func(what string, atMostWrites, atMostBytes int32) {
 			t.Helper()
 			synctest.Wait()
-			if writes > atMostWrites || bytes > atMostBytes {
-				t.Errorf("%s: %d flushes, %d bytes; want at most %d and %d", what, writes, bytes, atMostWrites, atMostBytes)
+			w, b := writes.Swap(0), bytes.Swap(0)
+			if w > atMostWrites || b > atMostBytes {
+				t.Errorf("%s: %d flushes, %d bytes; want at most %d and %d", what, w, b, atMostWrites, atMostBytes)
 			}
-			t.Logf("%s: %d flushes, %d bytes", what, writes, bytes)
-			writes, bytes = 0, 0
+			t.Logf("%s: %d flushes, %d bytes", what, w, b)
 		}
-		writes, bytes = 0, 0
+		writes.Store(0)
+		bytes.Store(0)
 		for i := range uint32(2) {
 			w.desired(time.Hour, 2*i+1, true)
 			w.door(8*time.Hour, 0, statemachine.Open)

@@ -257,7 +257,18 @@ func TestSnapshot(t *testing.T) {
 	}
 }
 
-// FuzzPlay holds that any text is a transcript or an error that names a line, and that a played transcript plays the same.
+// A torn end, lines of another file, and what needs a line that is gone.
+func TestClean(t *testing.T) {
+	const kept = "# a log\n0s start armed\n1s door closed\n    guarded\n"
+	for _, bad := range []string{"", "2s door op", "2s door open", "\x00\x00\n\x00", "\xff\n", "2s door\n", "0.5s door open\n", "2s back open\n", "rules contacts=back,\n2s back open\n"} {
+		if clean, lost := transcript.Clean(kept + bad); clean != kept || lost != len(bad) {
+			t.Errorf("with %q: %d bytes lost, and left is:\n%s", bad, lost, clean)
+		}
+	}
+}
+
+// FuzzPlay holds that any text is a transcript or an error that names a line, that a played transcript plays the same, and that
+// any text can be cleaned.
 func FuzzPlay(f *testing.F) {
 	files, err := filepath.Glob("../testdata/*.txt")
 	if err != nil || len(files) == 0 {
@@ -272,6 +283,10 @@ func FuzzPlay(f *testing.F) {
 	}
 	f.Add("rules contacts=start,rings\n0s start armed, start waits, rings waits # 2026-01-01T00:00:00Z\n1s start open\n2s stop\n7s start armed\n", 0)
 	f.Fuzz(func(t *testing.T, text string, entry int) {
+		clean, lost := transcript.Clean(text)
+		if _, err := transcript.Play(clean); err != nil || len(clean)+lost != len(text) {
+			t.Errorf("cleaned, it is still none, or %d bytes are not accounted for: %v\n%s", len(text)-len(clean)-lost, err, clean)
+		}
 		got, err := transcript.Play(text)
 		if err != nil {
 			if !strings.HasPrefix(err.Error(), "line ") {
