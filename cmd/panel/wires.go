@@ -39,7 +39,7 @@ func (c *Config) keyFlags(fs *pflag.FlagSet) {
 
 // buzzerFlag is the flag of the buzzer's line.
 func (c *Config) buzzerFlag(fs *pflag.FlagSet) {
-	fs.StringVar(&c.Buzzer, "buzzer", "", "`LINE` of a buzzer that sounds while it is high, as in GPIO23: it beeps through delays and confirms arming and disarming")
+	fs.StringVar(&c.Buzzer, "buzzer", "", "`LINE` of a buzzer that sounds while it is high, as in GPIO24: it beeps through delays and confirms arming and disarming")
 }
 
 // bootLines are lines of a Raspberry Pi that move by themselves before any program runs.
