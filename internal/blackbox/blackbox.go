@@ -51,6 +51,8 @@ const (
 const (
 	// segment is how large a file gets before the next begins, in bytes. A delay or ring that runs then still gets in.
 	segment = 256 << 10
+	// largest is how much of a file is read, in bytes: more than any that a box has written.
+	largest = 3 * segment
 	// room is how much waits in memory while the disk takes nothing, in bytes.
 	room = 64 << 10
 	// lazily is how long a line waits that changes nothing.

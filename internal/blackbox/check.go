@@ -4,9 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 
+	"github.com/twinpanel/twinpanel/internal/durable"
 	"github.com/twinpanel/twinpanel/statemachine/transcript"
 )
 
@@ -15,7 +15,7 @@ import (
 func Check(dir string) error {
 	for _, name := range []string{OldName, Name} {
 		path := filepath.Join(dir, name)
-		text, err := os.ReadFile(path)
+		text, err := durable.Read(path, largest)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}

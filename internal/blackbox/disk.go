@@ -3,7 +3,6 @@ package blackbox
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -107,7 +106,7 @@ type run struct {
 
 func (r run) String() string { return fmt.Sprintf("start %d, %s, boot %s", r.number, r.why, r.boot) }
 
-var runRemark = regexp.MustCompile(` start (\d{1,9}), ([^,]*), boot (\S+)$`)
+var runRemark = regexp.MustCompile(` start (\d{1,9}), ([^,]{0,100}), boot (\S+)$`)
 
 // parseRun reads which start a remark tells of.
 func parseRun(remark string) run {
@@ -176,18 +175,11 @@ func reason(last run, boot string, stopped bool) string {
 
 // read is a file as far as a box may have written it; what cannot be read is as good as not there.
 func (b *Box) read(path string) string {
-	f, err := os.Open(path)
-	if err == nil {
-		defer f.Close()
-		var text []byte
-		if text, err = io.ReadAll(io.LimitReader(f, 3*segment)); err == nil {
-			return string(text)
-		}
-	}
-	if !errors.Is(err, fs.ErrNotExist) {
+	text, err := durable.Read(path, largest)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		b.log.Warn("black box cannot be read", "error", err)
 	}
-	return ""
+	return string(text)
 }
 
 // tell is the last transitions in a log, the last start in it, and whether that run has ended in an orderly way.
@@ -202,6 +194,8 @@ func tell(text string) (past []panel.Transition, last run, stopped bool) {
 			if s.Line.At == 0 {
 				past = append(past, panel.Started(s.Wall, last.why))
 			}
+		case s.Line.Kind == transcript.PowerCut: // which a story has; the contacts may be others from here on
+			teller = panel.NewTeller(s.House.Contacts)
 		case teller != nil && s.Line.Kind == transcript.Event:
 			past = append(past, teller.Tell(step(s))...)
 		}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/twinpanel/twinpanel/internal/durable"
 	"github.com/twinpanel/twinpanel/statemachine"
 	"github.com/twinpanel/twinpanel/statemachine/transcript"
 )
@@ -21,11 +22,11 @@ const around = 20
 
 // Read returns the log in a state folder, both files in one, without what a power cut has left at the end.
 func Read(dir string) (string, error) {
-	old, err := os.ReadFile(filepath.Join(dir, OldName))
+	old, err := durable.Read(filepath.Join(dir, OldName), largest)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return "", err
 	}
-	now, err := os.ReadFile(filepath.Join(dir, Name))
+	now, err := durable.Read(filepath.Join(dir, Name), largest)
 	if err != nil && (old == nil || !errors.Is(err, os.ErrNotExist)) {
 		return "", err
 	}

@@ -3,6 +3,7 @@
 // [Replace] puts a new content in a file's place so that whatever happens in between,
 // the file holds the old content or the new one: never part of one, never nothing.
 // [Create] makes a file where there is none, and never touches one that exists.
+// [Read] reads no more than such a file can be.
 // [Lock] keeps a second process out of a folder. [GiveAway] keeps what root makes there usable.
 //
 // The promise is that of the disk: a card that reports a write as done and loses it all

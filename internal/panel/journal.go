@@ -34,6 +34,8 @@ const journalName = "journal"
 const (
 	journalMagic   = "twinpanel-journal"
 	journalVersion = 1
+
+	maxJournal = 64 << 10 // bytes; what is larger is no journal
 )
 
 // A record is what version 1 of the journal holds.
@@ -117,7 +119,7 @@ func parseRecord(b []byte) (record, error) {
 // readJournal reads the journal in a state folder. No file is a new installation, and no error.
 func readJournal(dir string) (record, error) {
 	path := filepath.Join(dir, journalName)
-	b, err := os.ReadFile(path)
+	b, err := durable.Read(path, maxJournal)
 	if errors.Is(err, fs.ErrNotExist) {
 		return record{}, nil
 	}
@@ -134,7 +136,7 @@ func readJournal(dir string) (record, error) {
 // keepUnreadable copies a journal that is not understood aside, since the next write replaces it.
 func keepUnreadable(dir string) error {
 	path := filepath.Join(dir, journalName)
-	b, err := os.ReadFile(path)
+	b, err := durable.Read(path, maxJournal)
 	if err != nil {
 		return err
 	}

@@ -76,10 +76,10 @@ func newReader() *reader { return &reader{house: DefaultHouse()} }
 
 // read parses one line. After an error, the reader is as before.
 func (r *reader) read(text string) (Line, error) {
+	text = strings.TrimRight(text, " \t\r")
 	if err := checkText(text); err != nil {
 		return Line{}, err
 	}
-	text = strings.TrimRight(text, " \t\r")
 	switch {
 	case strings.HasPrefix(text, "    "):
 		return Line{Kind: Answer, Text: text}, nil
@@ -203,7 +203,7 @@ func Words(contacts []string, e statemachine.Event, key bool) string {
 }
 
 func checkText(line string) error {
-	if !utf8.ValidString(line) || strings.ContainsFunc(line, func(c rune) bool { return unicode.IsControl(c) && c != '\t' && c != '\r' }) {
+	if !utf8.ValidString(line) || strings.ContainsFunc(line, func(c rune) bool { return unicode.IsControl(c) && c != '\t' }) {
 		return errors.New("this is no text")
 	}
 	return nil

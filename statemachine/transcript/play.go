@@ -177,7 +177,9 @@ func (p *player) startRun(l Line) error {
 	}
 	rules := p.house.Rules
 	held := statemachine.Restore(rules, l.Saved)
-	foreign := !first && held.Saved() != statemachine.Restore(rules, left).Saved()
+	would := statemachine.Restore(rules, left).Saved()
+	would.Prepaid = held.Saved().Prepaid // no line tells of a charge ahead
+	foreign := !first && held.Saved() != would
 	if p.change != nil && !first && !slices.Contains(p.foreign, p.n) {
 		if l.At > 0 { // the run goes on, and its state with it
 			return nil

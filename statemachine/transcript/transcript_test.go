@@ -14,6 +14,8 @@ import (
 func TestPlayBadInput(t *testing.T) {
 	tests := []struct{ name, text, want string }{
 		{"binary", "\x7fELF\x00\x01", "line 1: this is no text"},
+		{"escape sequence of a terminal", "0s door closed  # \x1b[2J", "line 1: this is no text"},
+		{"text that hides another", "0s door open  # at home\r0s door closed", "line 1: this is no text"},
 		{"NULs behind a line", "0s door closed\n\x00\x00", "line 2: this is no text"},
 		{"prose", "Dear panel,\n", `line 1: a line begins with a time, as in 10s, or with "rules", "#" or four spaces: "Dear" does not`},
 		{"two spaces in front", "  0s door open", "line 1: a line begins with a time"},
