@@ -171,6 +171,7 @@ func (p *player) startRun(l Line) error {
 	if !first {
 		left = rename(left, p.house.Contacts, p.reader.house.Contacts)
 	}
+	left.Prepaid = l.Saved.Prepaid // which no line before tells of
 	before := p.state
 	if err := p.begin(); err != nil {
 		return err

@@ -145,6 +145,26 @@ rules contacts=b
 	}
 }
 
+// TestForeignJournals tells a journal that somebody has changed between two runs from what a run has left there.
+func TestForeignJournals(t *testing.T) {
+	const before = "rules contacts=door\n0s start armed, rings 1\n1s door closed\n"
+	for start, want := range map[string]bool{
+		"disarmed":                    true,
+		"armed":                       true,
+		"armed, rings 1, charged 10s": true,
+		"armed, rings 1":              false,
+		"armed, rings 1, prepaid 10s": false, // of a contact that moved and did not settle
+	} {
+		steps, err := transcript.Steps(before + "0s start " + start + "\n")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := steps[len(steps)-1].Foreign; got != want {
+			t.Errorf("a start with %q is foreign: %v, want %v", start, got, want)
+		}
+	}
+}
+
 // TestWhatIf plays a night with another entry delay; somebody had disarmed by hand before the third run.
 func TestWhatIf(t *testing.T) {
 	const night = `rules contacts=door exit=0s entry=0s siren=180s rings=3
