@@ -74,7 +74,7 @@ func (s State) MayRing(i int) bool {
 	return s.saved.Armed && s.phase == quiet && s.rules.EntryDelay == 0 && s.saved.Rings < s.rules.MaxRings &&
 		s.readings[i] == Closed && !s.saved.Waits[i] &&
 		s.saved.Charged == 0 && !s.saved.Entering && // a restart has cut nothing off that goes on first
-		s.saved.Prepaid+slice < s.rules.SirenLimit
+		s.saved.Prepaid == 0 // however often somebody rattles at the door and cuts the power, a ring loses one slice
 }
 
 // Ringing says whether the siren sounds.

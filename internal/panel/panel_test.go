@@ -348,7 +348,7 @@ func TestAChargeAheadInTheJournal(t *testing.T) {
 		}
 		h, door = begin()
 		defer h.end()
-		move(h, door, 20_000)
+		move(h, door, 10_000) // but no shorter after the next
 		h.door(0, sensor.Open)
 		h.sleep(169 * time.Second)
 		if !h.siren.sounds() {
