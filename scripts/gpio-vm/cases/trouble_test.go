@@ -77,7 +77,7 @@ func TestNotRoot(t *testing.T) {
 		b.must(os.Chmod(dir, 0o755))
 	}
 	b.says(b.fails(as(b.command(b.flags()...), nobody, nobody)),
-		"opening "+b.Node()+": permission denied; add the user of this program to the group that owns it, usually gpio (usermod -aG gpio USER)")
+		b.Node()+": permission denied; add the user of this program to the group that owns it, usually gpio (usermod -aG gpio USER), and log in again")
 	r := b.launch(as(b.command(b.flags()...), nobody, gpio))
 	r.guards(true, true)
 	r.stop(syscall.SIGTERM)
