@@ -7,6 +7,8 @@ import (
 	"io"
 	"strings"
 	"time"
+
+	"github.com/twinpanel/twinpanel/internal/cli"
 )
 
 // A device is a program that guards a house as a device of the hub, over a way of its own.
@@ -15,6 +17,7 @@ type device struct {
 	way       *way
 	head      int      // lines that the program prints when it guards
 	args      []string // the program and its arguments
+	hint      string   // what to do when it doesn't start
 	running   *process // nil = not started
 }
 
@@ -38,6 +41,7 @@ func (s *stage) addAlarm(ctx context.Context, name string) (*device, error) {
 	host, port, _ := strings.Cut(strings.TrimPrefix(d.way.url(), "mqtt://"), ":")
 	d.head = 1
 	d.args = []string{name, host, port, id}
+	d.hint = "apt-get install python3-gpiozero python3-paho-mqtt"
 	return d, nil
 }
 
@@ -57,6 +61,9 @@ func (d *device) restart(ctx context.Context, took *sample) error {
 	}
 	began := time.Now()
 	p, err := start(ctx, d.head, d.dir, d.args[0], d.args[1:]...)
+	if err != nil && d.hint != "" {
+		err = cli.Hint(err, "%s", d.hint)
+	}
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -183,14 +184,15 @@ func (e *edges) starts(ctx context.Context, p *wired) (sample, error) {
 			return nil, err
 		}
 		began := monotonic()
-		if err := p.start(ctx, io.Discard); err != nil {
+		var log bytes.Buffer
+		if err := p.start(ctx, &log); err != nil {
 			return nil, err
 		}
 		var claimed time.Duration
 		for _, line := range []gpiosim.Line{p.contact, p.siren} {
-			act, err := e.await(ctx, line, "input", "output")
+			act, err := e.await(ctx, line, "input", "output low", "output high")
 			if err != nil {
-				return nil, errors.Join(err, p.end())
+				return nil, fmt.Errorf("%w\n%s", errors.Join(err, p.end()), &log)
 			}
 			claimed = max(claimed, act.Time)
 		}
