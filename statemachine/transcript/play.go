@@ -171,16 +171,14 @@ func (p *player) startRun(l Line) error {
 	if !first {
 		left = rename(left, p.house.Contacts, p.reader.house.Contacts)
 	}
-	left.Prepaid = l.Saved.Prepaid // which no line before tells of
+	left.Prepaid = l.Saved.Prepaid // a charge ahead, which no line before tells of
 	before := p.state
 	if err := p.begin(); err != nil {
 		return err
 	}
 	rules := p.house.Rules
 	held := statemachine.Restore(rules, l.Saved)
-	would := statemachine.Restore(rules, left).Saved()
-	would.Prepaid = held.Saved().Prepaid // no line tells of a charge ahead
-	foreign := !first && held.Saved() != would
+	foreign := !first && held.Saved() != statemachine.Restore(rules, left).Saved()
 	if p.change != nil && !first && !slices.Contains(p.foreign, p.n) {
 		if l.At > 0 { // the run goes on, and its state with it
 			return nil
