@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"runtime"
 	"strconv"
 	"strings"
 
@@ -79,22 +78,9 @@ func appendTo(path string, at int64, data []byte) (err error) {
 		return fmt.Errorf("flushing %s: %w", path, err)
 	}
 	if at == 0 {
-		return syncDir(filepath.Dir(path))
+		return durable.SyncDir(filepath.Dir(path))
 	}
 	return nil
-}
-
-// syncDir brings the names of a folder to the disk.
-func syncDir(path string) error {
-	if runtime.GOOS == "windows" {
-		return nil // folders cannot be flushed there
-	}
-	d, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
 }
 
 // A run is which start of the panel it is.

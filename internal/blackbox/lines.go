@@ -49,7 +49,7 @@ func (l *lines) record(s panel.Step) {
 	}
 	l.add(l.text(s))
 	if l.size > segment && l.next == nil {
-		if text := l.snapshot("the log goes on"); text != "" {
+		if text := l.snapshot(); text != "" {
 			l.next = []byte(transcript.Head + "\n" + text)
 			l.size = len(l.next)
 		}
@@ -102,13 +102,13 @@ func (l *lines) add(text string) {
 }
 
 // snapshot begins the log anew in the midst of the run; it is empty when that cannot be now.
-func (l *lines) snapshot(why string) string {
-	return transcript.Snapshot(l.house, l.state, l.at, remark(l.wall, "%v", run{l.run.number, why, l.run.boot}))
+func (l *lines) snapshot() string {
+	return transcript.Snapshot(l.house, l.state, l.at, remark(l.wall, "%v", run{l.run.number, "the log goes on", l.run.boot}))
 }
 
 // catchUp ends a gap, if there is room and no delay or ring runs.
 func (l *lines) catchUp() {
-	text := l.snapshot("the log goes on")
+	text := l.snapshot()
 	if text == "" || l.writing+len(l.now)+len(l.next)+len(text) > room/2 {
 		return
 	}
@@ -129,19 +129,17 @@ func (l *lines) catchUp() {
 // begin puts the start before what has happened since, when it is known which start it is, and how large the file.
 func (l *lines) begin(r run, size int64) panel.Transition {
 	l.run = r
-	head := fmt.Sprintf("%s\n0s start %s  %s\n", l.house, transcript.Saved(l.house.Contacts, l.first.After.Saved()),
+	start := fmt.Sprintf("%s\n0s start %s  %s\n", l.house, transcript.Saved(l.house.Contacts, l.first.After.Saved()),
 		remark(l.first.Time, "%v", r))
-	switch {
-	case size == 0:
-		head = transcript.Head + "\n" + head
-	case size > segment: // a new file begins with this start
-		l.next = append([]byte(transcript.Head+"\n"+head), l.now...)
-		l.now = nil
-		l.size = len(l.next)
-		return panel.Started(l.first.Time, r.why)
+	if size == 0 || size > segment {
+		start = transcript.Head + "\n" + start
 	}
-	l.now = append([]byte(head), l.now...)
-	l.size += int(size) + len(head)
+	text := append([]byte(start), l.now...)
+	if size > segment { // a new file begins with this start
+		l.now, l.next, l.size = nil, text, len(text)
+	} else {
+		l.now, l.size = text, int(size)+len(text)
+	}
 	return panel.Started(l.first.Time, r.why)
 }
 

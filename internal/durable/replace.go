@@ -3,7 +3,7 @@
 // [Replace] puts a new content in a file's place so that whatever happens in between,
 // the file holds the old content or the new one: never part of one, never nothing.
 // [Create] makes a file where there is none, and never touches one that exists.
-// [Read] reads no more than such a file can be.
+// [SyncDir] flushes a folder's names. [Read] reads no more than such a file can be.
 // [Lock] keeps a second process out of a folder. [GiveAway] keeps what root makes there usable.
 //
 // The promise is that of the disk: a card that reports a write as done and loses it all
@@ -117,7 +117,10 @@ func (disk) create(path string, perm os.FileMode) (file, error) {
 	return os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, perm)
 }
 
-func (disk) syncDir(path string) error {
+func (disk) syncDir(path string) error { return SyncDir(path) }
+
+// SyncDir returns when the names of the files in a folder would survive a power cut.
+func SyncDir(path string) error {
 	if runtime.GOOS == "windows" {
 		return nil // folders cannot be flushed there
 	}
