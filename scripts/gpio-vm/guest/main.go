@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/twinpanel/twinpanel/scripts/gpio-vm/job"
+	"github.com/twinpanel/twinpanel/scripts/gpio-vm/network"
 )
 
 func main() {
@@ -54,11 +55,11 @@ func run() error {
 			return fmt.Errorf("loading %s: %w", file, err)
 		}
 	}
-	if err := errors.Join(mountAll(simulator), mountAll(told.Mounts), loopback()); err != nil {
+	if err := errors.Join(mountAll(simulator), mountAll(told.Mounts), network.Loopback()); err != nil {
 		return err
 	}
 	if told.Network {
-		if err := network(); err != nil {
+		if err := network.Up(); err != nil {
 			return fmt.Errorf("giving eth0 its address: %w", err)
 		}
 	}

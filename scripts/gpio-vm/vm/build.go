@@ -16,6 +16,7 @@ type Program struct {
 	Test    bool   // build its tests
 	Tags    string
 	Race    bool   // with the race detector; only for this computer's architecture
+	Overlay string // file that says which source files are to be replaced, as "go help build" describes it; empty = none
 	GOARM   string // 6 or 7: for a computer of 32 bits; empty = for the machine's architecture
 }
 
@@ -29,6 +30,9 @@ func Build(ctx context.Context, arch string, p Program, name string) error {
 	env := append(os.Environ(), "GOOS=linux", "GOARCH="+arch, "CGO_ENABLED=0")
 	if p.GOARM != "" {
 		env = append(env, "GOARCH=arm", "GOARM="+p.GOARM)
+	}
+	if p.Overlay != "" {
+		args = append(args, "-overlay", p.Overlay)
 	}
 	if p.Race {
 		if arch != runtime.GOARCH {

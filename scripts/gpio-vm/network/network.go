@@ -1,6 +1,7 @@
 //go:build linux
 
-package main
+// Package network brings up the interfaces of a test machine, in the machine.
+package network
 
 import (
 	"errors"
@@ -12,11 +13,11 @@ import (
 	"github.com/twinpanel/twinpanel/scripts/gpio-vm/job"
 )
 
-// loopback brings lo up.
-func loopback() error { return configure("lo", "127.0.0.1") }
+// Loopback brings lo up.
+func Loopback() error { return configure("lo", "127.0.0.1") }
 
-// network brings eth0 up, whose driver may still be on its way.
-func network() error {
+// Up brings eth0 up, whose driver may still be on its way.
+func Up() error {
 	var err error
 	for range 500 {
 		if err = configure("eth0", job.Address); !errors.Is(err, unix.ENODEV) {
