@@ -69,9 +69,13 @@ func FindKernel(ctx context.Context, cache, arch string, log io.Writer) (*Kernel
 		return nil, err
 	}
 	release, _, _ := strings.Cut(strings.TrimPrefix(filepath.Base(dir), "linux-"), "_")
-	return &Kernel{
+	k := &Kernel{
 		Arch: arch, Release: release, Image: filepath.Join(dir, "vmlinuz"), Modules: filepath.Join(dir, "modules"),
-	}, nil
+	}
+	if arch == "amd64" {
+		k.Image, err = uncompressed(k.Image)
+	}
+	return k, err
 }
 
 // fetchKernel makes a kernel's folder in the cache and returns its path. The folder has the package's version in its
