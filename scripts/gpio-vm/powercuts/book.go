@@ -108,7 +108,7 @@ func (b *book) tell(armed bool) error {
 			b.figures.disarmed++
 		}
 	}
-	b.may, b.told = []bool{armed}, true
+	b.may, b.told = []bool{armed}, b.told || b.pending != nil
 	return nil
 }
 

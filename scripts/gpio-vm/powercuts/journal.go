@@ -20,6 +20,7 @@ type journal struct {
 	Entering    bool     `json:"entering"`
 	Rings       int      `json:"rings"`
 	ChargedMS   int64    `json:"charged_ms"`
+	PrepaidMS   int64    `json:"prepaid_ms"`
 	WaitClosed  []string `json:"wait_closed"`
 }
 
@@ -42,12 +43,13 @@ func parseJournal(text []byte) (j journal, err error) {
 	return j, nil
 }
 
-// charged is the ring time that was charged in this armed period.
+// charged is the ring time that was charged in this armed period, also ahead.
 func (j journal) charged() time.Duration {
-	if j.ChargedMS == 0 { // no ring, or all of them are over
-		return time.Duration(j.Rings) * sirenLimit
+	over := j.Rings
+	if j.ChargedMS > 0 {
+		over-- // but for the last one
 	}
-	return time.Duration(j.Rings-1)*sirenLimit + time.Duration(j.ChargedMS)*time.Millisecond
+	return time.Duration(over)*sirenLimit + time.Duration(j.ChargedMS+j.PrepaidMS)*time.Millisecond
 }
 
 // amidRing says that a ring is not over.
