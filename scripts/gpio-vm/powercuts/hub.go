@@ -22,7 +22,7 @@ type current struct {
 	Faults     []string `json:"faults"`
 }
 
-// A hub is one for the panel, in this process.
+// A panelHub is the panel's hub, in this process.
 type panelHub struct {
 	hub      *hub.Hub
 	listener net.Listener

@@ -127,7 +127,9 @@ func (c *Config) cuts(ctx context.Context, kernel *vm.Kernel, dir string, stdout
 	defer func() { err = errors.Join(err, s.close()) }()
 	began := time.Now()
 	for s.figures.cuts < c.Cuts && err == nil {
-		err = s.live(ctx)
+		if err = s.live(ctx); err == nil && s.figures.cuts%20 == 0 {
+			fmt.Fprintf(stdout, "%d power cuts in %v, no violation\n", s.figures.cuts, time.Since(began).Round(time.Second))
+		}
 	}
 	if err == nil {
 		err = s.survive(ctx)

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/twinpanel/twinpanel/scripts/gpio-vm/disk"
@@ -207,9 +208,6 @@ func exitCode(err error) int {
 
 // explain keeps what may explain an error.
 func (s *stage) explain(err error) error {
-	text := ""
-	for _, line := range s.console {
-		text += line + "\n"
-	}
-	return errors.Join(err, os.WriteFile(s.path("console"), []byte(text), 0o600))
+	console := strings.Join(s.console, "\n") + "\n"
+	return errors.Join(err, os.WriteFile(s.path("console"), []byte(console), 0o600))
 }

@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"strings"
@@ -78,7 +79,7 @@ func (s *stage) pause(ctx context.Context, m *machine, d time.Duration) error {
 				return err
 			}
 			if m.dead {
-				return fmt.Errorf("the machine has ended by itself")
+				return errors.New("the machine has ended by itself")
 			}
 		case <-over.C:
 			return nil
