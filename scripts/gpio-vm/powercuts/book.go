@@ -108,7 +108,8 @@ func (b *book) tell(armed bool) error {
 			b.figures.disarmed++
 		}
 	}
-	b.may, b.told = []bool{armed}, b.told || b.pending != nil
+	b.told = b.told || len(b.may) > 1
+	b.may = []bool{armed}
 	return nil
 }
 
@@ -235,7 +236,7 @@ func (b *book) endPeriod(r report.Report) {
 
 // settle notes that the wish is fulfilled, and that nothing of the time before it is on its way.
 func (b *book) settle(r report.Report) {
-	b.pending = nil
+	b.pending, b.told = nil, true
 	b.silent = !r.Status.Armed
 }
 

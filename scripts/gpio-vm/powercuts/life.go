@@ -101,19 +101,24 @@ func (s *stage) happen(ctx context.Context, m *machine) error {
 func (s *stage) command(ctx context.Context, m *machine, armed bool) error {
 	s.figures.commands++
 	if s.random.IntN(2) == 0 {
-		s.version++
-		s.book.ask(ask{armed, s.version})
-		doc, err := s.hub.want(ctx, armed)
-		if err == nil && doc.Version != s.version {
-			err = errors.New("somebody else has written desired")
-		}
-		return err
+		return s.want(ctx, armed)
 	}
 	s.book.ask(ask{armed: armed})
 	if armed {
 		return m.send(report.Arm)
 	}
 	return m.send(report.Disarm)
+}
+
+// want puts desired.
+func (s *stage) want(ctx context.Context, armed bool) error {
+	s.version++
+	s.book.ask(ask{armed, s.version})
+	doc, err := s.hub.want(ctx, armed)
+	if err == nil && doc.Version != s.version {
+		err = errors.New("somebody else has written desired")
+	}
+	return err
 }
 
 // settle waits until a command is fulfilled, and everybody knows.

@@ -60,7 +60,8 @@ func newStage(ctx context.Context, dir string, kernel *vm.Kernel, overlay string
 	if s.hub, err = newHub(func(c current) { s.seen <- c }); err != nil {
 		return nil, errors.Join(err, s.control.Close())
 	}
-	if err := errors.Join(s.makeDisk(ctx), s.pack(ctx, overlay)); err != nil {
+	// The panel sees a desired before any other command: one at the panel would rule over the first desired ever.
+	if err := errors.Join(s.want(ctx, false), s.makeDisk(ctx), s.pack(ctx, overlay)); err != nil {
 		return nil, errors.Join(err, s.close())
 	}
 	go s.accept()
