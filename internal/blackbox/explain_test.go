@@ -191,16 +191,3 @@ func FuzzExplain(f *testing.F) {
 		}
 	})
 }
-
-// A panel charges a ring ahead when a door moves. Nobody else's hand is behind that.
-func TestChargeAheadIsNotForeign(t *testing.T) {
-	for held, foreign := range map[string]bool{"armed, prepaid 10s": false, "armed, rings 1, prepaid 10s": true} {
-		steps, err := transcript.Steps("0s start armed\n1s door closed\n0s start " + held + "\n1s door closed\n")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if steps[2].Foreign != foreign {
-			t.Errorf("held %q: foreign is %v, want %v", held, steps[2].Foreign, foreign)
-		}
-	}
-}
