@@ -48,8 +48,12 @@ func (c *Config) checkWires(f *findings, b bench) {
 	if !checkChips(f, b) {
 		return
 	}
+	found := map[string]board.Line{}
 	for _, w := range c.wires() {
 		line, err := b.look(w.line)
+		if err == nil {
+			found[w.line] = line
+		}
 		switch {
 		case err != nil:
 			f.wrong(w.what(), err, "look at "+w.flag)
@@ -65,9 +69,9 @@ func (c *Config) checkWires(f *findings, b bench) {
 		f.note("siren", "it sounds while its line is low: without a resistor to 3.3 V it may sound while the computer starts")
 	}
 	same := func(one, other string) bool {
-		a, errA := b.look(one)
-		b, errB := b.look(other)
-		return errA == nil && errB == nil && a.Chip == b.Chip && a.Offset == b.Offset
+		a, is := found[one]
+		b, too := found[other]
+		return is && too && a.Chip == b.Chip && a.Offset == b.Offset
 	}
 	if err := c.usedTwice(same); err != nil {
 		f.wrong("lines", err, "give each a line of its own")

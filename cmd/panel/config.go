@@ -93,6 +93,12 @@ func (c *Config) sirenFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&c.SirenActive, "siren-active", "high", "level of the siren's line when it sounds: high or low; low sounds from power-on until the panel runs, unless hardware keeps the line high")
 }
 
+// keyFlags are the flags of the key switch.
+func (c *Config) keyFlags(fs *pflag.FlagSet) {
+	fs.StringVar(&c.Key, "key", "", "`LINE` of a key switch that arms and disarms on the spot, as in GPIO22; wired as the contacts are")
+	fs.StringVar(&c.KeyType, "key-type", string(panel.Momentary), "momentary: armed and disarmed change places each time the key switch closes; maintained: closed disarms, and open, or a cut wire, arms")
+}
+
 func (c *Config) simulateFlag(fs *pflag.FlagSet) {
 	fs.StringVar(&c.Simulate, "simulate", "", "no hardware: draw a house with doors and a siren on a page at this `address`; --siren and the lines of --door are not used then")
 }
@@ -221,12 +227,4 @@ func (c *Config) parseDoors() error {
 		return cli.Hint(cli.Usagef("--door is missing"), "name the line of the contact, as in --door GPIO17, or use --simulate 127.0.0.1:8080 without hardware")
 	}
 	return nil
-}
-
-// checkSiren wants the flags of the siren's line.
-func (c *Config) checkSiren() error {
-	if c.Siren == "" {
-		return cli.Hint(cli.Usagef("--siren is missing"), "name the line of the siren's relay, as in --siren GPIO27")
-	}
-	return oneOf("--siren-active", c.SirenActive, "high", "low")
 }

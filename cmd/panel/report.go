@@ -45,7 +45,7 @@ func (c *Config) report(w io.Writer, b bench) {
 	say("board", "%s", cmp.Or(firmware(computer, "model"), "unknown"))
 	say("compatible", "%s", cmp.Or(firmware(computer, "compatible"), "unknown"))
 	say("memory", "%s", cmp.Or(memory(computer), "unknown"))
-	say("init", "%s", cmp.Or(line(computer, "proc/1/comm"), "unknown"))
+	say("init", "%s", cmp.Or(firstLine(computer, "proc/1/comm"), "unknown"))
 	say("network time", "%s", networkTime())
 	if s, err := storageOf(existing(c.StateDir)); err == nil && c.StateDir != "" {
 		say("storage", "%s", s)
@@ -103,8 +103,8 @@ func chipLine(chip board.Chip) string {
 	return text
 }
 
-// line is the first line of a file; empty if there is none.
-func line(computer fs.FS, name string) string {
+// firstLine is that of a file; empty if there is none.
+func firstLine(computer fs.FS, name string) string {
 	b, err := fs.ReadFile(computer, name)
 	if err != nil {
 		return ""
@@ -115,7 +115,7 @@ func line(computer fs.FS, name string) string {
 
 // firmware is a property of the device tree, whose words end with zeros.
 func firmware(computer fs.FS, property string) string {
-	return strings.TrimSpace(strings.ReplaceAll(line(computer, "proc/device-tree/"+property), "\x00", " "))
+	return strings.TrimSpace(strings.ReplaceAll(firstLine(computer, "proc/device-tree/"+property), "\x00", " "))
 }
 
 // osRelease is the name of the system, as os-release(5) has it.

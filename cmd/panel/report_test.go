@@ -36,7 +36,7 @@ func TestReportOfABoard(t *testing.T) {
 		{"nothing that is understood", odd, facts{}},
 		{"a Pi", pi, facts{"Raspberry Pi 4 Model B Rev 1.4", "raspberrypi,4-model-b brcm,bcm2711", "Debian GNU/Linux 12 (bookworm)", "3793 MB", "systemd"}},
 	} {
-		got := facts{firmware(tt.computer, "model"), firmware(tt.computer, "compatible"), osRelease(tt.computer), memory(tt.computer), line(tt.computer, "proc/1/comm")}
+		got := facts{firmware(tt.computer, "model"), firmware(tt.computer, "compatible"), osRelease(tt.computer), memory(tt.computer), firstLine(tt.computer, "proc/1/comm")}
 		if got != tt.want {
 			t.Errorf("%s: got %+v, want %+v", tt.name, got, tt.want)
 		}

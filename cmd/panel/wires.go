@@ -2,11 +2,8 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"regexp"
 	"strings"
-
-	"github.com/spf13/pflag"
 
 	"github.com/twinpanel/twinpanel/internal/board"
 	"github.com/twinpanel/twinpanel/internal/cli"
@@ -29,17 +26,6 @@ func (c *Config) wires() []wire {
 		wires = append(wires, wire{"--buzzer", c.Buzzer})
 	}
 	return wires
-}
-
-// keyFlags are the flags of the key switch.
-func (c *Config) keyFlags(fs *pflag.FlagSet) {
-	fs.StringVar(&c.Key, "key", "", "`LINE` of a key switch that arms and disarms on the spot, as in GPIO22; wired as the contacts are")
-	fs.StringVar(&c.KeyType, "key-type", string(panel.Momentary), "momentary: armed and disarmed change places each time the key switch closes; maintained: closed disarms, and open, or a cut wire, arms")
-}
-
-// buzzerFlag is the flag of the buzzer's line.
-func (c *Config) buzzerFlag(fs *pflag.FlagSet) {
-	fs.StringVar(&c.Buzzer, "buzzer", "", "`LINE` of a buzzer that sounds while it is high, as in GPIO24: it beeps through delays and confirms arming and disarming")
 }
 
 // bootLines are lines of a Raspberry Pi that move by themselves before any program runs.
@@ -82,6 +68,14 @@ func (c *Config) checkLines() error {
 	return nil
 }
 
+// checkSiren wants the flags of the siren's line.
+func (c *Config) checkSiren() error {
+	if c.Siren == "" {
+		return cli.Hint(cli.Usagef("--siren is missing"), "name the line of the siren's relay, as in --siren GPIO27")
+	}
+	return oneOf("--siren-active", c.SirenActive, "high", "low")
+}
+
 // findLines finds names that are no lines of this computer, and two names of one line, in a new installation: then somebody is
 // there to mend a slip of the pen. Later, a line that cannot be used is a fault, and the others guard.
 func (c *Config) findLines() error {
@@ -110,18 +104,5 @@ func (c *Config) usedTwice(same func(a, b string) bool) error {
 			}
 		}
 	}
-	return nil
-}
-
-// buzzerOff turns the buzzer's line off.
-func (c *Config) buzzerOff(stdout io.Writer) error {
-	line, err := board.OpenOutput(c.Buzzer, false)
-	if err == nil {
-		err = line.Close()
-	}
-	if err != nil {
-		return fmt.Errorf("turning the buzzer off: %w", err)
-	}
-	fmt.Fprintf(stdout, "buzzer line %s is off\n", c.Buzzer)
 	return nil
 }
