@@ -15,7 +15,7 @@ import (
 // Whatever people, doors, the key switch, tests of the siren and the disk do at the same time, the siren sounds when it rings
 // and at no other time but for a test, no ring is more than was charged, and there are no more of them than the rules allow.
 func TestRandomNights(t *testing.T) {
-	for seed := range uint64(10) {
+	for seed := range uint64(6) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { randomNight(t, rand.New(rand.NewPCG(seed, 5))) })
 		})
@@ -69,6 +69,7 @@ func randomNight(t *testing.T, r *rand.Rand) {
 	look := func(passed time.Duration) {
 		t.Helper()
 		synctest.Wait()
+		defer p.Events(t.Context()) // the loop goes on behind this, for the race detector
 		ringing, sounds, testing := p.state.Ringing(), h.siren.sounds(), p.test != nil
 		if !ringing {
 			began, sounded = time.Time{}, 0
