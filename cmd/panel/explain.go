@@ -41,7 +41,7 @@ plays it with other rules, and in statemachine/testdata it is a test.`,
 			cli.FlagOnly(fs, "file")
 		},
 		Run: func(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-			at, err := parseTime(args, time.Now())
+			from, to, err := parseTime(args, time.Now())
 			if err != nil {
 				return err
 			}
@@ -49,7 +49,7 @@ plays it with other rules, and in statemachine/testdata it is a test.`,
 			if err != nil {
 				return err
 			}
-			text, err := blackbox.Explain(log, at)
+			text, err := blackbox.Explain(log, from, to)
 			if errors.Is(err, blackbox.ErrEmpty) {
 				return cli.Hint(fmt.Errorf("%s: %w", where, err), "a panel writes to it from its start on")
 			}
@@ -122,11 +122,11 @@ func noTranscript(where string, err error) error {
 	return cli.Hint(fmt.Errorf("%s: %w", where, err), "a transcript is text as panel explain prints it; its language is in statemachine/testdata/README.md")
 }
 
-// parseTime reads the time that somebody wants to know of, in the local zone; the zero time is that of the last ring. What is told to
-// the minute is the whole minute.
-func parseTime(args []string, now time.Time) (time.Time, error) {
+// parseTime reads the time that somebody wants to know of, in the local zone: what is told to the minute is the whole minute. The
+// zero time is that of the last ring.
+func parseTime(args []string, now time.Time) (from, to time.Time, err error) {
 	if len(args) == 0 {
-		return time.Time{}, nil
+		return from, to, nil
 	}
 	for _, form := range []struct {
 		layout string
@@ -148,9 +148,9 @@ func parseTime(args []string, now time.Time) (time.Time, error) {
 			}
 		}
 		if t.After(now) {
-			return t, cli.Usagef("%s has not come yet", args[0])
+			return t, t, cli.Usagef("%s has not come yet", args[0])
 		}
-		return t.Add(form.whole - time.Nanosecond), nil
+		return t, t.Add(form.whole - time.Nanosecond), nil
 	}
-	return time.Time{}, cli.Hint(cli.Usagef("%q is no time", args[0]), `write 23:10, "2026-11-21 23:10" or 2026-11-21T23:10:04+01:00`)
+	return from, to, cli.Hint(cli.Usagef("%q is no time", args[0]), `write 23:10, "2026-11-21 23:10" or 2026-11-21T23:10:04+01:00`)
 }

@@ -25,16 +25,19 @@ func TestParseTime(t *testing.T) {
 		"2026-11-20T23:10:04":       "2026-11-20T23:10:04+01:00",
 		"2026-11-20T23:10:04Z":      "2026-11-20T23:10:04Z",
 	} {
-		got, err := parseTime([]string{text}, now)
-		answer := got.Format(time.RFC3339)
+		from, to, err := parseTime([]string{text}, now)
+		answer := to.Format(time.RFC3339)
 		if err != nil {
 			answer = err.Error()
 		}
 		if answer != want {
 			t.Errorf("%q: got %s, want %s", text, answer, want)
 		}
+		if length := to.Sub(from) + 1; err == nil && length != time.Second && length != time.Minute {
+			t.Errorf("%q: got a span of %s, want a second or a minute", text, length)
+		}
 	}
-	if got, err := parseTime(nil, now); err != nil || !got.IsZero() {
-		t.Errorf("no time: got %v, %v; want the zero time", got, err)
+	if from, _, err := parseTime(nil, now); err != nil || !from.IsZero() {
+		t.Errorf("no time: got %v, %v; want the zero time", from, err)
 	}
 }

@@ -47,10 +47,10 @@ func Readable(text string) (string, error) {
 	return clean + fmt.Sprintf("# %d bytes could not be read and are left out.\n", lost), nil
 }
 
-// Explain cuts a part out of a log and says what happened in it, at the end: the armed period at the given time, from before it
-// began, or some events of a disarmed panel. The zero time is that of the last ring, or else of the last transition. The part is a
-// transcript that can be played by itself.
-func Explain(text string, at time.Time) (string, error) {
+// Explain cuts a part out of a log and says what happened in it, at the end: the armed period between two times, or at the first of
+// them, from before it began, or some events of a disarmed panel. Of several armed periods it is the last that rang, or else the
+// last. The zero time is that of the last ring, or else of the last transition. The part is a transcript that can be played by itself.
+func Explain(text string, from, to time.Time) (string, error) {
 	steps, err := transcript.Steps(text)
 	if err != nil {
 		return "", err
@@ -58,7 +58,7 @@ func Explain(text string, at time.Time) (string, error) {
 	if len(steps) == 0 {
 		return "", ErrEmpty
 	}
-	focus, err := find(steps, at)
+	focus, err := find(steps, from, to)
 	if err != nil {
 		return "", err
 	}
@@ -97,13 +97,22 @@ func Comments(sentences []string) string {
 }
 
 // find is the step that a question is about.
-func find(steps []transcript.Step, at time.Time) (int, error) {
-	for _, asked := range []func(transcript.Step) bool{
-		func(s transcript.Step) bool { return !at.IsZero() && !s.Wall.IsZero() && !s.Wall.After(at) },
-		func(s transcript.Step) bool { return at.IsZero() && rings(s) },
-		func(s transcript.Step) bool { return at.IsZero() && len(s.Notes) > 0 },
-		func(s transcript.Step) bool { return at.IsZero() },
-	} {
+func find(steps []transcript.Step, from, to time.Time) (int, error) {
+	until := func(s transcript.Step) bool { return !s.Wall.IsZero() && !s.Wall.After(to) }
+	during := func(s transcript.Step) bool { return until(s) && !s.Wall.Before(from) }
+	questions := []func(transcript.Step) bool{
+		func(s transcript.Step) bool { return during(s) && rings(s) },
+		func(s transcript.Step) bool { return during(s) && (s.Before.Armed() || s.After.Armed()) },
+		until,
+	}
+	if from.IsZero() {
+		questions = []func(transcript.Step) bool{
+			rings,
+			func(s transcript.Step) bool { return len(s.Notes) > 0 },
+			func(transcript.Step) bool { return true },
+		}
+	}
+	for _, asked := range questions {
 		for i, s := range slices.Backward(steps) {
 			if asked(s) {
 				return i, nil

@@ -1,6 +1,7 @@
 package blackbox
 
 import (
+	"cmp"
 	"flag"
 	"fmt"
 	"os"
@@ -119,6 +120,9 @@ func TestExplain(t *testing.T) {
 		}},
 		{"amid a ring", "2026-11-20T08:00:24Z", "200ms start disarmed", "25s desired 3 disarmed", first},
 		{"at the disarm", "2026-11-20T08:00:25Z", "200ms start disarmed", "25s desired 3 disarmed", first},
+		{"a minute with a ring, and disarmed at its end", "2026-11-20T08:00:00Z to 2026-11-20T08:00:59Z", "200ms start disarmed", "25s desired 3 disarmed", first},
+		{"from the very time of a ring", "2026-11-20T08:00:20Z to 2026-11-20T08:00:30Z", "200ms start disarmed", "25s desired 3 disarmed", first},
+		{"the end of an armed period, and disarmed after it", "2026-11-20T08:00:22Z to 2026-11-20T08:00:35Z", "200ms start disarmed", "25s desired 3 disarmed", first},
 		{"disarmed, between events", "2026-11-20T09:00:00Z", "25s start disarmed, desired 3 seen", "30s back open", disarmed},
 		{"disarmed, over a restart", "2026-11-20T08:00:05Z", "0s start disarmed", "200ms back closed", disarmed},
 		{"by a clock that was wrong", "1970-01-01T00:00:14Z", "0s start disarmed", "200ms back closed", disarmed},
@@ -128,8 +132,12 @@ func TestExplain(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			at, _ := time.Parse(time.RFC3339, tt.at)
-			got, err := Explain(week, at)
+			var from, to time.Time
+			if first, last, _ := strings.Cut(tt.at, " to "); first != "" {
+				from, _ = time.Parse(time.RFC3339, first)
+				to, _ = time.Parse(time.RFC3339, cmp.Or(last, first))
+			}
+			got, err := Explain(week, from, to)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -150,7 +158,7 @@ func TestExplain(t *testing.T) {
 func TestExplainALogOfAnotherProgram(t *testing.T) {
 	other := strings.Replace(week, "    front: ring started\n", "    front: ring begun\n", 1)
 	at, _ := time.Parse(time.RFC3339, "2026-11-20T08:00:24Z")
-	if got, err := Explain(other, at); err != nil || !strings.Contains(got, "# The panel wrote something else then: ") {
+	if got, err := Explain(other, at, at); err != nil || !strings.Contains(got, "# The panel wrote something else then: ") {
 		t.Errorf("got %v and:\n%s", err, got)
 	}
 }
@@ -167,7 +175,7 @@ func TestExplainWhatIsNotThere(t *testing.T) {
 		{week, early, "it begins later, at 1970-01-01 00:00:10"},
 		{"0s door closed", early, "it has no wall times"},
 	} {
-		if _, err := Explain(tt.text, tt.at); err == nil || err.Error() != tt.want {
+		if _, err := Explain(tt.text, tt.at, tt.at); err == nil || err.Error() != tt.want {
 			t.Errorf("got %v, want %s", err, tt.want)
 		}
 	}
@@ -182,7 +190,7 @@ func FuzzExplain(f *testing.F) {
 		if unix != 0 {
 			at = time.Unix(unix, 0)
 		}
-		got, err := Explain(text, at)
+		got, err := Explain(text, at, at.Add(time.Minute))
 		if err != nil {
 			return
 		}
