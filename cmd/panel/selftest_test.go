@@ -16,6 +16,7 @@ import (
 	"github.com/twinpanel/twinpanel/hub/hubtest"
 	"github.com/twinpanel/twinpanel/internal/cli"
 	"github.com/twinpanel/twinpanel/internal/cli/clitest"
+	"github.com/twinpanel/twinpanel/internal/panel"
 	"github.com/twinpanel/twinpanel/siren"
 )
 
@@ -194,6 +195,26 @@ func TestSelftestThatIsKilled(t *testing.T) {
 		t.Error("it ended before it was killed")
 	}
 	eventually(t, `"siren_on":false`, p.look)
+}
+
+// TestSelftestOfAPanelThatWasArmedMeanwhile sends nobody to look for a fault.
+func TestSelftestOfAPanelThatWasArmedMeanwhile(t *testing.T) {
+	folder(t, nil)
+	p := start(t)
+	p.logged(t, "reading=closed")
+	control := panel.Control("state")
+	if _, err := control.Command(t.Context(), true); err != nil {
+		t.Fatal(err)
+	}
+	_, err := control.TestSiren(t.Context())
+	var out bytes.Buffer
+	test := selftest{findings: findings{w: &out}}
+	test.sounded(err)
+	const want = "BAD  siren         the panel answers: not now: the siren is tested only while the panel is disarmed, and now it is armed\n" +
+		"                   -> when the panel is disarmed and nobody else tests it, run this again\n"
+	if out.String() != want {
+		t.Errorf("got\n%swant\n%s", &out, want)
+	}
 }
 
 func TestSelftestWithoutPanel(t *testing.T) {

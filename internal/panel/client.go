@@ -26,7 +26,7 @@ func (c Control) Command(ctx context.Context, armed bool) (Status, error) {
 	return c.call(ctx, "POST", "/disarm")
 }
 
-// TestSiren sounds the siren as [Panel.TestSiren] does.
+// TestSiren sounds the siren as [Panel.TestSiren] does. When that is refused or cut short, the error is [ErrNotNow].
 func (c Control) TestSiren(ctx context.Context) (Status, error) {
 	return c.call(ctx, "POST", "/siren-test")
 }
@@ -58,8 +58,12 @@ func (c Control) call(ctx context.Context, method, path string) (Status, error) 
 	if err != nil {
 		return Status{}, fmt.Errorf("asking the panel: %w", err)
 	}
-	if resp.StatusCode != http.StatusOK {
-		return Status{}, fmt.Errorf("the panel answers: %s", strings.TrimSpace(string(body)))
+	switch answer := strings.TrimSpace(string(body)); resp.StatusCode {
+	case http.StatusOK:
+	case http.StatusConflict:
+		return Status{}, fmt.Errorf("the panel answers: %w: %s", ErrNotNow, answer)
+	default:
+		return Status{}, fmt.Errorf("the panel answers: %s", answer)
 	}
 	var s Status
 	if err := json.Unmarshal(body, &s); err != nil {

@@ -131,7 +131,11 @@ func (p *Panel) control() http.Handler {
 		return func(w http.ResponseWriter, r *http.Request) {
 			s, err := ask(r.Context())
 			if err != nil {
-				http.Error(w, err.Error(), http.StatusServiceUnavailable)
+				code := http.StatusServiceUnavailable
+				if errors.Is(err, errTestArmed) || errors.Is(err, errTestRunning) || errors.Is(err, errTestCut) {
+					code = http.StatusConflict
+				}
+				http.Error(w, err.Error(), code)
 				return
 			}
 			w.Header().Set("Content-Type", "application/json")

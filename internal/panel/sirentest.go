@@ -10,6 +10,9 @@ import (
 // SirenTestLasts is how long the siren sounds when somebody tests it.
 const SirenTestLasts = time.Second
 
+// ErrNotNow is the answer to [Control.TestSiren] while the panel is not disarmed, or tests the siren already.
+var ErrNotNow = errors.New("not now")
+
 // Why a test of the siren is refused or ends early.
 var (
 	errTestArmed   = errors.New("the siren is tested only while the panel is disarmed")
