@@ -28,11 +28,15 @@ func replayCommand() *cli.Command {
 
 FILE is what "panel explain" has printed, a black box, or a story from
 statemachine/testdata. It prints the transcript as it would have been with the
-rules that are given here; the first lines say in plain words what differs.`,
+rules that are given here, and its own beside them; the first lines say in plain
+words what differs.`,
 		Flags: func(fs *pflag.FlagSet) {
 			flags = fs
 			rulesFlags(fs, &rules)
-			cli.FlagOnly(fs, "exit-delay", "entry-delay", "siren-limit", "max-rings")
+			fs.VisitAll(func(f *pflag.Flag) {
+				f.DefValue = "0" // the help names no default: what is not given is as the transcript has it
+				cli.FlagOnly(fs, f.Name)
+			})
 		},
 		Run: func(_ context.Context, args []string, stdout, _ io.Writer) error {
 			if err := checkRules(rules); err != nil {

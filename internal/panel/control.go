@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// socketName is the control socket's file in the state folder: HTTP for the panel's user and root. GET /status, POST /arm, POST /disarm, POST /siren-test, POST /flush;
-// each answers a [Status].
+// socketName is the control socket's file in the state folder: HTTP for the panel's user and root. GET /status,
+// POST /arm, POST /disarm, POST /siren-test, POST /flush; each answers a [Status].
 const socketName = "panel.sock"
 
 // MaxStateDir is how long the path of a state folder can be, in bytes, for its socket to be reached: 103 bytes are

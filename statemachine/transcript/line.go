@@ -209,8 +209,8 @@ func checkText(line string) error {
 	return nil
 }
 
-// Format is the version of the language, which the first line of a black box names.
-const Format = 1
+// format is the version of the language, which the first line of a black box names.
+const format = 1
 
 // Head is the first line of a black box.
 const Head = "# twinpanel transcript, format 1"
@@ -227,8 +227,8 @@ func CheckFormat(text string) error {
 // checkFormat refuses the first line of a newer black box.
 func checkFormat(remark string) error {
 	var n int
-	if _, err := fmt.Sscanf(remark, "# twinpanel transcript, format %d", &n); err == nil && n > Format {
-		return fmt.Errorf("format %d %w; this program knows no later than %d", n, ErrNewer, Format)
+	if _, err := fmt.Sscanf(remark, "# twinpanel transcript, format %d", &n); err == nil && n > format {
+		return fmt.Errorf("format %d %w; this program knows no later than %d", n, ErrNewer, format)
 	}
 	return nil
 }
