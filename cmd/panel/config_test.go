@@ -117,6 +117,7 @@ func TestFlagsThatDoNotFit(t *testing.T) {
 		{"buzzer on the siren's line", flags{"buzzer": "GPIO27"}, "the line GPIO27 is used twice: by --siren and by --buzzer", helpHint},
 		{"odd key switch", flags{"key": "GPIO22", "key-type": "latching"}, `--key-type is "latching": expected momentary or maintained`, helpHint},
 		{"type of no key switch", flags{"key-type": "maintained"}, "--key-type is for a key switch: expected --key with it", helpHint},
+		{"simulated house for everybody", flags{"simulate": "0.0.0.0:8080"}, "--simulate 0.0.0.0:8080 can be reached from outside this computer", publicHouse},
 		{"key switch of a simulated house", flags{"simulate": "127.0.0.1:0", "key": "GPIO22"}, "--key GPIO22 is a line of this computer, and a simulated house has none: leave it out, or --simulate", helpHint},
 		{"buzzer of a simulated house", flags{"simulate": "127.0.0.1:0", "buzzer": "GPIO23"}, "--buzzer GPIO23 is a line of this computer, and a simulated house has none: leave it out, or --simulate", helpHint},
 		{"debounce too short", flags{"debounce": "19ms"}, "--debounce is 19ms: expected 20ms to 300ms", helpHint},

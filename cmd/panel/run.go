@@ -97,12 +97,14 @@ func (c *Config) newHouse() (*simulator.House, error) {
 	return simulator.New(simulator.Config{Doors: names, Start: c.SimulateDoor})
 }
 
+// publicHouse is what to do about a house that others can reach.
+const publicHouse = "listen on 127.0.0.1, or add --insecure if everybody on that network may open the door of the house"
+
 func (c *Config) listenSimulated() (net.Listener, error) {
 	if c.Insecure {
 		return cli.Listen("--simulate", c.Simulate)
 	}
-	return cli.ListenLoopback("--simulate", c.Simulate,
-		"listen on 127.0.0.1, or add --insecure if everybody on that network may open the door of the house")
+	return cli.ListenLoopback("--simulate", c.Simulate, publicHouse)
 }
 
 // simulated are the lines of a simulated house. Its wiring is what it is, whatever the flags say of a real one.

@@ -40,7 +40,11 @@ func (c *Config) checkLines() error {
 				return cli.Usagef("%s %s is a line of this computer, and a simulated house has none: leave it out, or --simulate", w.flag, w.line)
 			}
 		}
-		return cli.CheckAddress("--simulate", c.Simulate, "127.0.0.1:8080")
+		err := cli.CheckAddress("--simulate", c.Simulate, "127.0.0.1:8080")
+		if err == nil && !c.Insecure {
+			_, err = cli.CheckLoopback("--simulate", c.Simulate, publicHouse)
+		}
+		return err
 	}
 	if c.SimulateDoor != "closed" {
 		return cli.Usagef("--simulate-door is for a simulated house: expected --simulate with it")

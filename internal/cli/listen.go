@@ -50,17 +50,26 @@ func cannotOpen(flag, address string, err error) error {
 	return err
 }
 
-// ListenLoopback is Listen where other computers can't reach it. A [UsageError] refuses other
-// addresses, with this hint. What counts is where a name leads.
-func ListenLoopback(flag, address, hint string) (net.Listener, error) {
+// CheckLoopback refuses an address that other computers can reach with a [UsageError] and this hint.
+// What counts is where a name leads; it returns where that is.
+func CheckLoopback(flag, address, hint string) (string, error) {
 	resolved, err := net.ResolveTCPAddr("tcp", address)
 	if err != nil {
-		return nil, cannotOpen(flag, address, err)
+		return "", cannotOpen(flag, address, err)
 	}
 	if !resolved.IP.IsLoopback() {
-		return nil, Hint(Usagef("%s %s can be reached from outside this computer", flag, address), "%s", hint)
+		return "", Hint(Usagef("%s %s can be reached from outside this computer", flag, address), "%s", hint)
 	}
-	return Listen(flag, resolved.String())
+	return resolved.String(), nil
+}
+
+// ListenLoopback is Listen for an address that CheckLoopback finds no fault with.
+func ListenLoopback(flag, address, hint string) (net.Listener, error) {
+	resolved, err := CheckLoopback(flag, address, hint)
+	if err != nil {
+		return nil, err
+	}
+	return Listen(flag, resolved)
 }
 
 // network is what package net calls the protocol of an address. With "tcp" alone, 0.0.0.0 would
