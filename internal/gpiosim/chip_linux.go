@@ -93,11 +93,29 @@ func (c *Chip) Remove() error {
 
 // Pull gives a line its level while nobody drives it.
 func (c *Chip) Pull(l Line, high bool) error {
-	word := "pull-down"
+	return write(c.file(l, "pull"), pullWord(high))
+}
+
+func pullWord(high bool) string {
 	if high {
-		word = "pull-up"
+		return "pull-up"
 	}
-	return write(c.file(l, "pull"), word)
+	return "pull-down"
+}
+
+// Burst pulls a line to and fro n times, as fast as the computer can, and at last to the level last.
+func (c *Chip) Burst(l Line, n int, last bool) error {
+	f, err := os.OpenFile(c.file(l, "pull"), os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	for i := range n {
+		if _, err := f.WriteAt([]byte(pullWord((n-i)%2 == 1 == last)), 0); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Pulled tells the level to which a line is pulled: by Pull or, if that came later, by the program that opened it.

@@ -18,7 +18,6 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/twinpanel/twinpanel/internal/cli"
-	"github.com/twinpanel/twinpanel/scripts/gpio-vm/job"
 	"github.com/twinpanel/twinpanel/scripts/gpio-vm/vm"
 )
 
@@ -146,59 +145,27 @@ func (c *Config) test(ctx context.Context, arch string, stdout, stderr io.Writer
 // pack builds what runs in the machine, packs it, and returns the names of the suites.
 func (c *Config) pack(ctx context.Context, kernel *vm.Kernel, dir, initramfs string) ([]string, error) {
 	i := vm.Initramfs{Kernel: kernel, Init: filepath.Join(dir, "init"), Modules: vm.GPIOModules, Files: map[string]string{}}
-	build := func(inGuest string, p vm.Program) error {
-		here := filepath.Join(dir, strings.ReplaceAll(inGuest, "/", "_"))
-		i.Files[inGuest] = here
-		return vm.Build(ctx, kernel.Arch, p, here)
-	}
-	err := errors.Join(
-		vm.Build(ctx, kernel.Arch, vm.Program{Package: "./scripts/gpio-vm/guest"}, i.Init),
-		build("/bin/panel", vm.Program{Package: "./cmd/panel"}),
-	)
-	if kernel.Arch == "arm64" {
-		err = errors.Join(err, build("/bin/panel-armv6", vm.Program{Package: "./cmd/panel", GOARM: "6"}))
+	if err := vm.Build(ctx, kernel.Arch, vm.Program{Package: "./scripts/gpio-vm/guest"}, i.Init); err != nil {
+		return nil, err
 	}
 	var names []string
 	for _, s := range suites(kernel.Arch, c.Run) {
-		if err != nil {
-			return nil, err
+		for inGuest, p := range s.programs {
+			here := filepath.Join(dir, strings.ReplaceAll(inGuest, "/", "_"))
+			if i.Files[inGuest] == here {
+				continue // built for another suite
+			}
+			if err := vm.Build(ctx, kernel.Arch, p, here); err != nil {
+				return nil, err
+			}
+			i.Files[inGuest] = here
 		}
-		program := "/tests/" + s.name
-		args := []string{program, "-test.v", "-test.timeout", c.Timeout.String()}
-		if c.Run != "" {
-			args = append(args, "-test.run", c.Run)
-		}
-		names = append(names, program)
-		i.Job.Run = append(i.Job.Run, job.Program{Args: args})
-		err = build(program, s.program)
-	}
-	if err != nil {
-		return nil, err
+		program := s.job
+		program.Args = slices.Concat(program.Args, []string{"-test.v", "-test.timeout", c.Timeout.String()})
+		i.Job.Run = append(i.Job.Run, program)
+		names = append(names, s.name())
 	}
 	return names, i.Write(initramfs)
-}
-
-// A suite is the tests of one package.
-type suite struct {
-	name    string
-	program vm.Program
-}
-
-// suites are those for an architecture: without a choice of tests, all.
-func suites(arch, run string) []suite {
-	all := []suite{{"cases", vm.Program{Package: "./scripts/gpio-vm/cases"}}}
-	if run == "" {
-		for _, name := range []string{"internal/board", "sensor", "siren"} {
-			all = append(all, suite{filepath.Base(name), vm.Program{Package: "./" + name}})
-		}
-		if arch == "amd64" {
-			all = append(all, suite{"board-race", vm.Program{Package: "./internal/board", Race: true}})
-		}
-	}
-	for i := range all {
-		all[i].program.Test, all[i].program.Tags = true, "gpiovm"
-	}
-	return all
 }
 
 // raspberryPi5 makes a device tree that says that the machine is a Raspberry Pi 5, which is all that a program can see of one.

@@ -12,7 +12,7 @@ import (
 // A verdict is what the console of a machine says of its tests. The machine itself tells whether one has failed; what it
 // can't tell is that there was none.
 type verdict struct {
-	suites []string // those that must run, by file
+	suites []string // those that must run: how the guest calls them
 	passed int      // tests, without those inside of others
 
 	current string   // the suite that runs
@@ -23,7 +23,7 @@ type verdict struct {
 // hear takes the next line.
 func (v *verdict) hear(line string) {
 	if args, ok := strings.CutPrefix(line, "gpio-vm: running "); ok {
-		v.current, _, _ = strings.Cut(args, " ")
+		v.current, _, _ = strings.Cut(args, " -test.v")
 	}
 	if strings.HasPrefix(line, "--- PASS: ") {
 		v.passed++

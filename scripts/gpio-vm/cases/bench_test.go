@@ -3,6 +3,7 @@
 package cases
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -72,9 +73,9 @@ func (b *bench) must(err error) {
 	}
 }
 
-// command is a command of the program panel.
+// command is a command of the program panel, or of the one that the environment variable PROGRAM names.
 func (b *bench) command(args ...string) *exec.Cmd {
-	command := exec.Command("/bin/panel", args...)
+	command := exec.Command(cmp.Or(os.Getenv("PROGRAM"), "/bin/panel"), args...)
 	command.Dir = b.dir
 	return command
 }

@@ -22,9 +22,7 @@ func TestManyEdges(t *testing.T) {
 	for i := range 10 {
 		high := i%2 == 1
 		start := time.Now()
-		for edge := range 100 {
-			b.move(front, high == (edge%2 == 1))
-		}
+		b.must(b.Burst(front, 100, high))
 		t.Logf("100 edges in %v, the last one to high: %v", time.Since(start).Round(time.Microsecond), high)
 		if high {
 			r.is("disarmed; door open")

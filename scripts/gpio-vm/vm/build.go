@@ -26,7 +26,11 @@ func Build(ctx context.Context, arch string, p Program, name string) error {
 	if p.Test {
 		args = []string{"test", "-c"}
 	}
-	args = append(args, "-o", name, "-trimpath", "-tags", p.Tags)
+	tags := p.Tags
+	if p.Race {
+		tags += ",netgo,osusergo" // what a static program with cgo would need a library for
+	}
+	args = append(args, "-o", name, "-trimpath", "-tags", tags)
 	env := append(os.Environ(), "GOOS=linux", "GOARCH="+arch, "CGO_ENABLED=0")
 	if p.GOARM != "" {
 		env = append(env, "GOARCH=arm", "GOARM="+p.GOARM)

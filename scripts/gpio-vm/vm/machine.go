@@ -93,16 +93,20 @@ func (m *Machine) Kill() error { return m.qemu.Process.Kill() }
 func (m *Machine) Wait() error {
 	<-m.read
 	err := m.qemu.Wait()
+	return errors.Join(m.verdict(), err)
+}
+
+// verdict is what the machine has said of its end.
+func (m *Machine) verdict() error {
 	switch {
 	case m.panics != "":
 		return fmt.Errorf("%w: %s", ErrEnded, m.panics)
 	case m.job < 0:
-		said := cmp.Or(strings.TrimSpace(m.errors.String()), "last line: "+m.last)
-		return errors.Join(fmt.Errorf("%w: %s", ErrEnded, said), err)
+		return fmt.Errorf("%w: %s", ErrEnded, cmp.Or(strings.TrimSpace(m.errors.String()), "last line: "+m.last))
 	case m.job > 0:
 		return ErrFailed
 	}
-	return err
+	return nil
 }
 
 // listen reads the console to its end.
@@ -149,8 +153,8 @@ func (c Config) args() []string {
 	args = append(args, "-accel", "tcg,thread=multi", "-smp", "2", "-m", strconv.Itoa(cmp.Or(c.Memory, 512)),
 		"-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-serial", "stdio",
 		"-kernel", c.Kernel.Image,
-		// A panic reboots, which ends QEMU.
-		"-append", strings.TrimSpace("console="+console+" quiet panic=-1 "+c.Append))
+		// What goes wrong in the kernel is a panic, and a panic reboots, which ends QEMU.
+		"-append", strings.TrimSpace("console="+console+" quiet oops=panic panic=-1 "+c.Append))
 	if c.Initramfs != "" {
 		args = append(args, "-initrd", c.Initramfs)
 	}
