@@ -80,13 +80,6 @@ func (c *Config) run(ctx context.Context, _ []string, stdout, stderr io.Writer) 
 	if err := c.Validate(); err != nil {
 		return err
 	}
-	if c.Cache == "" {
-		dir, err := vm.DefaultCache()
-		if err != nil {
-			return cli.Hint(err, "name a folder with --cache")
-		}
-		c.Cache = dir
-	}
 	var failed []error
 	for _, arch := range c.Arch {
 		start := time.Now()

@@ -63,11 +63,7 @@ func (c *Config) run(ctx context.Context, _ []string, stdout, stderr io.Writer) 
 	if c.Image == "" {
 		return cli.Hint(cli.Usagef("--image is missing"), "scripts/installation --vm makes one and tries it")
 	}
-	cache, err := vm.DefaultCache()
-	if err != nil {
-		return err
-	}
-	kernel, err := vm.FindKernel(ctx, cache, "amd64", stderr)
+	kernel, err := vm.FindKernel(ctx, "", "amd64", stderr)
 	if err != nil {
 		return err
 	}

@@ -84,13 +84,6 @@ func (c *Config) run(ctx context.Context, _ []string, stdout, stderr io.Writer) 
 	if err := c.Validate(); err != nil {
 		return err
 	}
-	if c.Cache == "" {
-		dir, err := vm.DefaultCache()
-		if err != nil {
-			return cli.Hint(err, "name a folder with --cache")
-		}
-		c.Cache = dir
-	}
 	kernel, err := vm.FindKernel(ctx, c.Cache, c.Arch, stderr)
 	if err != nil {
 		return err

@@ -30,17 +30,19 @@ type Kernel struct {
 // Architectures are those that there is a kernel for.
 var Architectures = []string{"amd64", "arm64"}
 
-// DefaultCache is where kernels are kept.
-func DefaultCache() (string, error) {
-	dir, err := os.UserCacheDir()
-	return filepath.Join(dir, "twinpanel-gpio-vm"), err
-}
-
-// FindKernel returns the kernel for arch that is in the folder cache. When there is none, it fetches Debian's newest and
-// builds the modules, which takes about a minute; it says so on log. The same cache can be used by several processes.
+// FindKernel returns the kernel for arch that is in the folder cache; empty = one in the user's cache. When there is none, it
+// fetches Debian's newest and builds the modules, which takes about a minute; it says so on log. The same cache can be used by
+// several processes.
 func FindKernel(ctx context.Context, cache, arch string, log io.Writer) (*Kernel, error) {
 	if !slices.Contains(Architectures, arch) {
 		return nil, fmt.Errorf("there is no kernel for %q: expected %s", arch, strings.Join(Architectures, " or "))
+	}
+	if cache == "" {
+		dir, err := os.UserCacheDir()
+		if err != nil {
+			return nil, fmt.Errorf("no folder for kernels is named: %w", err)
+		}
+		cache = filepath.Join(dir, "twinpanel-gpio-vm")
 	}
 	if err := os.MkdirAll(cache, 0o755); err != nil {
 		return nil, err
