@@ -55,7 +55,6 @@ func (s *stage) boot(ctx context.Context, m *machine) error {
 // days is what happens before the power cut: mostly several commands, sometimes not even a network.
 func (s *stage) days(ctx context.Context, m *machine) error {
 	if s.random.IntN(10) == 0 && len(s.figures.boots) > 0 {
-		s.figures.early++
 		return s.pause(ctx, m, s.upTo(2*s.figures.median()))
 	}
 	if err := s.boot(ctx, m); err != nil {
@@ -195,6 +194,9 @@ func (s *stage) strike(ctx context.Context, m *machine) error {
 	}
 	if s.last.Siren {
 		f.whileRinging++
+	}
+	if m.conn == nil {
+		f.early++
 	}
 	atCommand := s.book.pending != nil && s.book.pending.version == 0 // the machine would finish it first
 	if m.conn != nil && !atCommand && s.random.IntN(5) == 0 {
