@@ -21,8 +21,10 @@
 // start. An exit delay is over.
 //
 // Ring time is charged before it sounds, 10 s at a time, and the charge is part of
-// [Saved]. The first 10 s can be charged while a contact settles: [Saved.Prepay]. However often the power fails, one armed period rings no more often than
-// MaxRings and no longer than MaxRings × SirenLimit.
+// [Saved]. The first 10 s can be charged while a contact settles: [Saved.Prepay]. However
+// often the power fails, one armed period rings no longer than MaxRings × SirenLimit, and
+// no more often than MaxRings; a ring that the power cut ends before it is written, milliseconds after its
+// beginning, is not counted, but its time is.
 //
 // The desired document is a level: it is applied whenever it is read. A command given at
 // the panel (LocalCommand) rules until desired has another version than the one seen last; if none was seen yet, the first

@@ -64,15 +64,15 @@ func (c *Config) flags(fs *pflag.FlagSet) {
 	fs.StringVar(&c.SecretFile, "secret-file", "", "`file` with this device's secret in one line, instead of --cert and --key-file")
 	fs.BoolVar(&c.Insecure, "insecure", false, "for compatibility: allow a hub beyond this computer without encryption, or with neither --cert nor --secret-file, and a simulated house beyond it; whoever learns the device id can disarm, and whoever reaches the house can open its door")
 	fs.StringSliceVar(&c.Door, "door", nil, "`[NAME=]LINE` of a door contact, as in GPIO17 or front=GPIO17; up to 8 times")
-	fs.StringVar(&c.DoorOpenLevel, "door-open-level", "high", "level of a contact's line when the door is open; high = contact to ground, low = contact to 3.3 V; the pull goes the same way, so a cut wire reads open")
+	fs.StringVar(&c.DoorOpenLevel, "door-open-level", "high", "`level` of a contact's line when the door is open; high = contact to ground, low = contact to 3.3 V; the pull goes the same way, so a cut wire reads open")
 	c.sirenFlags(fs)
 	c.keyFlags(fs)
 	c.buzzerFlag(fs)
 	fs.DurationVar(&c.Debounce, "debounce", sensor.DefaultDebounce, "how long a contact or the key switch must be stable to count: 20ms to 300ms")
 	c.simulateFlag(fs)
-	fs.StringVar(&c.SimulateDoor, "simulate-door", "closed", "how the simulated doors begin: open, closed or fault")
+	fs.StringVar(&c.SimulateDoor, "simulate-door", "closed", "how the simulated doors begin (a `state`): open, closed or fault")
 	stateDirFlag(fs, &c.StateDir)
-	fs.StringVar(&c.OnCorrupt, "on-corrupt", string(panel.StartArmed), "what to be when the journal cannot be read: armed or disarmed")
+	fs.StringVar(&c.OnCorrupt, "on-corrupt", string(panel.StartArmed), "what to be (a `state`) when the journal cannot be read: armed or disarmed")
 	fs.DurationVar(&c.Poll, "poll", twinclient.DefaultPoll, "pause between two looks at what the phone wants, where the hub doesn't tell of changes: 1s to 60s")
 	fs.DurationVar(&c.Heartbeat, "heartbeat", twinclient.DefaultHeartbeat, "longest pause between two signs of life: 5s to 300s")
 	rulesFlags(fs, &c.Rules)
@@ -90,13 +90,13 @@ func rulesFlags(fs *pflag.FlagSet, r *statemachine.Rules) {
 // sirenFlags are the flags of the siren's line.
 func (c *Config) sirenFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&c.Siren, "siren", "", "`LINE` of the siren's relay, as in GPIO27")
-	fs.StringVar(&c.SirenActive, "siren-active", "high", "level of the siren's line when it sounds: high or low; low sounds from power-on until the panel runs, unless hardware keeps the line high")
+	fs.StringVar(&c.SirenActive, "siren-active", "high", "`level` of the siren's line when it sounds: high or low; low sounds from power-on until the panel runs, unless hardware keeps the line high")
 }
 
 // keyFlags are the flags of the key switch.
 func (c *Config) keyFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&c.Key, "key", "", "`LINE` of a key switch that arms and disarms on the spot, as in GPIO22; wired as the contacts are")
-	fs.StringVar(&c.KeyType, "key-type", string(panel.Momentary), "momentary: armed and disarmed change places each time the key switch closes; maintained: closed disarms, and open, or a cut wire, arms")
+	fs.StringVar(&c.KeyType, "key-type", string(panel.Momentary), "`kind` of the key switch. momentary: armed and disarmed change places each time the key switch closes; maintained: closed disarms, and open, or a cut wire, arms")
 }
 
 func (c *Config) simulateFlag(fs *pflag.FlagSet) {

@@ -11,8 +11,8 @@ import (
 
 func main() {
 	// A panel waits. With a second processor Go wakes a second thread whenever something happens, to look for more, and
-	// there is none: that costs a fifth of an idle panel's processor time. What computes for long, such as the
-	// handshake of TLS, is interrupted after 10 ms; what waits for the disk keeps nobody off the processor.
+	// there is none: that costs a fifth of an idle panel's processor time. The price is that the siren may wait 10 to 20 ms
+	// while something computes, such as the handshake of TLS, which is interrupted every 10 ms. It waits for no disk and no network.
 	if os.Getenv("GOMAXPROCS") == "" {
 		runtime.GOMAXPROCS(1)
 	}
