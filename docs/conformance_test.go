@@ -13,7 +13,7 @@ import (
 // What stands between code marks in the last column.
 var (
 	reference = regexp.MustCompile("`([^`]+)`")
-	goTest    = regexp.MustCompile(`^([\w/]+)\.((?:Test|Fuzz|Example)\w*)$`)
+	goTest    = regexp.MustCompile(`^([\w/-]+)\.((?:Test|Fuzz|Example)\w*)$`)
 )
 
 // TestConformancePage: every test that the page names exists, every statement has one, and
