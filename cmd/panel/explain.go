@@ -6,13 +6,14 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
+	"syscall"
 	"time"
 
 	"github.com/spf13/pflag"
 
 	"github.com/twinpanel/twinpanel/internal/blackbox"
 	"github.com/twinpanel/twinpanel/internal/cli"
+	"github.com/twinpanel/twinpanel/internal/durable"
 	"github.com/twinpanel/twinpanel/internal/panel"
 )
 
@@ -87,32 +88,35 @@ func readLog(ctx context.Context, dir, file string, stderr io.Writer) (log, wher
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", where, cli.Hint(fmt.Errorf("%s: there is none", where), "a panel that runs with this --state-dir writes one")
 	}
+	if _, unread := errors.AsType[*fs.PathError](err); unread {
+		return "", where, withNextStep(cli.Hint(err, "move it away: a panel begins a new one at its next start"))
+	}
 	if err != nil {
-		return "", where, withNextStep(noTranscript(where, err))
+		return "", where, noTranscript(where, err)
 	}
 	return log, where, nil
 }
 
 // readTranscript is a file that may be one.
 func readTranscript(file string) (string, error) {
-	f, err := os.Open(file)
+	b, err := durable.Read(file, maxLog+1)
 	if err != nil {
 		return "", withNextStepForFile(err)
 	}
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, maxLog+1))
-	if err == nil && len(b) > maxLog {
-		err = noTranscript(file, fmt.Errorf("it has more than %d MiB", maxLog>>20))
+	if len(b) > maxLog {
+		return "", noTranscript(file, fmt.Errorf("it has more than %d MiB", maxLog>>20))
 	}
-	return string(b), err
+	return string(b), nil
 }
 
 func withNextStepForFile(err error) error {
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.EISDIR):
 		return cli.Hint(err, "name a black box, a file that panel explain has printed, or a story")
 	case errors.Is(err, fs.ErrPermission):
 		return cli.Hint(err, "run this as the panel's user, or as the owner of the file")
+	case errors.Is(err, durable.ErrNotRegular):
+		return cli.Hint(err, "save what it would tell to a file first, and name that file")
 	}
 	return err
 }

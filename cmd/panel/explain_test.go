@@ -1,9 +1,44 @@
 package main
 
 import (
+	"os"
 	"testing"
 	"time"
+
+	"github.com/twinpanel/twinpanel/internal/cli"
 )
+
+// TestExplainWithoutABlackBox has what no panel would have written. Nothing of it is waited for.
+func TestExplainWithoutABlackBox(t *testing.T) {
+	const (
+		moveIt = "\nhint: move it away: a panel begins a new one at its next start\n"
+		saveIt = "\nhint: save what it would tell to a file first, and name that file\n"
+	)
+	folder(t, map[string]string{"blackbox/": "", "blackbox.1": ""})
+	if err := os.Symlink(os.DevNull, "device"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll("other", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(os.DevNull, "other/blackbox"); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"explain", "--state-dir", "state"}, "panel: read state/blackbox: is a directory" + moveIt},
+		{[]string{"explain", "--state-dir", "other"}, "panel: read other/blackbox: not a regular file" + moveIt},
+		{[]string{"explain", "--state-dir", "device"}, "panel: stat device/blackbox.1: not a directory\nhint: --state-dir is the folder that the panel was started with\n"},
+		{[]string{"explain", "--file", "device"}, "panel: read device: not a regular file" + saveIt},
+		{[]string{"replay", "device"}, "panel: read device: not a regular file" + saveIt},
+	} {
+		if code, stdout, stderr := run(t.Context(), tt.args...); code != cli.ExitFailed || stdout != "" || stderr != tt.want {
+			t.Errorf("%v: got code %d, stdout %q, stderr:\n%swant code 1 and:\n%s", tt.args, code, stdout, stderr, tt.want)
+		}
+	}
+}
 
 func TestParseTime(t *testing.T) {
 	zone := time.FixedZone("CET", 3600)

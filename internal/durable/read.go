@@ -7,6 +7,9 @@ import (
 	"os"
 )
 
+// ErrNotRegular says that there is a pipe or a device where a file should be.
+var ErrNotRegular = errors.New("not a regular file")
+
 // Read returns what the file at path holds, but no more than the first most bytes. What is no regular file is an error at
 // once: a pipe would keep the caller waiting.
 func Read(path string, most int64) ([]byte, error) {
@@ -15,7 +18,7 @@ func Read(path string, most int64) ([]byte, error) {
 		return nil, err
 	}
 	if mode := info.Mode(); !mode.IsRegular() && !mode.IsDir() { // of a folder the kernel says so
-		return nil, &fs.PathError{Op: "read", Path: path, Err: errors.New("not a regular file")}
+		return nil, &fs.PathError{Op: "read", Path: path, Err: ErrNotRegular}
 	}
 	f, err := os.Open(path)
 	if err != nil {
