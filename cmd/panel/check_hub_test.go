@@ -215,7 +215,7 @@ func TestHelpShowsAPanelThatConnects(t *testing.T) {
 	folder(t, nil)
 	h := startSecure(t)
 	d := h.add(t, nil)
-	_, example, _ := strings.Cut(command().Long, "on this computer:\n  panel ")
+	_, example, _ := strings.Cut(command("").Long, "on this computer:\n  panel ")
 	example = strings.NewReplacer("mqtt://127.0.0.1:1883", h.MQTT(), "UUID", string(d.ID), "DIR", "state").Replace(example)
 	code, stdout, _ := run(t.Context(), append([]string{"check"}, strings.Fields(example)...)...)
 	if code != cli.ExitOK || !strings.Contains(stdout, "\nok   hub           "+h.MQTT()+" accepts this device\n") {

@@ -111,7 +111,7 @@ func stateDirFlag(fs *pflag.FlagSet, dir *string) {
 func checkStateDir(dir string) error {
 	switch {
 	case dir == "":
-		return cli.Hint(cli.Usagef("--state-dir is missing"), "name a folder on a disk that survives a power cut; it is made when it isn't there")
+		return cli.Hint(cli.Usagef("--state-dir %w", errMissing), "name a folder on a disk that survives a power cut; it is made when it isn't there")
 	case len(dir) > panel.MaxStateDir:
 		return cli.Hint(cli.Usagef("--state-dir has %d bytes: expected at most %d", len(dir), panel.MaxStateDir), "the panel opens a socket there, whose path the system wants short")
 	}
@@ -120,6 +120,9 @@ func checkStateDir(dir string) error {
 
 // Validate says which flag is missing or wrong.
 func (c *Config) Validate() error {
+	if c.Hub == "" {
+		return cli.Hint(cli.Usagef("--hub %w", errMissing), "name the hub, as in --hub mqtts://HOST:8883")
+	}
 	if err := c.connect().Validate(); err != nil {
 		return cli.Hint(cli.Usagef("%w", err), "--hub, --device-id, --ca, --cert, --key-file, --secret-file and --insecure say how to reach the hub")
 	}
@@ -224,7 +227,7 @@ func (c *Config) parseDoors() error {
 		c.doors = append(c.doors, door{name, line})
 	}
 	if len(c.doors) == 0 {
-		return cli.Hint(cli.Usagef("--door is missing"), "name the line of the contact, as in --door GPIO17, or use --simulate 127.0.0.1:8080 without hardware")
+		return cli.Hint(cli.Usagef("--door %w", errMissing), "name the line of the contact, as in --door GPIO17, or use --simulate 127.0.0.1:8080 without hardware")
 	}
 	return nil
 }

@@ -17,7 +17,7 @@ import (
 // run runs the program in this process.
 func run(ctx context.Context, args ...string) (code int, stdout, stderr string) {
 	var out, err bytes.Buffer
-	code = cli.Run(ctx, command(), args, &out, &err)
+	code = cli.Run(ctx, command(""), args, &out, &err)
 	return code, out.String(), err.String()
 }
 
@@ -80,7 +80,7 @@ func TestFlagsThatDoNotFit(t *testing.T) {
 		set        flags
 		want, hint string
 	}{
-		{"no hub", flags{"hub": ""}, "no hub: write mqtt://HOST:1883 or mqtts://HOST:8883", hubHint},
+		{"no hub", flags{"hub": ""}, "--hub is missing", "name the hub, as in --hub mqtts://HOST:8883"},
 		{"hub without scheme", flags{"hub": "127.0.0.1:1883"}, `hub "127.0.0.1:1883" has no scheme: write mqtt://HOST:1883 or mqtts://HOST:8883`, hubHint},
 		{"hub that is a web server", flags{"hub": "http://127.0.0.1"}, "hub has the scheme http, but a device speaks MQTT over TCP: write mqtt://HOST:1883 or mqtts://HOST:8883", hubHint},
 		{"hub without host", flags{"hub": "mqtt://:1883"}, "hub has no host: write mqtt://HOST:1883 or mqtts://HOST:8883", hubHint},
@@ -217,7 +217,7 @@ func TestCalledWrongly(t *testing.T) {
 		{"disarm", "--state-dir is missing", "name a folder on a disk that survives a power cut; it is made when it isn't there"},
 		{"arm now --state-dir state", `unexpected argument "now"`, "panel arm --help shows how to call it"},
 		{"disarm --hub " + noHub, "unknown flag: --hub", "panel disarm --help shows how to call it"},
-		{"check", "no hub: write mqtt://HOST:1883 or mqtts://HOST:8883", hubHint},
+		{"check", "--hub is missing", "name the hub, as in --hub mqtts://HOST:8883"},
 		{"check all", `unexpected argument "all"`, "panel check --help shows how to call it"},
 		{"explain", "--state-dir is missing", "name a folder on a disk that survives a power cut; it is made when it isn't there"},
 		{"explain yesterday --state-dir state", `"yesterday" is no time`, `write 23:10, "2026-11-21 23:10" or 2026-11-21T23:10:04+01:00`},

@@ -16,12 +16,13 @@ func main() {
 	if os.Getenv("GOMAXPROCS") == "" {
 		runtime.GOMAXPROCS(1)
 	}
-	cli.Main(command())
+	cli.Main(command(envFile))
 }
 
-func command() *cli.Command {
+// command is the program, on a computer whose service has its flags in a file.
+func command(serviceFlags string) *cli.Command {
 	var c Config
-	return &cli.Command{
+	root := &cli.Command{
 		Name:  "panel",
 		Short: "Guard doors with a siren, and let a phone arm and disarm through the hub.",
 		Long: `Guard doors with a siren, and let a phone arm and disarm through the hub.
@@ -50,4 +51,8 @@ with --secret. The latter without hardware, beside a hub on this computer:
 			replayCommand(),
 		},
 	}
+	for _, sub := range root.Commands { // but not a second panel beside the service
+		hintAtService(sub, serviceFlags)
+	}
+	return root
 }

@@ -142,7 +142,7 @@ func selftesting(t *testing.T, f flags) (out *clitest.Log, result func() (int, s
 	var stderr bytes.Buffer
 	code := make(chan int, 1)
 	go func() {
-		code <- cli.Run(t.Context(), command(), append([]string{"selftest"}, f.args()...), out, &stderr)
+		code <- cli.Run(t.Context(), command(""), append([]string{"selftest"}, f.args()...), out, &stderr)
 	}()
 	return out, func() (int, string) { return <-code, stderr.String() }
 }

@@ -75,7 +75,7 @@ func (c *Config) checkLines() error {
 // checkSiren wants the flags of the siren's line.
 func (c *Config) checkSiren() error {
 	if c.Siren == "" {
-		return cli.Hint(cli.Usagef("--siren is missing"), "name the line of the siren's relay, as in --siren GPIO27")
+		return cli.Hint(cli.Usagef("--siren %w", errMissing), "name the line of the siren's relay, as in --siren GPIO27")
 	}
 	return oneOf("--siren-active", c.SirenActive, "high", "low")
 }
