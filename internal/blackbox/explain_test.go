@@ -45,6 +45,30 @@ func TestSentences(t *testing.T) {
 	}
 }
 
+// TestJournalOfAnotherHand has starts with a journal that the run before has not left: a command without a panel writes one.
+func TestJournalOfAnotherHand(t *testing.T) {
+	const log = "rules contacts=door\n0s start %s\n1s door closed\n5s stop\nrules contacts=door\n0s start %s\n"
+	const changed, command = "At the start at 0s the journal said %s, and had said something else before.", "At the start at 0s it was %s, by a command at the panel while none ran."
+	for _, tt := range []struct{ before, after, form, word string }{
+		{"armed, desired 2 seen", "disarmed, desired 2 seen", changed, "disarmed"},
+		{"disarmed", "armed, desired 2 seen", changed, "armed"},
+		{"armed, by a command at the panel, rings 1", "armed, by a command at the panel", changed, "armed"},
+		{"disarmed, by a command at the panel", "disarmed, by a command at the panel, desired 2 seen", changed, "disarmed"},
+		{"armed, desired 2 seen", "disarmed, by a command at the panel, desired 2 seen", command, "disarmed"},
+		{"armed, by a command at the panel", "disarmed, by a command at the panel", command, "disarmed"},
+		{"disarmed", "armed, by a command at the panel, door waits", command, "armed"},
+		{"disarmed", "disarmed, by a command at the panel", command, "disarmed"},
+	} {
+		steps, err := transcript.Steps(fmt.Sprintf(log, tt.before, tt.after))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, want := Sentences(steps), fmt.Sprintf(tt.form, tt.word); len(got) == 0 || got[0] != want {
+			t.Errorf("%s, then %s: got %q, want %q first", tt.before, tt.after, got, want)
+		}
+	}
+}
+
 // week is a log of some days; the clock was wrong in its first run.
 const week = `# twinpanel transcript, format 1
 rules contacts=front,back exit=0s entry=0s siren=30s rings=3

@@ -85,13 +85,27 @@ func (t *teller) step(s transcript.Step) {
 		t.say("It fell silent at %s because the panel was stopped.", t.when(s))
 	case first && s.Before.Ringing():
 		t.say("It fell silent because the panel was cut off; it started again at %s.", t.when(s))
+	case first && s.Foreign && commanded(s):
+		t.say("At the start at %s it was %s, by a command at the panel while none ran.", t.when(s), armedWord(s))
 	case first && s.Foreign:
-		t.say("At the start at %s the journal said %s, and had said something else before.", t.when(s),
-			map[bool]string{true: "armed", false: "disarmed"}[s.After.Armed()])
+		t.say("At the start at %s the journal said %s, and had said something else before.", t.when(s), armedWord(s))
 	}
 	for _, n := range s.Notes {
 		t.note(s, n)
 	}
+}
+
+// commanded says whether a start's journal was changed by a command: it rules, and did not where the run before ended.
+func commanded(s transcript.Step) bool {
+	was, is := s.Before.Saved(), s.After.Saved()
+	return is.Local && (!was.Local || was.Armed != is.Armed)
+}
+
+func armedWord(s transcript.Step) string {
+	if s.After.Armed() {
+		return "armed"
+	}
+	return "disarmed"
 }
 
 func (t *teller) note(s transcript.Step, n statemachine.Note) {
