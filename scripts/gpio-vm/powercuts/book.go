@@ -49,6 +49,7 @@ type book struct {
 	latest  time.Duration // the siren's time since the machine's start
 	paid    time.Duration // as it was found last
 	usedUp  bool          // no ring is left
+	spent   bool          // likewise, before this start of the machine
 
 	figures *bookFigures
 }
@@ -132,6 +133,9 @@ func (b *book) report(r report.Report) error {
 	b.figures.longest = max(b.figures.longest, total)
 	if b.silent && (r.Siren || total > 0) {
 		return violated("the siren sounds, and the panel is disarmed")
+	}
+	if b.spent && (r.Siren || b.latest > b.base) {
+		return violated("the siren sounds, and the rings are used up")
 	}
 	if limit := maxRings*sirenLimit + uncharged; total > limit {
 		return violated("the siren has sounded for %v in one armed period, over all starts; at most %v are allowed", total, maxRings*sirenLimit)
@@ -230,7 +234,7 @@ func (b *book) endPeriod(r report.Report) {
 		return
 	}
 	b.figures.sounded += b.latest - b.base
-	b.sounded, b.base, b.paid, b.usedUp = 0, b.latest, 0, false
+	b.sounded, b.base, b.paid, b.usedUp, b.spent = 0, b.latest, 0, false, false
 	b.silent = b.pending == nil
 }
 
@@ -244,5 +248,5 @@ func (b *book) settle(r report.Report) {
 func (b *book) cut() {
 	b.sounded += b.latest - b.base
 	b.figures.sounded += b.latest - b.base
-	b.latest, b.base, b.before = 0, 0, b.told
+	b.latest, b.base, b.before, b.spent = 0, 0, b.told, b.usedUp
 }

@@ -59,6 +59,10 @@ func TestBook(t *testing.T) {
 	broken.Status.Faults = []string{"journal"}
 	resumed := started(true)
 	resumed.Status.Ringing = true
+	usedUp := started(true)
+	usedUp.Status.Faults = []string{"rings_used"}
+	spent := then(ringing(60*time.Second), cut{}, found(armedWith(2, 30000, 0)), usedUp)
+	besieged := func(more ...any) []any { return append(spent[:len(spent):len(spent)], more...) }
 	tests := []struct {
 		name string
 		told []any
@@ -81,6 +85,10 @@ func TestBook(t *testing.T) {
 		{"rings uncharged, over two starts", then(ringing(9*time.Second), cut{}, found(armedWith(1, 10000, 0)), ringing(9*time.Second), cut{}, found(armedWith(1, 10000, 0))), "10s charged"},
 		{"takes a charge back", then(ringing(5*time.Second), cut{}, found(armedWith(1, 20000, 0)), cut{}, found(armedWith(1, 10000, 0))), "it was 20s before"},
 		{"rings longer than is allowed", then(ringing(40*time.Second), cut{}, found(armedWith(2, 30000, 0)), ringing(25*time.Second)), "1m0s are allowed"},
+		{"rings a little longer than is allowed", then(ringing(30*time.Second), cut{}, found(armedWith(1, 30000, 0)), ringing(31*time.Second+time.Millisecond)), "1m0s are allowed"},
+		{"has no ring left and rings", besieged(cut{}, found(armedWith(2, 0, 0)), ringing(0)), "rings are used up"},
+		{"has no ring left and has rung unseen", besieged(cut{}, report.Report{Kind: report.Found, Journal: armedWith(2, 0, 0), Sounded: time.Millisecond}), "rings are used up"},
+		{"has no ring left and is disarmed", besieged(cut{}, found(disarmed)), "must be armed"},
 		{"forgets that it rang", then(ringing(5*time.Second), cut{}, found(armedWith(1, 10000, 0)), started(true)), "forgotten"},
 
 		{"stays armed", then(cut{}, found(armedWith(0, 0, 0)), started(true), says(true)), ""},
@@ -90,6 +98,9 @@ func TestBook(t *testing.T) {
 		{"warns of its journal", then(current{AlarmArmed: false, Faults: []string{"journal"}}), ""},
 		{"goes on ringing", then(ringing(9*time.Second), cut{}, found(armedWith(1, 10000, 0)), resumed), ""},
 		{"charged ahead what sounded", then(ringing(9*time.Second), cut{}, found(armedWith(0, 0, 10000)), started(true)), ""},
+		{"rings as long as is allowed", then(ringing(30*time.Second), cut{}, found(armedWith(1, 30000, 0)), ringing(31*time.Second)), ""},
+		{"has no ring left and stays silent", besieged(cut{}, found(armedWith(2, 0, 0)), usedUp), ""},
+		{"has no ring left, and is armed again", besieged(cut{}, found(armedWith(2, 0, 0)), usedUp, disarm, says(false), settled{false}, asked{armed: true}, says(true), settled{true}, ringing(time.Second)), ""},
 		{"rings in another period", then(ringing(40*time.Second), disarm, says(false), settled{false}, asked{armed: true}, says(true), settled{true}, ringing(70*time.Second)), ""},
 	}
 	for _, tt := range tests {

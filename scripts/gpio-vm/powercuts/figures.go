@@ -15,6 +15,7 @@ type figures struct {
 	whileArmed, amid, whileRinging int // power cuts
 	cached, resets, early          int // likewise
 	rings                          int // that a door has caused
+	sieges                         int
 	lost                           int // sectors
 	boots                          []time.Duration
 }
@@ -33,7 +34,8 @@ func (f *figures) print(w io.Writer, b *bookFigures, took time.Duration) {
   %d took the disk's cache, with %d sectors in it; %d were resets of a kernel that wrote nothing more
 %d starts, median %.1f s until the panel guards; %d commands
   told %d times armed and %d times disarmed; %d documents current held against that
-  %d rings; siren %v in all, at most %v in an armed period of %d rings of %v; rings used up %d times
+  %d rings; siren %v in all, at most %v in an armed period of %d rings of %v
+  %d sieges; rings used up %d times
   siren at most %v ahead of the journal
 %v
 `,
@@ -41,7 +43,8 @@ func (f *figures) print(w io.Writer, b *bookFigures, took time.Duration) {
 		f.cached, f.lost, f.resets,
 		f.starts, f.median().Seconds(), f.commands,
 		b.armed, b.disarmed, b.heard,
-		f.rings, b.sounded.Round(time.Second), b.longest.Round(100*time.Millisecond), maxRings, sirenLimit, b.usedUp,
+		f.rings, b.sounded.Round(time.Second), b.longest.Round(100*time.Millisecond), maxRings, sirenLimit,
+		f.sieges, b.usedUp,
 		b.ahead.Round(time.Millisecond),
 		took.Round(time.Second))
 }

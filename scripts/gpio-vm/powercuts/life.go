@@ -16,7 +16,11 @@ func (s *stage) live(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = s.days(ctx, m)
+	return s.end(ctx, m, s.days(ctx, m))
+}
+
+// end ends the machine by a power cut, whatever has happened before.
+func (s *stage) end(ctx context.Context, m *machine, err error) error {
 	if err == nil {
 		err = s.strike(ctx, m)
 	} else {
@@ -42,10 +46,23 @@ func (s *stage) survive(ctx context.Context) error {
 
 // boot waits until the panel guards and everybody knows.
 func (s *stage) boot(ctx context.Context, m *machine) error {
+	if err := s.guard(ctx, m); err != nil {
+		return err
+	}
+	return s.connect(ctx, m)
+}
+
+// guard waits until the panel guards. There is no network yet.
+func (s *stage) guard(ctx context.Context, m *machine) error {
 	if err := s.await(ctx, m, "a panel that runs", func() bool { return s.answer.Kind == report.Started }); err != nil {
 		return err
 	}
 	s.figures.boots = append(s.figures.boots, time.Since(m.started))
+	return nil
+}
+
+// connect waits until everybody knows how the panel is.
+func (s *stage) connect(ctx context.Context, m *machine) error {
 	if err := s.await(ctx, m, "a panel that is connected to the hub", func() bool { return m.conn != nil && s.fresh }); err != nil {
 		return err
 	}
@@ -90,7 +107,12 @@ func (s *stage) happen(ctx context.Context, m *machine) error {
 	case !armed && n < 2:
 		return s.move(ctx, m, !s.open)
 	}
-	if err := s.command(ctx, m, !armed); err != nil {
+	return s.fulfil(ctx, m, !armed)
+}
+
+// fulfil arms or disarms and waits until that is done, and everybody knows.
+func (s *stage) fulfil(ctx context.Context, m *machine, armed bool) error {
+	if err := s.command(ctx, m, armed); err != nil {
 		return err
 	}
 	return s.settle(ctx, m)

@@ -34,13 +34,15 @@ func command() *cli.Command {
 		Long: `Show that the panel survives power cuts. A virtual machine with the program panel,
 a door and a siren is killed at random moments, while the panel is armed and
 disarmed over a hub and by its own commands, and while it rings. In half of the cuts
-the machine's disk loses what was in its cache; in some the kernel is reset.
+the machine's disk loses what was in its cache; in some the kernel is reset. In a siege
+nobody disarms, and each ring is cut off until the panel has none left.
 
 After each start, before there is a network: the panel is what somebody was told that
 it is, or what was asked for since; its journal is whole, of then or of now; the black
 box can be explained; the file system needs no more than its own journal. A
 disarmed panel never rings, one that rang goes on, and over all starts it rings
-no longer than its rules allow. The first violation ends it with exit code 1.
+no longer than its rules allow, and not again when its rings are used up. The first
+violation ends it with exit code 1.
 
 With --prove the panel is built without the flushes that all this depends on, and
 it is an error if that is not found out.
@@ -61,7 +63,7 @@ type Config struct {
 }
 
 func (c *Config) flags(fs *pflag.FlagSet) {
-	fs.IntVar(&c.Cuts, "cuts", 20, "power cuts: 1 to 10000; with --prove, at most so many")
+	fs.IntVar(&c.Cuts, "cuts", 20, "power cuts: 1 to 10000, and the rest of a siege; with --prove, at most so many")
 	fs.StringVar(&c.Arch, "arch", "amd64", "`architecture` of the machine: "+strings.Join(vm.Architectures, " or "))
 	fs.StringVar(&c.Cache, "cache", "", "`folder` for kernels; without it, one in the user's cache")
 	fs.Uint64Var(&c.Seed, "seed", 0, "seed of what is random; when things happen is not; 0 takes another one each time")
@@ -119,8 +121,13 @@ func (c *Config) cuts(ctx context.Context, kernel *vm.Kernel, dir string, stdout
 	}
 	defer func() { err = errors.Join(err, s.close()) }()
 	began := time.Now()
-	for s.figures.cuts < c.Cuts && err == nil {
-		if err = s.live(ctx); err == nil && s.figures.cuts%20 == 0 {
+	for lives := 1; s.figures.cuts < c.Cuts && err == nil; lives++ {
+		if lives%siegeEvery == 2 {
+			err = s.siege(ctx)
+		} else {
+			err = s.live(ctx)
+		}
+		if err == nil && lives%20 == 0 {
 			fmt.Fprintf(stdout, "%d power cuts in %v, no violation\n", s.figures.cuts, time.Since(began).Round(time.Second))
 		}
 	}
