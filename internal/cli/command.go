@@ -89,7 +89,7 @@ func (c *Command) execute(ctx context.Context, root *Command, path string, args 
 	if err := fs.Parse(args); errors.Is(err, pflag.ErrHelp) {
 		return c.help(stdout, fs, path, prefix)
 	} else if iv, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
-		return withExample(&UsageError{err}, iv.GetFlag(), iv.GetValue())
+		return badValue("--"+iv.GetFlag().Name, iv.GetValue(), iv.GetFlag(), iv.Unwrap())
 	} else if err != nil {
 		return &UsageError{err}
 	}
@@ -148,18 +148,23 @@ func hasVariable(f *pflag.Flag) bool {
 	return !only
 }
 
-// withExample hints at what the value of a flag looks like, where its type says that.
-func withExample(err error, f *pflag.Flag, value string) error {
-	switch f.Value.Type() {
-	case "bool":
-		return Hint(err, "write true or false")
-	case "duration":
-		if _, e := strconv.ParseUint(value, 10, 64); e == nil {
-			return Hint(err, "write the unit as well: %[1]ss or %[1]sms", value)
-		}
-		return Hint(err, "write a number and its unit, as in 30s or 5m")
+// badValue is about a value that a flag cannot have: what its type looks like, or else the reason. The name is the flag's or its
+// variable's.
+func badValue(name, value string, f *pflag.Flag, reason error) error {
+	_, err := strconv.ParseUint(value, 10, 64)
+	switch kind := f.Value.Type(); {
+	case kind == "bool":
+		return Usagef("%s is %q: expected true or false", name, value)
+	case kind == "duration" && err == nil:
+		return Usagef("%[1]s is %[2]q: expected the unit as well, as in %[2]ss or %[2]sms", name, value)
+	case kind == "duration":
+		return Usagef("%s is %q: expected a number and its unit, as in 30s or 5m", name, value)
+	case errors.Is(reason, strconv.ErrSyntax):
+		return Usagef("%s is %q: expected a whole number", name, value)
+	case errors.Is(reason, strconv.ErrRange):
+		reason = strconv.ErrRange // without the name of a function
 	}
-	return err
+	return Usagef("%s is %q: %w", name, value, reason)
 }
 
 // fromEnv sets the flags that were not given from their variables.
@@ -175,7 +180,7 @@ func fromEnv(fs *pflag.FlagSet, prefix string) error {
 			if iv, ok := errors.AsType[*pflag.InvalidValueError](e); ok {
 				e = iv.Unwrap()
 			}
-			err = withExample(Usagef("invalid value %q in the environment variable %s: %w", value, name, e), f, value)
+			err = badValue("the environment variable "+name, value, f, e)
 		}
 	})
 	return err

@@ -12,10 +12,10 @@ func TestWrongFlagsAreRefused(t *testing.T) {
 	tests := []struct{ args, want string }{
 		{"--rounds 0", "figures: --rounds is 0: expected 1 to 10000\nhint: figures --help"},
 		{"-n 10001", "figures: --rounds is 10001: expected 1 to 10000\n"},
-		{"-n many", "figures: invalid argument \"many\" for \"-n, --rounds\" flag: "},
+		{"-n many", "figures: --rounds is \"many\": expected a whole number"},
 		{"--idle -1s", "figures: --idle is -1s: expected 0s to 1h\n"},
 		{"--idle 61m", "figures: --idle is 1h1m0s: expected 0s to 1h\n"},
-		{"--idle 60", "figures: invalid argument \"60\" for \"--idle\" flag: "},
+		{"--idle 60", "figures: --idle is \"60\": expected the unit as well, as in 60s or 60ms"},
 		{"all", "figures: un"},
 	}
 	for _, tt := range tests {
