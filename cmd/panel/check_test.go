@@ -8,6 +8,7 @@ import (
 
 	"github.com/twinpanel/twinpanel/hub/hubtest"
 	"github.com/twinpanel/twinpanel/internal/cli"
+	"github.com/twinpanel/twinpanel/twin"
 )
 
 // Findings of panel check, but for the first, which is always the same.
@@ -142,6 +143,12 @@ func TestCheckAsksTheRunningPanel(t *testing.T) {
 	check(t, f, head+"ok   panel         running: disarmed; door closed\nok   hub           connected\n")
 	p.move(t, `{"fault":true}`)
 	p.logged(t, "reading=fault")
+	for name, pattern := range map[twin.Name]string{"current": `"faults":\["door"\]`, "events": `"door"`} { // a hub that ends amid a write resets the connection
+		eventually(t, pattern, func() (string, error) {
+			doc, err := h.Do(device.ID, name, twin.Get, "")
+			return string(doc.Data), err
+		})
+	}
 	h.Stop()
 	p.logged(t, `msg="connection lost"`) // half a second before it tries again
 	check(t, f, head+"ok   panel         running: disarmed; door fault; faults: door\n"+
