@@ -176,11 +176,8 @@ func (s *session) asked(fresh filters) error {
 		}
 		names = append(names, all...)
 	}
-	for _, name := range names {
-		if fresh.noticeTopic(s.device, name) != "" {
-			s.notify(name)
-		}
-	}
+	// At once, so that a document that several filters mean is told once.
+	s.notify(slices.DeleteFunc(names, func(name twin.Name) bool { return fresh.noticeTopic(s.device, name) == "" })...)
 	return nil
 }
 
