@@ -159,6 +159,8 @@ func badValue(name, value string, f *pflag.Flag, reason error) error {
 		return Usagef("%[1]s is %[2]q: expected the unit as well, as in %[2]ss or %[2]sms", name, value)
 	case kind == "duration":
 		return Usagef("%s is %q: expected a number and its unit, as in 30s or 5m", name, value)
+	case errors.Is(reason, strconv.ErrSyntax) && strings.HasPrefix(kind, "uint"):
+		return Usagef("%s is %q: expected a whole number, 0 or more", name, value)
 	case errors.Is(reason, strconv.ErrSyntax):
 		return Usagef("%s is %q: expected a whole number", name, value)
 	case errors.Is(reason, strconv.ErrRange):

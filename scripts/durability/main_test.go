@@ -16,7 +16,7 @@ func TestWrongFlagsAreRefused(t *testing.T) {
 		{"--power-cuts 10001", "durability: --power-cuts is 10001: expected 0 to 10000\n"},
 		{"--full-disks -1", "durability: --full-disks is -1: expected 0 to 10000\n"},
 		{"--broken-disks -1", "durability: --broken-disks is -1: expected 0 to 10000\n"},
-		{"--seed -1", "durability: invalid argument \"-1\" for \"--seed\" flag: "},
+		{"--seed -1", "durability: --seed is \"-1\": expected a whole number, 0 or more\n"},
 		{"all", "durability: unexpected argument \"all\"\n"},
 	}
 	for _, tt := range tests {
