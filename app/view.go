@@ -25,6 +25,10 @@ const (
 	Unintelligible Row = "unintelligible" // the panel's document is not one
 )
 
+// Rows are all of them.
+var Rows = []Row{Checking, NeverSeen, HubAway, Unreachable, Silent, Disarmed, Armed, ExitDelay, EntryDelay, Ringing, Silenced,
+	Arming, Disarming, NotArmed, StillArmed, Unintelligible}
+
 // A View is all that a phone shows, in no language. It has no secrets. Durations are in milliseconds at the moment the view was
 // made: whoever shows them counts on from there, on a clock of its own.
 type View struct {
@@ -69,7 +73,7 @@ type Known struct {
 // A Door is a contact.
 type Door struct {
 	Name string `json:"name"` // "door" if the panel has only one
-	Is   string `json:"is"`   // closed, open or fault
+	Is   string `json:"is"`   // closed, open, fault, or unknown
 }
 
 // A Wish is what somebody asked for, over this app or otherwise.
