@@ -12,10 +12,6 @@ import (
 //go:embed page
 var pageFiles embed.FS
 
-// pagePolicy lets the page load nothing from elsewhere and run nothing but its own files. Pages of the same origin may frame it.
-const pagePolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
-	"manifest-src 'self'; worker-src 'self'; frame-ancestors 'self'; base-uri 'none'; form-action 'none'"
-
 // pageTypes are the content types of the page's files. Those of the computer may differ.
 var pageTypes = map[string]string{
 	".html":        "text/html; charset=utf-8",
@@ -28,7 +24,7 @@ var pageTypes = map[string]string{
 }
 
 // Page serves the page: its files alone, from the root of the paths it is asked for. All paths in the page are relative, so it
-// can live under any prefix that is stripped before, and asks for api/ beside itself.
+// can live under any prefix that is stripped before, and asks for api/ beside itself. A [Server] has it, with the policy that it needs.
 //
 // A browser asks each time whether a file is still the same, so that an update of the app is an update of the page.
 func Page() http.Handler {
@@ -59,9 +55,6 @@ func pageFile(contentType string, content []byte) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("Content-Type", contentType)
-		h.Set("Content-Security-Policy", pagePolicy)
-		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("Referrer-Policy", "no-referrer")
 		h.Set("Cache-Control", "no-cache")
 		h.Set("ETag", tag)
 		if r.Header.Get("If-None-Match") == tag {

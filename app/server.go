@@ -1,0 +1,213 @@
+package app
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Limits of a server. Whoever serves its handler bounds connections and headers.
+const (
+	maxBody  = 4 << 10          // bytes of a request
+	wishTime = 15 * time.Second // for a wish to reach the hub, also when the phone that sent it is gone
+)
+
+// A House is what a server shows, and where wishes go: a [Watcher].
+type House interface {
+	// View is what is known now.
+	View() View
+	// Join tells that somebody looks, until leave. changed has one slot: it holds a token when the view has changed.
+	Join() (changed <-chan struct{}, leave func())
+	// Wish asks the panel to arm or to disarm. by is the name of a phone, or empty. Nil: the hub has it.
+	Wish(ctx context.Context, armed bool, by string) error
+}
+
+// ServerConfig is what a server needs.
+type ServerConfig struct {
+	House House
+	// Names are the hosts, without port, that browsers may ask for beside those that mean this computer: one that a
+	// page of somebody else leads here under its own name is refused. "*" = any.
+	Names  []string
+	Framed bool         // pages of the same origin may show the app in a frame
+	Secure bool         // browsers come over TLS, whether it ends here or before
+	Logger *slog.Logger // nil = silent
+}
+
+// A Server is the app's page and its API. Paths are relative, so that it can live under any prefix:
+//
+//	GET    /                 the page
+//	GET    /api/stream       server-sent events: a View at once, after each change and at least every 15 s
+//	POST   /api/wish         {"armed":true}, with "name" if nobody signs in here; {"wish":…}
+//
+// What is refused is answered {"error":"code","text":"…"}, where a wait helps with "wait_s".
+type Server struct {
+	house   House
+	names   []string
+	secure  bool
+	framing string // who may frame the page, in the words of a Content-Security-Policy
+	log     *slog.Logger
+	streams streams
+}
+
+// NewServer returns a server that is ready to serve.
+func NewServer(c ServerConfig) (*Server, error) {
+	if c.House == nil {
+		return nil, errors.New("a server needs a house")
+	}
+	s := &Server{
+		house:   c.House,
+		names:   c.Names,
+		secure:  c.Secure,
+		framing: "'none'",
+		log:     cmp.Or(c.Logger, slog.New(slog.DiscardHandler)),
+	}
+	if c.Framed {
+		s.framing = "'self'"
+	}
+	return s, nil
+}
+
+// Handler returns the page and the API. Streams end with the context of their request.
+func (s *Server) Handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/", Page())
+	mux.HandleFunc("/api/", func(w http.ResponseWriter, _ *http.Request) {
+		refuse(w, refusal{http.StatusNotFound, "bad_request", "there is nothing of this name, or nothing for this method", 0})
+	})
+	mux.HandleFunc("GET /api/stream", s.getStream)
+	mux.HandleFunc("POST /api/wish", s.postWish)
+	return s.withPolicy(s.forUs(s.sameOrigin(mux)))
+}
+
+// withPolicy lets the page load nothing from elsewhere and run nothing but its own files.
+func (s *Server) withPolicy(next http.Handler) http.Handler {
+	policy := "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; manifest-src 'self'; " +
+		"worker-src 'self'; frame-ancestors " + s.framing + "; base-uri 'none'; form-action 'none'"
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Content-Security-Policy", policy)
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("Cross-Origin-Resource-Policy", "same-origin")
+		h.Set("Cross-Origin-Opener-Policy", "same-origin")
+		h.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()")
+		// A name that was given is the app's alone. At another one, that of this computer, a browser would
+		// then refuse plain text to whatever else runs here, on any port.
+		if s.secure && slices.Contains(s.names, hostname(r.Host)) {
+			h.Set("Strict-Transport-Security", "max-age=31536000")
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// forUs refuses requests that came here under a name that isn't ours, and without a passphrase all that may
+// come from another computer.
+func (s *Server) forUs(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host := hostname(r.Host)
+		known := isLoopback(host) || slices.Contains(s.names, host) || slices.Contains(s.names, "*")
+		switch {
+		case !known:
+			refuse(w, refusal{http.StatusForbidden, "forbidden", fmt.Sprintf("this app isn't known as %.100q; app --help tells of --origin", host), 0})
+		case s.open() && !(isLoopback(host) && fromHere(r)):
+			refuse(w, refusal{http.StatusForbidden, "forbidden", "without a passphrase this app is for the computer that it runs on; app passphrase sets one", 0})
+		default:
+			next.ServeHTTP(w, r)
+		}
+	})
+}
+
+// sameOrigin refuses what a page of another site makes a browser send. To load the page itself is harmless.
+func (s *Server) sameOrigin(next http.Handler) http.Handler {
+	protection := http.NewCrossOriginProtection()
+	for _, name := range s.names {
+		if s.secure && name != "*" {
+			// For browsers without Sec-Fetch-Site behind a proxy that asks for another host than it was asked for. The
+			// error is about a name that no browser asks for.
+			_ = protection.AddTrustedOrigin("https://" + name)
+		}
+	}
+	foreign := func(w http.ResponseWriter, _ *http.Request) {
+		refuse(w, refusal{http.StatusForbidden, "forbidden", "a page of another site asked for this", 0})
+	}
+	protection.SetDenyHandler(http.HandlerFunc(foreign))
+	next = protection.Handler(next)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.Header.Get("Sec-Fetch-Site") {
+		case "", "same-origin", "none":
+		default:
+			if strings.HasPrefix(r.URL.Path, "/api/") {
+				foreign(w, r)
+				return
+			}
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// open tells whether nobody has to sign in.
+func (s *Server) open() bool { return true }
+
+// postWish hands a wish on. It is carried out also when the phone is gone meanwhile: the tap was meant.
+func (s *Server) postWish(w http.ResponseWriter, r *http.Request) {
+	var body struct {
+		Armed *bool  `json:"armed"`
+		Name  string `json:"name"`
+	}
+	if err := readBody(w, r, &body); err != nil {
+		refuse(w, refusalOf(err))
+		return
+	}
+	if body.Armed == nil {
+		refuse(w, refusalOf(badRequestf(`want {"armed":true} or {"armed":false}`)))
+		return
+	}
+	by := clean(body.Name)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), wishTime)
+	defer cancel()
+	if err := s.house.Wish(ctx, *body.Armed, by); err != nil {
+		s.log.Warn("wish failed", "armed", *body.Armed, "by", by, "error", err)
+		refuse(w, refusalOf(err))
+		return
+	}
+	s.log.Info("wish", "armed", *body.Armed, "by", by)
+	answer(w, http.StatusOK, map[string]*Wish{"wish": s.house.View().Wish})
+}
+
+// hostname is the host of a header Host, without port and brackets, in small letters.
+func hostname(host string) string {
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	}
+	return strings.ToLower(strings.TrimSuffix(strings.Trim(host, "[]"), "."))
+}
+
+// isLoopback tells whether a host means the computer that asks.
+func isLoopback(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || strings.HasSuffix(host, ".localhost") || err == nil && ip.Unmap().IsLoopback()
+}
+
+// fromHere tells whether a request comes from this computer, and not over a proxy that runs on it.
+func fromHere(r *http.Request) bool {
+	for _, header := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host"} {
+		if r.Header.Get(header) != "" {
+			return false
+		}
+	}
+	return remote(r).IsLoopback()
+}
+
+// remote is the address of who opened the connection; the zero Addr if that isn't known.
+func remote(r *http.Request) netip.Addr {
+	at, _ := netip.ParseAddrPort(r.RemoteAddr)
+	return at.Addr().Unmap()
+}

@@ -1,0 +1,122 @@
+package app
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Limits of streams.
+const (
+	maxStreams      = 64
+	maxPhoneStreams = 8
+	pulseTime       = 15 * time.Second // an event is sent at least this often
+	eventTime       = 10 * time.Second // for a viewer to take an event
+)
+
+// getStream sends a view at once, after each change, and when nothing changes as a sign of life. A viewer who is slow
+// gets the latest; what was in between is left out.
+func (s *Server) getStream(w http.ResponseWriter, r *http.Request) {
+	ended, leave, ok := s.streams.enter("")
+	if !ok {
+		refuse(w, refusal{http.StatusServiceUnavailable, "too_busy", fmt.Sprintf("%d pages look at this app, which is as many as can; close one", maxStreams), 0})
+		return
+	}
+	defer leave()
+	w.Header().Set("Content-Type", "text/event-stream")
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("X-Accel-Buffering", "no") // nginx would keep events until it has a few kilobytes
+	if r.Method == http.MethodHead {
+		return
+	}
+	changed, goAway := s.house.Join()
+	defer goAway()
+	control := http.NewResponseController(w)
+	_ = control.SetReadDeadline(time.Time{}) // nothing more is read; without deadlines there is none to lift
+	pulse := time.NewTicker(pulseTime)
+	defer pulse.Stop()
+	for {
+		event, err := json.Marshal(s.house.View())
+		if err != nil {
+			s.log.Error("a view can't be sent", "error", err)
+			return
+		}
+		_ = control.SetWriteDeadline(time.Now().Add(eventTime))
+		if _, err := fmt.Fprintf(w, "data: %s\n\n", event); err != nil {
+			return
+		}
+		if err := control.Flush(); err != nil {
+			return
+		}
+		select {
+		case <-changed:
+		case <-pulse.C:
+		case <-ended:
+			return
+		case <-r.Context().Done():
+			return
+		}
+	}
+}
+
+// streams are those that are open, oldest first. The zero value has none.
+type streams struct {
+	mu   sync.Mutex
+	open []*stream
+}
+
+// A stream is one that a phone has open.
+type stream struct {
+	phone string        // its id; empty = nobody signs in here
+	ended chan struct{} // closed when it has to end
+}
+
+// enter adds a stream, until leave. ended is closed if it has to end before. A phone that has enough of them loses its oldest: it may
+// have lost the network under it, which here isn't known for a quarter of an hour.
+func (s *streams) enter(phone string) (ended <-chan struct{}, leave func(), ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if mine := s.of(phone); phone != "" && len(mine) >= maxPhoneStreams {
+		s.end(mine[0])
+	}
+	if len(s.open) >= maxStreams {
+		return nil, nil, false
+	}
+	entered := &stream{phone, make(chan struct{})}
+	s.open = append(s.open, entered)
+	return entered.ended, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.end(entered)
+	}, true
+}
+
+// endPhone ends all streams of a phone.
+func (s *streams) endPhone(phone string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, of := range s.of(phone) {
+		s.end(of)
+	}
+}
+
+// of returns a phone's streams. s.mu is held, as for end.
+func (s *streams) of(phone string) (mine []*stream) {
+	for _, o := range s.open {
+		if o.phone == phone {
+			mine = append(mine, o)
+		}
+	}
+	return mine
+}
+
+// end takes a stream out and tells it to end, unless that was done before.
+func (s *streams) end(o *stream) {
+	if i := slices.Index(s.open, o); i >= 0 {
+		s.open = slices.Delete(s.open, i, i+1)
+		close(o.ended)
+	}
+}
