@@ -13,7 +13,7 @@ func command() *cli.Command {
 	return &cli.Command{
 		Name:     "app",
 		Long:     "Serve the phone app to a household.",
-		Commands: []*cli.Command{passphraseCommand(), phonesCommand()},
+		Commands: []*cli.Command{passphraseCommand(), phonesCommand(), certificateCommand()},
 	}
 }
 
