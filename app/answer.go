@@ -31,6 +31,12 @@ func refusalOf(err error) refusal {
 	if bad, ok := errors.AsType[*badRequest](err); ok {
 		return refusal{http.StatusBadRequest, "bad_request", bad.text, 0}
 	}
+	if errors.Is(err, ErrTooManyWishes) || errors.Is(err, ErrEnding) {
+		return refusal{http.StatusServiceUnavailable, "too_busy", err.Error(), 0}
+	}
+	if hub, ok := errors.AsType[*HubError](err); ok && (hub.Why == WhyDenied || hub.Why == WhyRefused) {
+		return refusal{http.StatusBadGateway, "hub_refused", hub.Text, 0}
+	}
 	return refusal{http.StatusBadGateway, "hub_away", err.Error(), 0}
 }
 

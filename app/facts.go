@@ -14,6 +14,8 @@ type facts struct {
 	events  reading
 	trouble *Trouble  // why the last reads failed; nil: the hub answers
 	rang    time.Time // when the panel was first seen to ring, of a ring that goes on; zero: it doesn't ring, or the app found it ringing
+	ours    bool      // this app put desired
+	done    bool      // the panel was seen to do what desired asks for
 }
 
 // A reading is a document as the hub had it last.
@@ -52,7 +54,28 @@ func (f *facts) learnCurrent(doc twin.Document, found bool, now time.Time) (move
 	case !before && ever:
 		f.rang = now
 	}
+	f.done = f.done || f.doing()
 	return moved
+}
+
+// learnDesired takes an answer about the document desired: to a put of this app, or to a get.
+func (f *facts) learnDesired(doc twin.Document, found bool, ours bool, now time.Time) {
+	if first := f.desired.read.IsZero(); f.desired.learn(doc, found, now) || first {
+		f.ours, f.done = ours, false
+	}
+}
+
+// doing says whether the panel does what desired asks for, or did until somebody at the panel decided otherwise.
+func (f *facts) doing() bool {
+	d, ok := parseDesired(f.desired.Data)
+	c, err := parseCurrent(f.current.Data)
+	if !ok || !f.desired.found || !f.current.found || err != nil {
+		return false
+	}
+	if c.taken != 0 {
+		return c.taken == f.desired.Version
+	}
+	return c.armed == d.armed
 }
 
 func (f *facts) ringing() bool {

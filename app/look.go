@@ -158,7 +158,7 @@ func (f *facts) wish(c current, readable bool, now time.Time) *Wish {
 	case !readable:
 	case c.armed == d.armed:
 		w.Outcome = Done
-	case c.local && (taken || c.taken == 0):
+	case c.local && (taken || c.taken == 0), f.done:
 		w.Outcome = Overruled
 	}
 	if w.Outcome == Waiting && f.withdrawable(d) {
@@ -169,7 +169,7 @@ func (f *facts) wish(c current, readable bool, now time.Time) *Wish {
 
 // withdrawable says whether a waiting wish is one that the app takes back: to arm, and made with an app. What else somebody writes
 // into desired is theirs.
-func (f *facts) withdrawable(d desired) bool { return d.armed && d.by != "" }
+func (f *facts) withdrawable(d desired) bool { return d.armed && (d.by != "" || f.ours) }
 
 // milliseconds counts what is over as 0.
 func milliseconds(d time.Duration) *int64 {
