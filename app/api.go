@@ -27,7 +27,7 @@ const (
 	maxHeader      = 64 << 10         // bytes of an answer's header
 	maxRefusal     = 16 << 10         // bytes of an answer that isn't success
 	maxExcerpt     = 200              // bytes of the hub's text that ours repeats
-	longestWait    = 60 * time.Second // also when the hub asks for more
+	longestRetry   = 60 * time.Second // also when the hub asks for more
 )
 
 // onlyRegion completes an address without a path: the vendor has twins in one region, and our hub has its name.
@@ -257,7 +257,7 @@ func retryAfter(s string) (wait time.Duration) {
 	} else if at, err := http.ParseTime(s); err == nil {
 		wait = time.Until(at)
 	}
-	return min(max(wait, 0), longestWait)
+	return min(max(wait, 0), longestRetry)
 }
 
 // What can be wrong with the hub: the words of [Trouble].
