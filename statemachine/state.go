@@ -121,6 +121,19 @@ func (s State) Word() string {
 	return "armed"
 }
 
+// Left is how much of the exit delay, the entry delay or the ring is left at a time since the panel's start; false if none
+// runs. Of a ring it is all up to the siren limit. It is never negative: what is due in a moment has nothing left.
+func (s State) Left(now time.Duration) (left time.Duration, runs bool) {
+	if s.phase == quiet {
+		return 0, false
+	}
+	left = s.until - now
+	if s.phase == ringing {
+		left += s.rules.SirenLimit - s.saved.Charged
+	}
+	return max(left, 0), true
+}
+
 // due is when something happens without any event; 0 = never.
 func (s State) due() time.Duration {
 	switch {

@@ -272,6 +272,10 @@ func (w *walk) check(from node, e Event, to node, out Output) {
 	if out.Due != 0 && out.Due <= e.At {
 		fail("due at %v, which has passed", out.Due)
 	}
+	left, runs := b.Left(0)
+	if runs != (b.phase != quiet) || left < 0 {
+		fail("left %v, %v in phase %v", left, runs, b.phase)
+	}
 	for s, now, n := b, time.Duration(0), 0; s.phase != quiet; n++ {
 		if n > 100 {
 			fail("time alone never ends this")
@@ -279,6 +283,12 @@ func (w *walk) check(from node, e Event, to node, out Output) {
 		}
 		now = s.due()
 		s, _ = Step(s, Event{At: now})
+		if s.phase != b.phase && runs { // what runs now has come to its end
+			runs = false
+			if now != left {
+				fail("%v was left, and it took %v", left, now)
+			}
+		}
 	}
 	// From everywhere, a new wish to disarm and to arm again leads to a guarded house.
 	s, _ := Step(b, Event{Kind: DesiredRead, Version: b.saved.Seen + 1})

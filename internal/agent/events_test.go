@@ -20,6 +20,7 @@ type event struct {
 	What    string    `json:"what"`
 	Contact string    `json:"contact"`
 	Why     string    `json:"why"`
+	By      string    `json:"by"`
 }
 
 // events are those that the phone reads, and the document's version.
@@ -106,9 +107,12 @@ func TestEventsAfterAPowerCut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newNight(t, statemachine.DefaultRules(), true)
 		n.after(time.Second)
-		n.tap(true)
+		n.rest("PUT", "desired", `{"data": {"alarm_armed": true, "by": "<b>Anna's phone</b>"}}`)
 		n.after(time.Second)
 		before, _ := n.events()
+		if by := before[len(before)-1].By; by != "<b>Anna's phone</b>" {
+			t.Errorf("armed by %q, want the name as it was sent", by)
+		}
 		n.powerOff()
 		n.after(time.Hour)
 		n.powerOn()

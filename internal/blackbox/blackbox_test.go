@@ -27,6 +27,7 @@ type wall struct {
 	state statemachine.State
 	due   time.Duration
 	past  []panel.Transition
+	asker panel.Asker // whose desired comes next
 }
 
 var house = transcript.House{
@@ -70,7 +71,11 @@ func (w *wall) step(e statemachine.Event, by panel.By) {
 	var out statemachine.Output
 	w.state, out = statemachine.Step(before, e)
 	w.due = out.Due
-	w.box.Record(panel.Step{Event: e, Time: w.now(), By: by, Before: before, After: w.state, Notes: out.Notes})
+	s := panel.Step{Event: e, Time: w.now(), By: by, Before: before, After: w.state, Notes: out.Notes}
+	if e.Kind == statemachine.DesiredRead {
+		s.Asker = w.asker
+	}
+	w.box.Record(s)
 }
 
 func (w *wall) door(after time.Duration, contact int, r statemachine.Reading) {

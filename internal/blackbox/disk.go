@@ -196,5 +196,5 @@ func step(s transcript.Step) panel.Step {
 	if s.Line.Key {
 		by = panel.ByKey
 	}
-	return panel.Step{Event: s.Event, Time: s.Wall, By: by, Before: s.Before, After: s.After, Notes: s.Notes}
+	return panel.Step{Event: s.Event, Time: s.Wall, By: by, Asker: panel.NewAsker(s.Line.Asker()), Before: s.Before, After: s.After, Notes: s.Notes}
 }

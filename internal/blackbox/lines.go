@@ -79,7 +79,11 @@ func (l *lines) matters(s panel.Step) bool {
 // text is a step as a transcript has it.
 func (l *lines) text(s panel.Step) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%v %s  %s\n", s.Event.At, transcript.Words(l.house.Contacts, s.Event, s.By == panel.ByKey), transcript.Remark(s.Time))
+	when := transcript.Remark(s.Time)
+	if s.Asker != "" {
+		when += " by " + string(s.Asker)
+	}
+	fmt.Fprintf(&b, "%v %s  %s\n", s.Event.At, transcript.Words(l.house.Contacts, s.Event, s.By == panel.ByKey), when)
 	for _, answer := range transcript.Answers(l.house.Contacts, s.Before, s.After, s.Notes) {
 		fmt.Fprintf(&b, "    %s\n", answer)
 	}

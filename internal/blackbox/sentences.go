@@ -1,6 +1,7 @@
 package blackbox
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -185,7 +186,8 @@ func title(name string) string { return strings.ToUpper(name[:1]) + name[1:] }
 func who(s transcript.Step) string {
 	switch {
 	case s.Event.Kind == statemachine.DesiredRead:
-		return fmt.Sprintf("the phone (desired %d)", s.Event.Version)
+		asker := cmp.Or(panel.NewAsker(s.Line.Asker()), "the phone")
+		return fmt.Sprintf("%s (desired %d)", asker, s.Event.Version)
 	case s.Line.Key:
 		return panel.ByKey.Words()
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"github.com/twinpanel/twinpanel/sensor"
 	"github.com/twinpanel/twinpanel/statemachine"
@@ -16,13 +17,26 @@ type current struct {
 	SirenRinging bool              `json:"siren_ringing"`
 	DoorOpen     bool              `json:"door_open"` // any contact is not closed
 	State        string            `json:"state"`
-	Doors        map[string]string `json:"doors,omitempty"` // closed, open or fault by name; only with several contacts
+	LeftS        *int              `json:"left_s,omitempty"` // of the delay or the ring, rounded up; absent if none runs
+	Doors        map[string]string `json:"doors,omitempty"`  // closed, open or fault by name; only with several contacts
 	Faults       []string          `json:"faults,omitempty"`
-	HeartbeatS   int               `json:"heartbeat_s"`
+	// DesiredVersion is the version of desired that was taken note of last, and Local that a command at the panel rules over it.
+	DesiredVersion uint32 `json:"desired_version,omitempty"`
+	Local          bool   `json:"local,omitempty"`
+	HeartbeatS     int    `json:"heartbeat_s"`
 }
 
-// document is what may be published now, or nil while a contact is unknown.
-func (p *Panel) document() json.RawMessage {
+// left is what is left of the delay or the ring in seconds; nil if none runs.
+func (p *Panel) left() *int {
+	left, runs := p.state.Left(time.Since(p.start))
+	if !runs {
+		return nil
+	}
+	return new(int((left + time.Second - 1) / time.Second))
+}
+
+// document is what may be published now, with what is left, or nil while a contact is unknown.
+func (p *Panel) document(left *int) json.RawMessage {
 	if !p.state.Known() {
 		return nil
 	}
@@ -31,8 +45,12 @@ func (p *Panel) document() json.RawMessage {
 		SirenRinging: p.state.Ringing(),
 		DoorOpen:     p.state.DoorOpen(),
 		State:        p.state.Word(),
+		LeftS:        left,
 		Faults:       p.faults(),
-		HeartbeatS:   int(p.config.Heartbeat.Seconds()),
+
+		DesiredVersion: p.state.Saved().Seen,
+		Local:          p.state.Saved().Local,
+		HeartbeatS:     int(p.config.Heartbeat.Seconds()),
 	}
 	if len(p.config.Contacts) > 1 {
 		c.Doors = p.doors()
@@ -78,23 +96,28 @@ func (p *Panel) faults() []string {
 	return words
 }
 
-// readDesired turns an answer to a get of the desired document into an event. Only a
-// boolean acts; the error says why there is none.
-func readDesired(doc twin.Document, err error) (statemachine.Event, error) {
-	unreadable := statemachine.Event{Kind: statemachine.DesiredUnreadable}
+// readDesired turns an answer to a get of the desired document into an input. Only a
+// boolean acts; the problem says why there is none. Who asks is told along, if the document says so in a text.
+func readDesired(doc twin.Document, err error) input {
+	unreadable := func(err error) input {
+		return input{event: statemachine.Event{Kind: statemachine.DesiredUnreadable}, problem: err}
+	}
 	if err != nil {
-		return unreadable, err
+		return unreadable(err)
 	}
 	var data map[string]json.RawMessage
 	if err := json.Unmarshal(doc.Data, &data); err != nil {
-		return unreadable, fmt.Errorf("data is not a JSON object: %w", err)
+		return unreadable(fmt.Errorf("data is not a JSON object: %w", err))
 	}
 	switch armed := bytes.TrimSpace(data["alarm_armed"]); string(armed) {
 	case "true", "false":
-		return statemachine.Event{Kind: statemachine.DesiredRead, Version: doc.Version, Armed: string(armed) == "true"}, nil
+		var by string
+		json.Unmarshal(data["by"], &by) // anything but a text leaves it empty
+		e := statemachine.Event{Kind: statemachine.DesiredRead, Version: doc.Version, Armed: string(armed) == "true"}
+		return input{event: e, asker: NewAsker(by)}
 	case "":
-		return unreadable, fmt.Errorf("the key alarm_armed is missing")
+		return unreadable(fmt.Errorf("the key alarm_armed is missing"))
 	default:
-		return unreadable, fmt.Errorf("alarm_armed is neither true nor false")
+		return unreadable(fmt.Errorf("alarm_armed is neither true nor false"))
 	}
 }

@@ -1,6 +1,7 @@
 package panel
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -15,6 +16,7 @@ type Step struct {
 	Event  statemachine.Event // with the time since the panel's start
 	Time   time.Time          // the wall clock's, which may be wrong
 	By     By                 // who gave a LocalCommand
+	Asker  Asker              // who is behind a DesiredRead
 	Before statemachine.State
 	After  statemachine.State
 	Notes  []statemachine.Note
@@ -43,6 +45,7 @@ type Transition struct {
 	What    string    `json:"what"`
 	Contact string    `json:"contact,omitempty"` // which door it is about
 	Why     string    `json:"why,omitempty"`
+	By      Asker     `json:"by,omitempty"` // who asked for it, where desired is why
 }
 
 // MaxTransitions is how many of them the document has, the last at the end.
@@ -84,8 +87,8 @@ func NewTeller(contacts []string) *Teller {
 // Tell is what a step was for somebody who wants to know.
 func (t *Teller) Tell(s Step) []Transition {
 	var told []Transition
-	tell := func(what string, contact int, why string) {
-		one := Transition{Time: transitionTime(s.Time), What: what, Why: why}
+	tell := func(what string, contact int, why string, by Asker) {
+		one := Transition{Time: transitionTime(s.Time), What: what, Why: why, By: by}
 		if contact != statemachine.NoContact {
 			one.Contact = t.contacts[contact]
 		}
@@ -95,41 +98,42 @@ func (t *Teller) Tell(s Step) []Transition {
 		was := s.Before.Reading(e.Contact) == statemachine.Fault
 		switch is := e.Reading == statemachine.Fault; {
 		case is && !was:
-			tell(whatFault, e.Contact, "")
+			tell(whatFault, e.Contact, "", "")
 		case was && !is:
-			tell(whatFaultOver, e.Contact, t.reading(s, e.Contact))
+			tell(whatFaultOver, e.Contact, t.reading(s, e.Contact), "")
 		}
 	}
 	for _, n := range s.Notes {
-		contact, why := n.Contact, t.why(s, n)
+		contact := n.Contact
+		why, by := t.why(s, n)
 		switch {
 		case n.What == statemachine.EntryStarted:
 			t.entered = contact
 		case n.What == statemachine.RingStarted && contact == statemachine.NoContact:
 			contact = t.entered
 		}
-		tell(string(n.What), contact, why)
+		tell(string(n.What), contact, why, by)
 	}
 	return told
 }
 
-// why is the reason of a note, in words.
-func (t *Teller) why(s Step, n statemachine.Note) string {
+// why is the reason of a note, in words, and who is behind it.
+func (t *Teller) why(s Step, n statemachine.Note) (string, Asker) {
 	if n.Contact != statemachine.NoContact {
-		return t.reading(s, n.Contact)
+		return t.reading(s, n.Contact), ""
 	}
 	switch n.What {
 	case statemachine.Armed, statemachine.Disarmed, statemachine.ExitStarted, statemachine.RingStopped:
 		if s.Event.Kind == statemachine.LocalCommand {
-			return s.By.Words()
+			return s.By.Words(), ""
 		}
-		return fmt.Sprintf("desired %d", s.Event.Version)
+		return fmt.Sprintf("desired %d", s.Event.Version), s.Asker
 	case statemachine.RingStarted:
-		return "entry delay over"
+		return "entry delay over", ""
 	case statemachine.EntryStarted, statemachine.RingResumed:
-		return "a restart had cut it off"
+		return "a restart had cut it off", ""
 	}
-	return ""
+	return "", ""
 }
 
 // reading is what is known of a contact after a step: "front open", "front open at the start".
@@ -178,6 +182,9 @@ func (p *Panel) history() answer {
 		p.owed = true
 		return answer{err: ErrUnwritten}
 	}
-	b, err := json.Marshal(map[string][]Transition{"events": append([]Transition{}, p.transitions...)}) // [] and not null
-	return answer{b, err}                                                                               // though a Transition has nothing that JSON lacks
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)                                                                       // which would make five characters more of some
+	err := e.Encode(map[string][]Transition{"events": append([]Transition{}, p.transitions...)}) // [] and not null
+	return answer{bytes.TrimSpace(b.Bytes()), err}                                               // though a Transition has nothing that JSON lacks
 }

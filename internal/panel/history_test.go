@@ -1,9 +1,11 @@
 package panel
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -26,7 +28,11 @@ func (h *house) told() []string {
 	}
 	lines := []string{}
 	for _, e := range document.Events {
-		lines = append(lines, fmt.Sprintf("%s|%s|%s", e.What, e.Contact, e.Why))
+		line := fmt.Sprintf("%s|%s|%s", e.What, e.Contact, e.Why)
+		if e.By != "" {
+			line += "|" + string(e.By)
+		}
+		lines = append(lines, line)
 	}
 	return lines
 }
@@ -127,4 +133,90 @@ func TestEventsWaitForTheJournal(t *testing.T) {
 		}
 		h.end()
 	})
+}
+
+// Who asked stands beside what the wish has caused, and nowhere else.
+func TestEventsSayWhoAsked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		h := start(t, t.TempDir(), []string{"door"}, func(c *Config) {
+			c.Rules.ExitDelay = 45 * time.Second
+			c.Logger = slog.New(slog.NewTextHandler(&log, nil))
+		}, nil)
+		h.door(0, sensor.Closed)
+		h.desired(1, `{"alarm_armed":true,"by":"Anna"}`)
+		h.sleep(time.Minute)
+		h.door(0, sensor.Open)
+		h.desired(2, `{"alarm_armed":true,"by":"Ben"}`) // which changes nothing
+		h.desired(3, `{"alarm_armed":false,"by":"Ben"}`)
+		h.desired(4, `{"alarm_armed":true}`)
+		h.panel.Command(t.Context(), false)
+		want := []string{
+			"armed||desired 1|Anna", "exit delay started||desired 1|Anna", "exit delay ended||",
+			"ring started|door|door open", "disarmed||desired 3|Ben", "ring stopped||desired 3|Ben",
+			"armed||desired 4", "exit delay started||desired 4", "disarmed||a command at the panel",
+		}
+		if got := h.told(); !slices.Equal(got, want) {
+			t.Errorf("got:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+		}
+		h.end()
+		for _, line := range []string{"msg=armed by=desired version=1 asked_by=Anna\n", "msg=armed by=desired version=4\n"} {
+			if !strings.Contains(log.String(), line) {
+				t.Errorf("no line %q in the log:\n%s", line, &log)
+			}
+		}
+	})
+}
+
+// The vendor counts a message by started 4 kB, so the longest events, with last_update and what stands around them, have less.
+func TestTheLongestEvents(t *testing.T) {
+	name := strings.Repeat("x", 32)
+	taps := func(by string) func(*house) {
+		return func(h *house) {
+			for v := range uint32(MaxTransitions) {
+				h.desired(1<<32-1-v, fmt.Sprintf(`{"alarm_armed":%v,"by":"%s"}`, v%2 == 0, by))
+			}
+		}
+	}
+	for what, do := range map[string]func(*house){
+		"askers with quotes":       taps(strings.Repeat(`\"`, 40)),
+		"askers with less than":    taps(strings.Repeat("<", 40)),
+		"askers of many bytes":     taps(strings.Repeat("é", 40)),
+		"askers of the most bytes": taps(strings.Repeat(`\"`, 32) + strings.Repeat("📱", 8)),
+		"contacts": func(h *house) {
+			h.desired(1, `{"alarm_armed":true}`)
+			h.sleep(2 * time.Second)
+			for range 3 {
+				h.door(0, sensor.Open)
+				h.sleep(time.Minute)
+				h.door(0, sensor.Closed)
+			}
+			for range MaxTransitions {
+				h.door(0, sensor.Open) // all rings are used up
+				h.door(0, sensor.Closed)
+			}
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := start(t, t.TempDir(), []string{name}, func(c *Config) {
+					c.Rules.SirenLimit, c.Rules.ExitDelay = 30*time.Second, time.Second
+					c.Now = func() time.Time { return time.Now().AddDate(30, 0, 0).Add(123 * time.Millisecond) }
+				}, nil)
+				defer h.end()
+				h.door(0, sensor.Closed)
+				do(h)
+				b, err := h.panel.Events(t.Context())
+				if err != nil || len(h.told()) != MaxTransitions {
+					t.Fatalf("%d events, %v", len(h.told()), err)
+				}
+				const around = `{"version":4294967295,"data":{"last_update":"2026-11-21T21:00:00.000Z",}}` + "$SCW/twins/me/events/put/response/success"
+				if n := len(b) + len(around); n >= 4000 {
+					t.Errorf("%d bytes, want less than 4000: %s", n, b)
+				} else {
+					t.Logf("%d bytes", n)
+				}
+			})
+		})
+	}
 }

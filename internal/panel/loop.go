@@ -212,7 +212,7 @@ func (p *Panel) step(in input) []statemachine.Note {
 	} else {
 		p.due.Stop()
 	}
-	p.remember(Step{Event: e, Time: p.config.Now(), By: in.by, Before: before, After: p.state, Notes: out.Notes})
+	p.remember(Step{Event: e, Time: p.config.Now(), By: in.by, Asker: in.asker, Before: before, After: p.state, Notes: out.Notes})
 	return out.Notes
 }
 
@@ -231,6 +231,9 @@ func (p *Panel) logNotes(in input, notes []statemachine.Note) {
 			about = []any{"by", in.by.Words()}
 		default:
 			about = []any{"by", "desired", "version", in.event.Version}
+			if in.asker != "" {
+				about = append(about, "asked_by", string(in.asker))
+			}
 		}
 		p.log.Info(string(n.What), about...)
 	}
@@ -361,7 +364,7 @@ func (p *Panel) journalSays(err error) {
 
 // answer is the document to publish, or why there is none now.
 func (p *Panel) answer() answer {
-	doc := p.document()
+	doc := p.document(p.left())
 	switch {
 	case !p.quiet():
 		p.owed = true
@@ -372,12 +375,12 @@ func (p *Panel) answer() answer {
 	return answer{document: doc}
 }
 
-// announce says that there is something new, once it may be told.
+// announce says that there is something new, once it may be told. That time passes is not new.
 func (p *Panel) announce() {
 	if !p.quiet() {
 		return
 	}
-	if doc := p.document(); doc != nil && (p.owed || p.news || !bytes.Equal(doc, p.told)) {
+	if doc := p.document(nil); doc != nil && (p.owed || p.news || !bytes.Equal(doc, p.told)) {
 		p.told, p.owed, p.news = doc, false, false
 		p.config.Changed()
 	}

@@ -55,6 +55,7 @@ type input struct {
 	event   statemachine.Event
 	problem error // why desired is unreadable
 	by      By    // who gave a local command
+	asker   Asker // whose desired it is
 }
 
 // An answer is the document to publish, or why there is none now.
@@ -255,8 +256,7 @@ func (p *Panel) send(ctx context.Context, in input) error {
 // Before Run it waits for Run; after Run it does nothing.
 func (p *Panel) Desired(doc twin.Document, err error) {
 	p.answered.Store(new(time.Now()))
-	event, problem := readDesired(doc, err)
-	p.send(context.Background(), input{event: event, problem: problem})
+	p.send(context.Background(), readDesired(doc, err))
 }
 
 // Command arms or disarms at the panel itself. It returns when the journal holds it, or has failed, which the

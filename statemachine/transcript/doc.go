@@ -35,7 +35,10 @@
 //
 // Lines with four spaces in front are answers: what happened, what goes to the journal, what the siren does, the new state.
 // "at 40s:" marks what happened by itself between two events. [Play] makes them anew. Everything from a # on is for
-// the reader, but a remark behind an event may begin with the wall clock's time, as RFC 3339 has it.
+// the reader, but a remark behind an event may begin with the wall clock's time, as RFC 3339 has it, and behind a version
+// of desired go on with whose wish it was:
+//
+//	3h2m desired 8 disarmed  # 2026-11-21T23:11:04.123+01:00 by Anna's phone
 //
 // # Exactness
 //

@@ -41,12 +41,29 @@ type Line struct {
 
 // Wall is the wall clock's time at the beginning of the remark; the zero time if there is none.
 func (l Line) Wall() time.Time {
-	text, _, _ := strings.Cut(strings.TrimLeft(l.Remark, "# "), " ")
-	t, err := time.Parse(time.RFC3339, text)
-	if err != nil {
-		return time.Time{}
+	wall, _ := l.remark()
+	return wall
+}
+
+// Asker is who is behind a version of desired, as the remark says after the wall clock's time: "by Anna's phone". It is what
+// somebody has written, of any length; empty if the remark doesn't say.
+func (l Line) Asker() string {
+	_, more := l.remark()
+	asker, ok := strings.CutPrefix(more, "by ")
+	if !ok || l.Event.Kind != statemachine.DesiredRead {
+		return ""
 	}
-	return t
+	return asker
+}
+
+// remark is the wall clock's time at the beginning of the remark, and what follows it.
+func (l Line) remark() (wall time.Time, more string) {
+	text, more, _ := strings.Cut(strings.TrimLeft(l.Remark, "# "), " ")
+	wall, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return time.Time{}, ""
+	}
+	return wall, more
 }
 
 // String is the line with its remark.
