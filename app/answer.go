@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"mime"
 	"net/http"
+	"strconv"
 )
 
 // A refusal is an answer that says no.
@@ -26,18 +28,35 @@ func badRequestf(format string, args ...any) error {
 	return &badRequest{fmt.Sprintf(format, args...)}
 }
 
+// errSignedOut says that a phone has to sign in first.
+var errSignedOut = errors.New("sign in first")
+
 // refusalOf maps errors to answers.
 func refusalOf(err error) refusal {
-	if bad, ok := errors.AsType[*badRequest](err); ok {
-		return refusal{http.StatusBadRequest, "bad_request", bad.text, 0}
+	said := func(status int, code string) refusal { return refusal{status, code, err.Error(), 0} }
+	if wait, ok := errors.AsType[*TooManyError](err); ok {
+		return refusal{http.StatusTooManyRequests, "too_many", err.Error(), int(math.Ceil(wait.Wait.Seconds()))}
 	}
-	if errors.Is(err, ErrTooManyWishes) || errors.Is(err, ErrEnding) {
-		return refusal{http.StatusServiceUnavailable, "too_busy", err.Error(), 0}
+	if hub, ok := errors.AsType[*HubError](err); ok {
+		if hub.Why == WhyDenied || hub.Why == WhyRefused {
+			return said(http.StatusBadGateway, "hub_refused")
+		}
+		return said(http.StatusBadGateway, "hub_away")
 	}
-	if hub, ok := errors.AsType[*HubError](err); ok && (hub.Why == WhyDenied || hub.Why == WhyRefused) {
-		return refusal{http.StatusBadGateway, "hub_refused", hub.Text, 0}
+	_, bad := errors.AsType[*badRequest](err)
+	switch {
+	case bad, errors.Is(err, ErrBadName):
+		return said(http.StatusBadRequest, "bad_request")
+	case errors.Is(err, errSignedOut):
+		return said(http.StatusUnauthorized, "signed_out")
+	case errors.Is(err, ErrWrongPassphrase):
+		return said(http.StatusUnauthorized, "wrong_passphrase")
+	case errors.Is(err, ErrNoPassphrase), errors.Is(err, ErrPassphraseBroken):
+		return said(http.StatusForbidden, "forbidden")
+	case errors.Is(err, ErrTooManyWishes), errors.Is(err, ErrEnding):
+		return said(http.StatusServiceUnavailable, "too_busy")
 	}
-	return refusal{http.StatusBadGateway, "hub_away", err.Error(), 0}
+	return said(http.StatusInternalServerError, "failed")
 }
 
 // readBody reads the JSON object of a request: of its type, without unknown keys, and nothing behind it. The error is a badRequest.
@@ -66,4 +85,9 @@ func answer(w http.ResponseWriter, status int, v any) {
 	_ = json.NewEncoder(w).Encode(v) // an error is that of a phone that is gone
 }
 
-func refuse(w http.ResponseWriter, r refusal) { answer(w, r.status, r) }
+func refuse(w http.ResponseWriter, r refusal) {
+	if r.WaitS > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(r.WaitS))
+	}
+	answer(w, r.status, r)
+}

@@ -17,7 +17,7 @@ import (
 // Limits of a server. Whoever serves its handler bounds connections and headers.
 const (
 	maxBody  = 4 << 10          // bytes of a request
-	wishTime = 15 * time.Second // for a wish to reach the hub, also when the phone that sent it is gone
+	wishTime = 15 * time.Second // for a wish to reach the hub, before its phone is told that nobody knows
 )
 
 // A House is what a server shows, and where wishes go: a [Watcher].
@@ -26,13 +26,15 @@ type House interface {
 	View() View
 	// Join tells that somebody looks, until leave. changed has one slot: it holds a token when the view has changed.
 	Join() (changed <-chan struct{}, leave func())
-	// Wish asks the panel to arm or to disarm. by is the name of a phone, or empty. Nil: the hub has it.
+	// Wish asks the panel to arm or to disarm. by is the name of a phone, or empty. Nil: the hub has it. The end of ctx
+	// ends the wait alone.
 	Wish(ctx context.Context, armed bool, by string) error
 }
 
 // ServerConfig is what a server needs.
 type ServerConfig struct {
-	House House
+	House     House
+	Household *Household // who may look and ask; nil, or without a passphrase: whoever uses this computer
 	// Names are the hosts, without port, that browsers may ask for beside those that mean this computer: one that a
 	// page of somebody else leads here under its own name is refused. "*" = any.
 	Names  []string
@@ -45,16 +47,24 @@ type ServerConfig struct {
 //
 //	GET    /                 the page
 //	GET    /api/stream       server-sent events: a View at once, after each change and at least every 15 s
-//	POST   /api/wish         {"armed":true}, with "name" if nobody signs in here; {"wish":…}
+//	POST   /api/wish         {"armed":true}, with "name" if nobody signs in here: {"wish":{…}}
+//	GET    /api/session      {"signed_in":true,"passphrase":true,"name":"Anna","id":"…"}; passphrase tells whether one is needed
+//	POST   /api/session      {"passphrase":"…","name":"Anna"} signs in; this and the next two answer like the last
+//	PATCH  /api/session      {"name":"Anna"}
+//	DELETE /api/session
+//	GET    /api/phones       {"phones":[{"id":"…","name":"Anna","since":"…","seen":"…","this":true}]}
+//	DELETE /api/phones/{id}  signs one out, and answers with those that are left
 //
-// What is refused is answered {"error":"code","text":"…"}, where a wait helps with "wait_s".
+// What is refused is answered {"error":"code","text":"…"}, where a wait helps with "wait_s". The page and a phone's own session are for
+// everybody, all else for phones that are signed in.
 type Server struct {
-	house   House
-	names   []string
-	secure  bool
-	framing string // who may frame the page, in the words of a Content-Security-Policy
-	log     *slog.Logger
-	streams streams
+	house     House
+	household *Household
+	names     []string
+	secure    bool
+	framing   string // who may frame the page, in the words of a Content-Security-Policy
+	log       *slog.Logger
+	streams   streams
 }
 
 // NewServer returns a server that is ready to serve.
@@ -63,11 +73,12 @@ func NewServer(c ServerConfig) (*Server, error) {
 		return nil, errors.New("a server needs a house")
 	}
 	s := &Server{
-		house:   c.House,
-		names:   c.Names,
-		secure:  c.Secure,
-		framing: "'none'",
-		log:     cmp.Or(c.Logger, slog.New(slog.DiscardHandler)),
+		house:     c.House,
+		household: c.Household,
+		names:     c.Names,
+		secure:    c.Secure,
+		framing:   "'none'",
+		log:       cmp.Or(c.Logger, slog.New(slog.DiscardHandler)),
 	}
 	if c.Framed {
 		s.framing = "'self'"
@@ -82,8 +93,14 @@ func (s *Server) Handler() http.Handler {
 	mux.HandleFunc("/api/", func(w http.ResponseWriter, _ *http.Request) {
 		refuse(w, refusal{http.StatusNotFound, "bad_request", "there is nothing of this name, or nothing for this method", 0})
 	})
-	mux.HandleFunc("GET /api/stream", s.getStream)
-	mux.HandleFunc("POST /api/wish", s.postWish)
+	mux.HandleFunc("GET /api/stream", s.signedIn(s.getStream))
+	mux.HandleFunc("POST /api/wish", s.signedIn(s.postWish))
+	mux.HandleFunc("GET /api/session", s.getSession)
+	mux.HandleFunc("POST /api/session", s.postSession)
+	mux.HandleFunc("PATCH /api/session", s.signedIn(s.patchSession))
+	mux.HandleFunc("DELETE /api/session", s.signedIn(s.deleteSession))
+	mux.HandleFunc("GET /api/phones", s.signedIn(s.getPhones))
+	mux.HandleFunc("DELETE /api/phones/{id}", s.signedIn(s.deletePhone))
 	return s.withPolicy(s.forUs(s.sameOrigin(mux)))
 }
 
@@ -153,25 +170,28 @@ func (s *Server) sameOrigin(next http.Handler) http.Handler {
 	})
 }
 
-// open tells whether nobody has to sign in.
-func (s *Server) open() bool { return true }
+// errNoAnswer is about a wish that goes on.
+var errNoAnswer = &HubError{Why: WhySlow, Text: "the hub hasn't answered yet: the wish may still be done, or not"}
 
-// postWish hands a wish on. It is carried out also when the phone is gone meanwhile: the tap was meant.
-func (s *Server) postWish(w http.ResponseWriter, r *http.Request) {
+// postWish hands a wish on. It goes on also when the phone is gone meanwhile: the tap was meant.
+func (s *Server) postWish(w http.ResponseWriter, r *http.Request, phone Phone) {
 	var body struct {
 		Armed *bool  `json:"armed"`
 		Name  string `json:"name"`
 	}
-	if err := readBody(w, r, &body); err != nil {
+	err := readBody(w, r, &body)
+	if err == nil && body.Armed == nil {
+		err = badRequestf(`want {"armed":true} or {"armed":false}`)
+	}
+	if err != nil {
 		refuse(w, refusalOf(err))
 		return
 	}
-	if body.Armed == nil {
-		refuse(w, refusalOf(badRequestf(`want {"armed":true} or {"armed":false}`)))
-		return
+	by := phone.Name
+	if phone.ID == "" && body.Name != "" {
+		by, _ = CleanName(body.Name) // what can't be a name is none: a siren doesn't wait for one
 	}
-	by := clean(body.Name)
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), wishTime)
+	ctx, cancel := context.WithTimeoutCause(r.Context(), wishTime, errNoAnswer)
 	defer cancel()
 	if err := s.house.Wish(ctx, *body.Armed, by); err != nil {
 		s.log.Warn("wish failed", "armed", *body.Armed, "by", by, "error", err)
@@ -203,11 +223,24 @@ func fromHere(r *http.Request) bool {
 			return false
 		}
 	}
-	return remote(r).IsLoopback()
+	return peer(r).IsLoopback()
 }
 
-// remote is the address of who opened the connection; the zero Addr if that isn't known.
-func remote(r *http.Request) netip.Addr {
+// peer is the address of who opened the connection; the zero Addr if that isn't known.
+func peer(r *http.Request) netip.Addr {
 	at, _ := netip.ParseAddrPort(r.RemoteAddr)
 	return at.Addr().Unmap()
+}
+
+// client is the address of who asks, as far as it is known: a proxy on this computer is believed who has asked it, for which it puts
+// an address at the end of what others may have written.
+func client(r *http.Request) netip.Addr {
+	from := peer(r)
+	if said := r.Header.Values("X-Forwarded-For"); from.IsLoopback() && len(said) > 0 {
+		list := strings.Split(said[len(said)-1], ",")
+		if last, err := netip.ParseAddr(strings.TrimSpace(list[len(list)-1])); err == nil {
+			return last.Unmap()
+		}
+	}
+	return from
 }

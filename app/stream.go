@@ -15,12 +15,13 @@ const (
 	maxPhoneStreams = 8
 	pulseTime       = 15 * time.Second // an event is sent at least this often
 	eventTime       = 10 * time.Second // for a viewer to take an event
+	askTime         = time.Second      // how soon a phone that is signed out sees nothing more
 )
 
 // getStream sends a view at once, after each change, and when nothing changes as a sign of life. A viewer who is slow
 // gets the latest; what was in between is left out.
-func (s *Server) getStream(w http.ResponseWriter, r *http.Request) {
-	ended, leave, ok := s.streams.enter("")
+func (s *Server) getStream(w http.ResponseWriter, r *http.Request, phone Phone) {
+	ended, leave, ok := s.streams.enter(phone.ID)
 	if !ok {
 		refuse(w, refusal{http.StatusServiceUnavailable, "too_busy", fmt.Sprintf("%d pages look at this app, which is as many as can; close one", maxStreams), 0})
 		return
@@ -34,32 +35,46 @@ func (s *Server) getStream(w http.ResponseWriter, r *http.Request) {
 	}
 	changed, goAway := s.house.Join()
 	defer goAway()
+	pulse, ask := time.NewTicker(pulseTime), time.NewTicker(askTime)
+	defer pulse.Stop()
+	defer ask.Stop()
 	control := http.NewResponseController(w)
 	_ = control.SetReadDeadline(time.Time{}) // nothing more is read; without deadlines there is none to lift
-	pulse := time.NewTicker(pulseTime)
-	defer pulse.Stop()
 	for {
-		event, err := json.Marshal(s.house.View())
-		if err != nil {
-			s.log.Error("a view can't be sent", "error", err)
+		if err := s.sendView(w, control); err != nil {
 			return
 		}
-		_ = control.SetWriteDeadline(time.Now().Add(eventTime))
-		if _, err := fmt.Fprintf(w, "data: %s\n\n", event); err != nil {
-			return
-		}
-		if err := control.Flush(); err != nil {
-			return
-		}
-		select {
-		case <-changed:
-		case <-pulse.C:
-		case <-ended:
-			return
-		case <-r.Context().Done():
-			return
+		for told := false; !told; {
+			select {
+			case <-changed:
+				pulse.Reset(pulseTime)
+				told = true
+			case <-pulse.C:
+				told = true
+			case <-ask.C:
+			case <-ended:
+				return
+			case <-r.Context().Done():
+				return
+			}
+			if _, ok := s.phone(r); !ok {
+				return
+			}
 		}
 	}
+}
+
+func (s *Server) sendView(w http.ResponseWriter, control *http.ResponseController) error {
+	event, err := json.Marshal(s.house.View())
+	if err != nil {
+		s.log.Error("a view can't be sent", "error", err)
+		return err
+	}
+	_ = control.SetWriteDeadline(time.Now().Add(eventTime))
+	if _, err := fmt.Fprintf(w, "data: %s\n\n", event); err != nil {
+		return err
+	}
+	return control.Flush()
 }
 
 // streams are those that are open, oldest first. The zero value has none.
@@ -92,15 +107,6 @@ func (s *streams) enter(phone string) (ended <-chan struct{}, leave func(), ok b
 		defer s.mu.Unlock()
 		s.end(entered)
 	}, true
-}
-
-// endPhone ends all streams of a phone.
-func (s *streams) endPhone(phone string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, of := range s.of(phone) {
-		s.end(of)
-	}
 }
 
 // of returns a phone's streams. s.mu is held, as for end.
