@@ -21,8 +21,8 @@ const (
 
 // Times of a household's folder.
 const (
-	seenEvery = time.Hour              // at most, phones are stored to say when they were seen: a card wears out
-	lockWait  = 2 * time.Second        // for another process that writes
+	seenEvery = time.Hour       // at most, phones are stored to say when they were seen: a card wears out
+	lockWait  = 2 * time.Second // for another process that writes
 	lockAgain = 10 * time.Millisecond
 )
 
@@ -132,7 +132,7 @@ func (h *Household) note(s *storedFile, err error, what, hint string) {
 	s.err = err
 }
 
-// forgetStored forgets what the file of the phones says too.
+// forgetStored forgets what the file of the phones says too, and what is about phones that it doesn't have.
 func (h *Household) forgetStored() {
 	stored := map[string]time.Time{}
 	for _, s := range h.phones.Phones {
@@ -152,7 +152,7 @@ func (h *Household) forgetStored() {
 
 // signedIn returns the phones that are signed in, and may be changed. h.mu is held.
 func (h *Household) signedIn() []storedPhone {
-	var phones []storedPhone
+	phones := []storedPhone{}
 	// A passphrase that could never be read can't be compared: those who are signed in stay so.
 	if known := h.passphrase.fingerprint; known != "" && known != h.phones.Passphrase {
 		return phones
