@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -58,6 +59,13 @@ func (s *stage) fullDisk(ctx context.Context, ballast string, c *troubleCount) e
 		return err
 	}
 
+	// Somebody else takes all room that the hub has left, also that of the file that SQLite makes anew.
+	if err := os.Remove(filepath.Join(s.hub.data, "hub.db-shm")); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := fillUp(ballast); err != nil {
+		return err
+	}
 	if err := s.restart(ctx); err != nil {
 		return fmt.Errorf("on the full disk: %w", err)
 	}

@@ -16,6 +16,7 @@ import (
 
 func init() {
 	children["write to a full disk"] = withSmallDisk(writeToFullDisk)
+	children["start on a full disk"] = withSmallDisk(startOnFullDisk)
 	children["upgrade on a full disk"] = withSmallDisk(upgradeOnFullDisk)
 	children["back up to a full disk"] = withSmallDisk(backUpToFullDisk)
 	children["restore to a full disk"] = withSmallDisk(restoreToFullDisk)
@@ -23,7 +24,7 @@ func init() {
 
 // TestDiskWithoutSpace fills real file systems, which processes of their own mount for themselves.
 func TestDiskWithoutSpace(t *testing.T) {
-	for _, name := range []string{"write to a full disk", "upgrade on a full disk", "back up to a full disk", "restore to a full disk"} {
+	for _, name := range []string{"write to a full disk", "start on a full disk", "upgrade on a full disk", "back up to a full disk", "restore to a full disk"} {
 		t.Run(name, func(t *testing.T) {
 			cmd := child(t, name, t.TempDir())
 			cmd.SysProcAttr = &syscall.SysProcAttr{
@@ -102,6 +103,58 @@ func writeToFullDisk(dir string) error {
 		return fmt.Errorf("with space again: version %d, %w; want %d", version, err, acknowledged+1)
 	}
 	return db.Close()
+}
+
+// startOnFullDisk: a hub starts where not a byte is left for the memory that it shares with commands, and starts again
+// as often as nobody else takes the room.
+func startOnFullDisk(dir string) error {
+	ctx := context.Background()
+	db, err := Open(dir, Options{})
+	if err != nil {
+		return err
+	}
+	if _, err := db.Put(ctx, desired, docstore.Any, []byte("{}")); err != nil {
+		return err
+	}
+	if err := db.Close(); err != nil {
+		return err
+	}
+	fillDisk := func(ballast string) { _ = os.WriteFile(filepath.Join(dir, ballast), make([]byte, 1<<20), 0o600) }
+	fillDisk("ballast")
+
+	// A command takes nothing from the hub.
+	if _, err := OpenRegistry(dir, Options{}); err == nil || hintOf(err) != "make room on the disk that has the data folder; nothing was changed in it" {
+		return fmt.Errorf("a command: %w, hint %q", err, hintOf(err))
+	}
+	for range 2 {
+		if db, err = Open(dir, Options{}); err != nil {
+			return fmt.Errorf("%w, hint %q", err, hintOf(err))
+		}
+		if doc, err := db.Get(ctx, desired); err != nil || doc.Version != 1 {
+			return fmt.Errorf("version %d, %w; want 1", doc.Version, err)
+		}
+		if err := db.Close(); err != nil {
+			return err
+		}
+	}
+
+	fillDisk("more ballast")
+	if _, err := Open(dir, Options{}); err == nil || hintOf(err) != "make room on the disk that has the data folder; nothing was changed in it" {
+		return fmt.Errorf("when the reserve is gone: %w, hint %q", err, hintOf(err))
+	}
+	if err := os.Remove(filepath.Join(dir, "ballast")); err != nil {
+		return err
+	}
+	for range 2 {
+		if db, err = Open(dir, Options{}); err != nil {
+			return err
+		}
+		if err := db.Close(); err != nil {
+			return err
+		}
+		fillDisk("ballast") // and the second time, the hub has its reserve again
+	}
+	return nil
 }
 
 // upgradeOnFullDisk: without room for the copy, the folder stays as it is, and the next

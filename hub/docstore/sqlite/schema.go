@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
+	driver "modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
@@ -213,18 +214,28 @@ func checkPages(t *tx) error {
 
 // explain adds to why a data folder's database can't be used, where it is known, what to do.
 func explain(path string, err error) error {
+	const makeRoom = "make room on the disk that has the data folder; nothing was changed in it"
 	if damaged(err) {
 		return corrupt(err)
+	}
+	if lacksShared(err) {
+		return &Error{Err: fmt.Errorf("no room for what hub and commands share: %w", err), hint: makeRoom}
 	}
 	switch resultCode(err) {
 	case sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM:
 		return notWritable(filepath.Dir(path), err)
 	case sqlite3.SQLITE_FULL:
-		return &Error{Err: err, hint: "make room on the disk that has the data folder; nothing was changed in it"}
+		return &Error{Err: err, hint: makeRoom}
 	case sqlite3.SQLITE_BUSY:
 		return &Error{Err: err, hint: "another program has locked the database: end it and try again"}
 	}
 	return err
+}
+
+// lacksShared says whether the disk has no room for the file with what SQLite shares between processes.
+func lacksShared(err error) bool {
+	e, ok := errors.AsType[*driver.Error](err)
+	return ok && e.Code() == sqlite3.SQLITE_IOERR_SHMSIZE
 }
 
 // damaged says whether SQLite can't make sense of a file.

@@ -43,6 +43,11 @@ const (
 	checkpointPages = 8000     // of 4 KiB in the WAL before they are copied into the database
 	walSizeLimit    = 64 << 20 // bytes that the WAL's file keeps after that
 
+	// A hub that starts needs room for what it shares with commands, hub.db-shm: SQLite cuts that file off and makes it
+	// anew, 8 bytes for each page in the WAL. On a full disk anybody may have taken that room, and then nobody could
+	// as much as read. So the hub keeps twice as many bytes for such a start.
+	reserveSize = 2 * 8 * walSizeLimit / 4096
+
 	lockPatience = time.Second // that a hub waits for the folder's lock
 )
 
@@ -78,7 +83,8 @@ var (
 
 // Open opens the data folder for a hub and creates it if need be. Only one hub
 // at a time can have it. A folder of an older hub is upgraded; Kept says where the copy
-// is. Errors that a person can do something about have a method Hint() string.
+// is. On Linux, where a full disk has no room for what SQLite needs to open a database, that comes from a reserve in
+// the folder, of 256 KiB. Errors that a person can do something about have a method Hint() string.
 func Open(dir string, o Options) (*DB, error) {
 	if err := prepareFolder(dir, o); err != nil {
 		return nil, err
@@ -92,6 +98,10 @@ func Open(dir string, o Options) (*DB, error) {
 	}
 	var r *Registry
 	if err == nil {
+		reserve(lock)
+		r, err = open(dir, o, true)
+	}
+	if lacksShared(err) && release(lock) == nil {
 		r, err = open(dir, o, true)
 	}
 	if err != nil {
