@@ -87,15 +87,19 @@ effect at once, also while the app runs.`,
 	}
 }
 
-// openHousehold opens a household that exists: a mistyped folder has no phones to tell of.
+// openHousehold opens a household that has a passphrase: a mistyped folder has no phones to tell of.
 func openHousehold(dir string, log *slog.Logger) (*app.Household, error) {
 	if err := checkData(dir); err != nil {
 		return nil, err
 	}
 	if _, err := os.Stat(dir); err != nil {
-		return nil, err
+		return nil, cli.Hint(err, "check --data")
 	}
-	return app.OpenHousehold(dir, log)
+	household, err := app.OpenHousehold(dir, log)
+	if err == nil && !household.HasPassphrase() {
+		err = cli.Hint(fmt.Errorf("%s has no passphrase, so no phone signs in", dir), "check --data, or set one with app passphrase")
+	}
+	return household, err
 }
 
 // findPhone finds a phone by its id, or by its name if only one has it.
