@@ -59,15 +59,28 @@ type API struct {
 	http      *http.Client
 }
 
+// Validate says what of URL and Device can't be, in the words of the command app's flags.
+func (o Options) Validate() error {
+	_, _, err := o.place()
+	return err
+}
+
+// place is where the twin is.
+func (o Options) place() (base string, device twin.ID, err error) {
+	if base, err = parseURL(o.URL, o.Insecure); err != nil {
+		return "", "", err
+	}
+	if device, err = twin.ParseID(string(o.Device)); err != nil {
+		return "", "", errors.New("--device-id is no UUID: give the one that the hub shows for the panel, as hub device list does")
+	}
+	return base, device, nil
+}
+
 // NewAPI checks the options and connects to nothing. Its errors name the flag of the command app to look at.
 func NewAPI(o Options) (*API, error) {
-	base, err := parseURL(o.URL, o.Insecure)
+	base, device, err := o.place()
 	if err != nil {
 		return nil, err
-	}
-	device, err := twin.ParseID(string(o.Device))
-	if err != nil {
-		return nil, errors.New("--device-id is no UUID: give the one that the hub shows for the panel, as hub device list does")
 	}
 	if o.Token == "" || strings.ContainsFunc(o.Token, func(r rune) bool { return r <= ' ' || r > '~' }) {
 		return nil, errors.New("the hub's token is missing or isn't one: " + aToken)

@@ -191,7 +191,7 @@ func (s *Server) postWish(w http.ResponseWriter, r *http.Request, phone Phone) {
 	if phone.ID == "" && body.Name != "" {
 		by, _ = CleanName(body.Name) // what can't be a name is none: a siren doesn't wait for one
 	}
-	ctx, cancel := context.WithTimeoutCause(r.Context(), wishTime, errNoAnswer)
+	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(r.Context()), wishTime, errNoAnswer)
 	defer cancel()
 	if err := s.house.Wish(ctx, *body.Armed, by); err != nil {
 		s.log.Warn("wish failed", "armed", *body.Armed, "by", by, "error", err)

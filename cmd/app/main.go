@@ -10,9 +10,31 @@ import (
 func main() { cli.Main(command()) }
 
 func command() *cli.Command {
+	var config Config
 	return &cli.Command{
-		Name:     "app",
-		Long:     "Serve the phone app to a household.",
+		Name: "app",
+		Long: `Serve the phone app to a household until SIGINT or SIGTERM: a page that shows one
+panel's alarm, arms and disarms it. It speaks the REST API of twins to a hub, this
+project's or Scaleway's, with a token that no phone gets to see. Beside a hub on
+this computer, for this computer:
+
+  hub token add app --data ./hub > token
+  app --api http://127.0.0.1:8081 --device-id UUID --token-file token --data ./app
+
+For phones it needs a passphrase, and TLS with a certificate of its own
+
+  app passphrase --data ./app
+  app certificate --out certificate
+  app … --listen 0.0.0.0:8443 --cert certificate/certificate.pem
+        --key-file certificate/certificate.pem
+
+or of a reverse proxy on this computer, which passes on to --listen:
+
+  app … --origin https://alarm.example.org
+
+Passphrase, phones and certificate can be changed while the app runs.`,
+		Flags:    config.flags,
+		Run:      config.run,
 		Commands: []*cli.Command{passphraseCommand(), phonesCommand(), certificateCommand()},
 	}
 }
