@@ -10,12 +10,12 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/spf13/pflag"
 
+	"github.com/twinpanel/twinpanel/app"
 	"github.com/twinpanel/twinpanel/hub"
 	"github.com/twinpanel/twinpanel/hub/docstore"
 	"github.com/twinpanel/twinpanel/hub/registry"
@@ -32,8 +32,11 @@ import (
 
 // Config is what the demo is told by flags and environment. flags has the defaults.
 type Config struct {
-	Listen string // host:port of the house page, the console, WebSocket and REST, on loopback
+	Listen string // host:port of the page, the app, the house, the console, WebSocket and REST, on loopback
 	MQTT   string // host:port for devices, on loopback
+
+	ExitDelay  time.Duration // 0 to statemachine.MaxDelay
+	EntryDelay time.Duration // the same
 }
 
 // Addresses that are tried first; when another program has one, a free port will do.
@@ -43,8 +46,20 @@ const (
 )
 
 func (c *Config) flags(fs *pflag.FlagSet) {
-	fs.StringVar(&c.Listen, "listen", "", "`address` of the house page, the hub's console and the REST API (default "+usualListen+", or a free port)")
+	fs.StringVar(&c.Listen, "listen", "", "`address` of the page with phone and house, the hub's console and the REST API (default "+usualListen+", or a free port)")
 	fs.StringVar(&c.MQTT, "mqtt", "", "`address` for devices (default "+usualMQTT+", or a free port)")
+	fs.DurationVar(&c.ExitDelay, "exit-delay", 0, "time to leave after arming: 0s to 255s")
+	fs.DurationVar(&c.EntryDelay, "entry-delay", 0, "time to disarm after opening the door: 0s to 255s")
+}
+
+// Validate says which flag is wrong. Addresses are looked at when they are opened.
+func (c *Config) Validate() error {
+	for flag, delay := range map[string]time.Duration{"--exit-delay": c.ExitDelay, "--entry-delay": c.EntryDelay} {
+		if delay < 0 || delay > statemachine.MaxDelay {
+			return cli.Usagef("%s is %v: expected 0s to %.0fs", flag, delay, statemachine.MaxDelay.Seconds())
+		}
+	}
+	return nil
 }
 
 // listen opens an address that a flag gave, or the usual one. Only loopback will do: whoever reaches the house may open its door.
@@ -68,14 +83,30 @@ type demo struct {
 	hub       *hub.Hub
 	house     *simulator.House
 	agent     *agent.Agent
+	watcher   *app.Watcher // what the app knows
+	app       http.Handler
+	wire      *wire // what is said over REST and MQTT
+	viewer    *viewer
 
-	token string
-	panel twin.ID // the panel's device
-	spare twin.ID // a device to play with
+	token    string  // for people
+	appToken string  // opens the panel's twin alone
+	panel    twin.ID // the panel's device
+	spare    twin.ID // a device to play with
+}
+
+// who is whose token this is.
+func (d *demo) who(token string) string {
+	if token == d.appToken {
+		return "app"
+	}
+	return "you"
 }
 
 // run shows the demo until ctx ends, which is a clean end, or a server breaks.
 func (c *Config) run(ctx context.Context, _ []string, stdout, stderr io.Writer) error {
+	if err := c.Validate(); err != nil {
+		return err
+	}
 	dir, err := os.MkdirTemp("", "twinpanel-demo-")
 	if err != nil {
 		return cli.Hint(fmt.Errorf("making a folder for the panel's journal: %w", err), "name a folder that can be written in the environment variable TMPDIR")
@@ -107,9 +138,11 @@ func (d *demo) serve(ctx context.Context) error {
 		})
 	}
 	start(func() error { return web.Serve(d.web) })
-	start(func() error { return d.hub.ServeMQTT(d.mqtt) })
+	start(func() error { return d.hub.ServeMQTT(d.devices()) })
+	servers.Go(func() { d.watcher.Run(ctx) })
 
 	err := d.agent.Run(ctx)
+	cancel()
 	d.house.Close()
 	err = errors.Join(err, web.Close(), d.hub.Close())
 	servers.Wait()
@@ -120,9 +153,14 @@ func (d *demo) serve(ctx context.Context) error {
 	return err
 }
 
-// open listens, fills a hub in memory with two devices and a token, and joins a panel with a house.
+// devices is the listener for devices, shown on the wire.
+func (d *demo) devices() net.Listener {
+	return &tap{d.mqtt, d.wire, map[twin.ID]string{d.panel: "panel", d.spare: "spare"}}
+}
+
+// open listens, fills a hub in memory with two devices and two tokens, and joins a panel with a house.
 func (c *Config) open(dir string, log *slog.Logger) (d *demo, err error) {
-	d = new(demo)
+	d = &demo{wire: newWire()}
 	if d.web, err = listen("--listen", c.Listen, usualListen); err != nil {
 		return nil, err
 	}
@@ -132,7 +170,7 @@ func (c *Config) open(dir string, log *slog.Logger) (d *demo, err error) {
 	}
 	secret := registry.NewSecret()
 	if err = d.openHub(secret, log); err == nil {
-		err = d.openPanel(dir, secret, log)
+		err = errors.Join(c.openPanel(d, dir, secret, log), d.openApp(log))
 	}
 	if err != nil {
 		d.web.Close()
@@ -154,23 +192,30 @@ func (d *demo) openHub(secret string, log *slog.Logger) error {
 		*id = device.ID
 		return errors.Join(err, devices.AddDevice(ctx, device))
 	}
-	token, opens, err := registry.NewToken("demo")
-	d.token = opens
-	err = errors.Join(err, devices.AddToken(ctx, token),
+	addToken := func(name string, secret *string, device twin.ID) error {
+		token, opens, err := registry.NewToken(name)
+		token.Device = device
+		*secret = opens
+		return errors.Join(err, devices.AddToken(ctx, token))
+	}
+	err := errors.Join(
 		add("panel", &d.panel, func(device *registry.Device) {
 			device.Secret = registry.HashSecret(secret)
 			device.ReadOnly = []twin.Name{agent.Desired}
 		}),
-		add("spare", &d.spare, func(device *registry.Device) { device.AllowInsecure = true }))
+		add("spare", &d.spare, func(device *registry.Device) { device.AllowInsecure = true }),
+		addToken("demo", &d.token, ""),
+		addToken("app", &d.appToken, d.panel))
 	if err != nil {
 		return err
 	}
+	d.viewer = newViewer(d.wire, documents, d.panel, d.token, d.appToken, secret)
 	d.hub, err = hub.New(hub.Config{Documents: documents, Registry: devices, Logger: log})
 	return err
 }
 
 // openPanel joins a panel with a house.
-func (d *demo) openPanel(dir, secret string, log *slog.Logger) (err error) {
+func (c *Config) openPanel(d *demo, dir, secret string, log *slog.Logger) (err error) {
 	secretFile := filepath.Join(dir, "secret")
 	if err := os.WriteFile(secretFile, []byte(secret), 0o600); err != nil {
 		return fmt.Errorf("writing the panel's secret: %w", err)
@@ -186,9 +231,11 @@ func (d *demo) openPanel(dir, secret string, log *slog.Logger) (err error) {
 	if err != nil {
 		return err
 	}
+	rules := statemachine.DefaultRules()
+	rules.ExitDelay, rules.EntryDelay = c.ExitDelay, c.EntryDelay
 	d.agent, err = agent.New(agent.Config{
 		Panel: panel.Config{
-			Rules:    statemachine.DefaultRules(),
+			Rules:    rules,
 			Contacts: []panel.Contact{{Name: "door", Sensor: door}},
 			Siren: siren.New(siren.Config{
 				Open:       func() (siren.Line, error) { return d.house.OpenSiren() },
@@ -203,54 +250,18 @@ func (d *demo) openPanel(dir, secret string, log *slog.Logger) (err error) {
 	return err
 }
 
-// handler serves the house, and the hub's REST API, console and WebSocket beside it. It is no ServeMux, which would
-// redirect what the hub refuses: a path such as twins//documents, made from a variable that isn't set.
-func (d *demo) handler() http.Handler {
-	house, rest, web := d.house.Handler(), d.hub.REST(), d.hub.WebSocket()
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		switch first, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/"); first {
-		case "iot":
-			rest.ServeHTTP(w, r)
-		case "mqtt", "console":
-			web.ServeHTTP(w, r)
-		default:
-			house.ServeHTTP(w, r)
-		}
-	})
-}
-
-// explain prints where everything is and what to try, in the order in which it works.
-func (d *demo) explain(w io.Writer) {
-	host, port, _ := net.SplitHostPort(d.mqtt.Addr().String())
-	fmt.Fprintf(w, `A hub, a panel and a house run in this process. Nothing is kept; Ctrl-C ends it.
-
-  house      http://%[1]s/
-  console    http://%[1]s/console#%[6]s   be the spare device
-  REST       http://%[1]s/iot/v1/regions/%[2]s
-  MQTT       mqtt://%[3]s
-  WebSocket  ws://%[1]s/mqtt
-  token      %[4]s
-  panel      %[5]s   the panel's device; it connects with a secret, so its id opens nothing
-  spare      %[6]s   a device to play with; its id is enough to be it
-
-Open the house in a browser. Then, in another terminal, arm as the phone does:
-
-  export IOT_API=http://%[1]s/iot/v1/regions/%[2]s SCW_SECRET_KEY=%[4]s PANEL_DEVICE_ID=%[5]s
-  curl -sS -H "X-Auth-Token: $SCW_SECRET_KEY" -X PUT $IOT_API/twins/$PANEL_DEVICE_ID/documents/desired -d '{"data": {"alarm_armed": true}}'
-
-The panel follows at once: the lamp at the door shows that it is armed. Now open the door, in the
-browser or with the next line, and the siren sounds:
-
-  curl -sS -X PUT http://%[1]s/api/house/door -d '{"open": true}'
-
-See what the phone sees, and disarm:
-
-  curl -sS -H "X-Auth-Token: $SCW_SECRET_KEY" $IOT_API/twins/$PANEL_DEVICE_ID/documents/current
-  curl -sS -H "X-Auth-Token: $SCW_SECRET_KEY" -X PUT $IOT_API/twins/$PANEL_DEVICE_ID/documents/desired -d '{"data": {"alarm_armed": false}}'
-
-As the spare device, over MQTT, in the console or with
-
-  mosquitto_rr -V mqttv311 -h %[7]s -p %[8]s -i %[6]s -t '$SCW/twins/me/hello/put' -e '$SCW/twins/me/hello/put/response/success' -m '{"data": {"hello": "twin"}}'
-
-`, d.web.Addr(), hub.DefaultRegion, d.mqtt.Addr(), d.token, d.panel, d.spare, host, port)
+// openApp joins an app with the hub, as in a real house: over HTTP, with a token that opens this house and no other.
+// Nobody signs in, on loopback.
+func (d *demo) openApp(log *slog.Logger) error {
+	api, err := app.NewAPI(app.Options{URL: "http://" + d.web.Addr().String(), Device: d.panel, Token: d.appToken})
+	if err != nil {
+		return err
+	}
+	d.watcher = app.NewWatcher(app.WatchConfig{API: api, Logger: log})
+	server, err := app.NewServer(app.ServerConfig{House: d.watcher, Framed: true, Logger: log})
+	if err != nil {
+		return err
+	}
+	d.app = server.Handler()
+	return nil
 }

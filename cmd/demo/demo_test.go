@@ -89,16 +89,32 @@ func (v visit) says(t *testing.T, name string) string {
 	return m[1]
 }
 
+// page is the address of the page, which ends in a slash.
+func (v visit) page(t *testing.T) string {
+	t.Helper()
+	m := regexp.MustCompile(`^Open (http://\S+/) `).FindStringSubmatch(v.text)
+	if m == nil {
+		t.Fatalf("the explanation does not begin with the page's address:\n%s", v.text)
+	}
+	return m[1]
+}
+
+// variables are those that the first command sets.
+func (v visit) variables() map[string]string {
+	variables := map[string]string{}
+	for _, set := range strings.Fields(v.commands[0])[1:] {
+		name, value, _ := strings.Cut(set, "=")
+		variables[name] = value
+	}
+	return variables
+}
+
 // A terminal runs a printed command and returns what it prints. It knows the variables that the first one exports.
 type terminal func(t *testing.T, command string) string
 
 // follow does what the explanation tells a newcomer to do, and sees what it promises.
 func (v visit) follow(t *testing.T, run terminal) {
-	house := v.says(t, "house")
-	look := func() string { return get(t, house+"api/house") }
-	if page := get(t, house); !strings.Contains(page, "<html") {
-		t.Errorf("house: got %q, want a page", page)
-	}
+	look := func() string { return get(t, v.page(t)+"api/house") }
 	if len(v.commands) != 6 {
 		t.Fatalf("got the commands %q, want variables, arm, open the door, current, disarm and the spare device", v.commands)
 	}
@@ -176,22 +192,9 @@ func send(t *testing.T, r *http.Request) (status int, body string) {
 func TestWhatIsPrintedWorks(t *testing.T) {
 	t.Parallel()
 	v := visitDemo(t)
-	variables := map[string]string{}
-	for _, set := range strings.Fields(v.commands[0])[1:] {
-		name, value, _ := strings.Cut(set, "=")
-		variables[name] = value
-	}
-	if v.says(t, "panel") == v.says(t, "spare") {
+	variables := v.variables()
+	if v.variables()["PANEL_DEVICE_ID"] == v.says(t, "spare") {
 		t.Error("the spare device is the panel")
-	}
-	for name, want := range map[string]string{
-		"IOT_API":         v.says(t, "REST"),
-		"SCW_SECRET_KEY":  v.says(t, "token"),
-		"PANEL_DEVICE_ID": v.says(t, "panel"),
-	} {
-		if variables[name] != want {
-			t.Errorf("variable %s: got %q, want %q", name, variables[name], want)
-		}
 	}
 	v.follow(t, func(t *testing.T, command string) string {
 		words := split(t, command, variables)
@@ -362,7 +365,7 @@ func TestPanelsIDIsNoCredential(t *testing.T) {
 	v := visitDemo(t)
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	conn, err := twinclient.Dial(ctx, twinclient.Options{Hub: v.says(t, "MQTT"), DeviceID: twin.ID(v.says(t, "panel"))})
+	conn, err := twinclient.Dial(ctx, twinclient.Options{Hub: v.says(t, "MQTT"), DeviceID: twin.ID(v.variables()["PANEL_DEVICE_ID"])})
 	if err == nil {
 		conn.Close()
 	}
@@ -376,7 +379,7 @@ func TestPanelsIDIsNoCredential(t *testing.T) {
 func TestForgottenVariableIsToldByTheHub(t *testing.T) {
 	t.Parallel()
 	v := visitDemo(t)
-	r, err := http.NewRequest(http.MethodPut, v.says(t, "REST")+"/twins//documents/desired", strings.NewReader(`{"data":{}}`))
+	r, err := http.NewRequest(http.MethodPut, v.variables()["IOT_API"]+"/twins//documents/desired", strings.NewReader(`{"data":{}}`))
 	if err != nil {
 		t.Fatal(err)
 	}
