@@ -1,0 +1,67 @@
+// The words: one file for each language, and how numbers and times are said in it.
+
+import * as store from './store.js';
+
+const languages = ['en', 'fr'];
+
+let words = {};
+export let language = 'en';
+let locale = 'en';
+
+// choose is the language that was chosen on this phone, else the first of the phone's own that there are words in.
+export function choose() {
+  const wanted = [store.get('language'), ...navigator.languages].map(l => String(l).slice(0, 2).toLowerCase());
+  return wanted.find(l => languages.includes(l)) ?? languages[0];
+}
+
+export const other = () => languages.find(l => l !== language);
+
+// load makes a language the page's.
+export async function load(wanted) {
+  const answer = await fetch(`words/${wanted}.json`, { cache: 'no-cache' });
+  if (!answer.ok) throw new Error(`words/${wanted}.json: ${answer.status}`);
+  words = await answer.json();
+  language = wanted;
+  locale = navigator.languages.find(l => l.startsWith(wanted)) ?? { en: 'en-GB', fr: 'fr-FR' }[wanted];
+  document.documentElement.lang = wanted;
+}
+
+export const has = key => Object.hasOwn(words, key);
+
+// t says a key, with values in the places of {names}. What there is no word for is said by its own name.
+export function t(key, values = {}) {
+  const text = has(key) ? words[key] : key.slice(key.indexOf('.') + 1);
+  return text.replaceAll(/\{(\w+)\}/g, (all, name) => values[name] ?? all);
+}
+
+// slug makes a key of what the panel calls something.
+export const slug = text => text.toLowerCase().replaceAll(/[^a-z0-9]+/g, '_').replaceAll(/^_|_$/g, '');
+
+export const cap = text => text && text[0].toLocaleUpperCase(locale) + text.slice(1);
+
+export const list = names => new Intl.ListFormat(locale, { type: 'conjunction' }).format(names);
+
+// age says a duration in the largest unit that fits.
+export function age(ms) {
+  const s = Math.max(0, Math.floor(ms / 1000));
+  const [n, unit] = s < 60 ? [s, 's'] : s < 3600 ? [s / 60, 'min'] : s < 86400 ? [s / 3600, 'h'] : [s / 86400, 'd'];
+  return t(`unit.${unit}`, { n: Math.floor(n) });
+}
+
+// left says a time that runs down, as on a clock: 0:32.
+export function left(ms) {
+  const s = Math.max(0, Math.ceil(ms / 1000));
+  return `${Math.floor(s / 60)}:${String(s % 60).padStart(2, '0')}`;
+}
+
+const day = date => date.toDateString();
+
+// time says a moment, with its day unless that is today's: to the minute, or to the second.
+export function time(date, today, style = 'short') {
+  const d = new Date(date);
+  if (Number.isNaN(d.getTime())) return '–';
+  const hours = new Intl.DateTimeFormat(locale, { timeStyle: style }).format(d);
+  if (today && day(d) === day(today)) return hours;
+  const days = new Intl.DateTimeFormat(locale, { day: 'numeric', month: 'short', ...(today && d.getFullYear() !== today.getFullYear() ? { year: 'numeric' } : {}) }).format(d);
+  return `${days}, ${hours}`;
+}
