@@ -71,7 +71,7 @@ func (d *disk) mount() error { return tool("mount", "-o", "loop", d.image, d.dir
 func (d *disk) unmount() error { return unmount(d.dir) }
 
 func unmount(dir string) error {
-	for end := time.Now().Add(5 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
 		if err := unix.Unmount(dir, 0); err != unix.EBUSY || time.Now().After(end) {
 			return os.NewSyscallError("umount "+dir, err)
 		}

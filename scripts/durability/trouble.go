@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// Limits of what is waited for while a disk has trouble.
+// Limits of what is waited for: while a disk has trouble, and until nobody uses it any more.
 const (
-	patience = 30 * time.Second // none that comes takes near as long
+	patience = 30 * time.Second // nothing that comes takes near as long
 	enough   = 50               // answers of each kind
 )
 

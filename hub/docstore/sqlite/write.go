@@ -154,13 +154,20 @@ func resultCode(err error) int {
 // SQLite's own way to wait for another process looks less and less often, at last every
 // 100 ms, and under a storm of writes finds the lock taken each time. So this looks
 // every millisecond, and SQLite is told not to wait.
+//
+// While a computer or a virtual machine stands still, time passes and who has the lock can't go on. So
+// what passes between two looks counts as no more than longestLook.
 func (t *tx) begin() {
-	for end := time.Now().Add(t.patience); ; time.Sleep(time.Millisecond) {
+	const longestLook = 100 * time.Millisecond
+	for waited := time.Duration(0); ; {
+		last := time.Now()
 		t.err = nil
 		t.exec("BEGIN IMMEDIATE")
-		if resultCode(t.err) != sqlite3.SQLITE_BUSY || time.Now().After(end) {
+		if resultCode(t.err) != sqlite3.SQLITE_BUSY || waited > t.patience {
 			return
 		}
+		time.Sleep(time.Millisecond)
+		waited += min(time.Since(last), longestLook)
 	}
 }
 
