@@ -56,6 +56,8 @@ func TestAnswersOfREST(t *testing.T) {
 		{"put", 404, `{"resource":"twin"}`, failed, true},
 		{"put", 400, `{"details":[{"argument_name":"data"}]}`, failed, true},
 		{"put", 400, `{"details":[{"argument_name":"version"}]}`, refused, false},
+		{"put", 409, `{"message":"too many writers: nothing was written, try again"}`, failed, true},
+		{"patch", 409, `{"message":"too many writers: nothing was written, try again"}`, refused, false},
 		{"put", 200, `{"version":1,"da`, acknowledged, true},
 		{"put", 200, document, acknowledged, false},
 		{"get", 200, document, acknowledged, false},

@@ -127,6 +127,9 @@ func (c *mqttClient) request(topic string, payload []byte) answer {
 	return a
 }
 
+// overtaken is the text of docs/protocol.md for a patch before which other writers came, for as long as a request may take.
+const overtaken = "too many writers: nothing was written, try again"
+
 // readAnswer reads the PUBLISH that answers a request on topic.
 func readAnswer(topic string, publish []byte) (answer, error) {
 	if len(publish) < 2 || len(publish) < 2+int(binary.BigEndian.Uint16(publish)) {
@@ -146,6 +149,9 @@ func readAnswer(topic string, publish []byte) (answer, error) {
 		}
 		if errors.Is(err, twin.ErrDocumentNotFound) && strings.HasSuffix(topic, "/get") {
 			return answer{acknowledged, state{}, nil}, nil
+		}
+		if err.Error() == overtaken && strings.HasSuffix(topic, "/patch") {
+			return answer{refused, state{}, nil}, nil
 		}
 		return answer{failed, state{}, err}, nil
 	}

@@ -65,3 +65,14 @@ func TestAnswersOfMQTT(t *testing.T) {
 		hub.Close()
 	}
 }
+
+// TestOvertakenPatch: only a patch is refused because of other writers.
+func TestOvertakenPatch(t *testing.T) {
+	for method, want := range map[string]outcome{"patch": refused, "put": failed} {
+		topic := "$SCW/twins/me/d/" + method
+		publish := append(appendString(nil, topic+"/response/error"), `{"error":"too many writers: nothing was written, try again"}`...)
+		if a, err := readAnswer(topic, publish); err != nil || a.outcome != want {
+			t.Errorf("%s: got %+v, error %v, want outcome %d", method, a, err, want)
+		}
+	}
+}

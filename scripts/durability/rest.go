@@ -79,6 +79,8 @@ func readREST(method string, status int, body []byte) answer {
 		return answer{acknowledged, state{}, nil}
 	case status == http.StatusBadRequest && bytes.Contains(body, []byte(`"argument_name":"version"`)):
 		return answer{refused, state{}, nil}
+	case status == http.StatusConflict && method == "patch": // other writers were faster, for as long as a request may take
+		return answer{refused, state{}, nil}
 	case status == http.StatusServiceUnavailable: // a hub that ends, or that doesn't know itself
 		return answer{unknown, state{}, fmt.Errorf("hub answers %d %s", status, body)}
 	}
