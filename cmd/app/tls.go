@@ -60,7 +60,7 @@ func (c *certificate) current() *tls.Certificate {
 	return c.shown.Load()
 }
 
-// look reads the files if they have changed.
+// look reads the files if they have changed, or were in trouble.
 func (c *certificate) look() error {
 	var now [2]os.FileInfo
 	for i, path := range []string{c.cert, c.key} {
@@ -70,7 +70,7 @@ func (c *certificate) look() error {
 		}
 		now[i] = info
 	}
-	if c.shown.Load() != nil && sameFile(c.read[0], now[0]) && sameFile(c.read[1], now[1]) {
+	if c.shown.Load() != nil && c.trouble == "" && sameFile(c.read[0], now[0]) && sameFile(c.read[1], now[1]) {
 		c.remind()
 		return nil
 	}
@@ -100,11 +100,9 @@ func (c *certificate) remind() {
 
 // note logs trouble once.
 func (c *certificate) note(err error) {
-	switch {
-	case err == nil && c.trouble != "":
-		c.log.Info("the certificate's files can be read again")
+	if err == nil {
 		c.trouble = ""
-	case err != nil && c.trouble != err.Error():
+	} else if c.trouble != err.Error() {
 		c.trouble = err.Error()
 		c.log.Error("the certificate can't be renewed: the one before is still shown", "error", err, "expires", c.shown.Load().Leaf.NotAfter)
 	}
