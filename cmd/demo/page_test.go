@@ -239,3 +239,37 @@ func TestWireHidesSecrets(t *testing.T) {
 		}
 	}
 }
+
+// TestWireHasRoomForSoMany fills a demo with viewers, one of whom goes.
+func TestWireHasRoomForSoMany(t *testing.T) {
+	t.Parallel()
+	v := visitDemo(t)
+	ask := func() *http.Request {
+		r, err := http.NewRequest(http.MethodGet, v.page(t)+"wire", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	for range maxViewers - 1 {
+		v.open(t, "wire")
+	}
+	ctx, leave := context.WithCancel(t.Context())
+	last, err := http.DefaultClient.Do(ask().WithContext(ctx))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer last.Body.Close()
+	if status, body := send(t, ask()); status != http.StatusServiceUnavailable || !strings.Contains(body, "close one") {
+		t.Errorf("got %d %s, want to be told that there is no room", status, body)
+	}
+	leave()
+	eventually(t, func() string {
+		r, err := http.DefaultClient.Do(ask())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Body.Close()
+		return r.Status
+	}, "200")
+}

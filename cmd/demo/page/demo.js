@@ -4,7 +4,7 @@ const maxMessages = 200; // as the server keeps
 const longestSilence = 40_000; // ms; the server sends something every 15 s
 const reconnectPause = 2_000; // ms
 const brightFor = 2_500; // ms
-const longText = 200; // characters
+const shortText = 60; // characters, about a line
 
 const at = id => document.getElementById(id);
 
@@ -23,14 +23,14 @@ function showDocument({ name, version, text }) {
   const title = at(`${name}-name`);
   if (!title) return;
   const box = title.parentElement;
-  box.querySelector('.version span').textContent = version === 0 ? 'not written yet' : `version ${version}`;
+  box.querySelector('.version span').textContent = version === 0 ? 'none yet' : `version ${version}`;
   const bare = line => line.replace(/,$/, '');
   const lines = text === '' ? [] : text.split('\n');
   const known = before[name];
   before[name] = new Set(lines.map(bare));
   box.querySelector('pre').replaceChildren(...lines.map(line => {
     const e = make('span', '', line + '\n');
-    if (known && !known.has(bare(line))) brighten(e);
+    if (known && /\w/.test(line) && !known.has(bare(line))) brighten(e);
     return e;
   }));
 }
@@ -53,44 +53,61 @@ const clock = new Intl.DateTimeFormat([], { hour: '2-digit', minute: '2-digit', 
 // short leaves out what is the same in each path: the API's beginning and the panel's id.
 const short = what => what.replace(/^(\S+) \/iot\/v1\/regions\/[^/]+\/twins\/[^/]+\//, '$1 …/');
 
+// A line is an element, and how to tell it that its message was said again.
 function line(m) {
   const e = make('li', m.from === 'hub' ? 'from-hub' : 'to-hub', '');
-  const time = make('time', '', clock.format(new Date(m.at)));
-  time.dateTime = m.at;
-  const who = make('span', `who ${m.from === 'hub' ? m.to : m.from}`.replace('a device', 'spare'), `${m.from} → ${m.to}`);
+  const time = make('time', '', '');
+  const who = make('span', `who ${m.from === 'hub' ? m.to : m.from}`, `${m.from} → ${m.to}`);
   const what = make('b', '', short(m.what));
   what.title = `${m.over}: ${m.what}`;
+  const count = make('span', 'count', '');
   e.append(time, ' ', who, ' ', what);
   if (m.status) e.append(' ', make('span', m.status < 400 ? 'status' : 'status bad', m.status));
-  if (m.count > 1) e.append(' ', make('span', 'count', `× ${m.count}`));
-  if (m.payload) e.append(payload(m.payload + (m.cut ? ' …' : '')));
-  return e;
+  e.append(' ', count);
+  const said = m.payload ? payload(m.payload) : null;
+  if (said) e.append(said.e);
+  const again = m => {
+    time.dateTime = m.at;
+    time.textContent = clock.format(new Date(m.at));
+    count.textContent = m.count > 1 ? `× ${m.count}` : '';
+    said?.show(m.payload + (m.cut ? ' …' : ''));
+  };
+  again(m);
+  return { e, again };
 }
 
-// payload is a text, folded if it is long.
+// payload is an element that shows a text, and opens if that is long. While it is shut it leaves out the names that are in
+// the path as well.
 function payload(text) {
-  if (text.length <= longText) return make('code', '', text);
+  const code = make('code', '', '');
+  const brief = text => text.replace(/^\{"twin_id":"[^"]*","document_name":"[^"]*",/, '{… ');
+  if (text.length <= shortText) return { e: code, show(text) { code.textContent = text; } };
   const e = make('details', '', '');
   const begin = make('summary', '', '');
-  begin.append(make('code', '', `${text.slice(0, longText)}…`));
-  e.append(begin, make('code', '', text));
-  return e;
+  begin.append(code);
+  e.append(begin);
+  let whole = text;
+  const show = (text = whole) => {
+    whole = text;
+    code.textContent = e.open ? whole : brief(whole);
+  };
+  e.addEventListener('toggle', () => show());
+  return { e, show };
 }
 
 function showMessages(messages) {
   const atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 40;
   for (const m of messages) {
-    const e = line(m);
-    const old = lines.get(m.id);
-    if (old) {
-      old.replaceWith(e);
-    } else {
-      list.append(e);
+    if (lines.has(m.id)) {
+      lines.get(m.id).again(m);
+      continue;
     }
-    lines.set(m.id, e);
+    const l = line(m);
+    lines.set(m.id, l);
+    list.append(l.e);
   }
   while (lines.size > maxMessages) {
-    const [id, e] = lines.entries().next().value;
+    const [id, { e }] = lines.entries().next().value;
     e.remove();
     lines.delete(id);
   }
