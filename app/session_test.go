@@ -357,7 +357,7 @@ func TestStreamOfAPhoneThatIsSignedOut(t *testing.T) {
 		house := &fakeHouse{view: View{Row: Armed}}
 		h := newTestServer(t, ServerConfig{House: house, Household: household})
 		cookie := signedInClient(t, h)
-		client, _ := serveInBubble(t, h)
+		client, _ := serveInBubble(t, h, false)
 		viewer := openStream(t, client, "Cookie", cookie)
 		viewer.want(Armed, 0)
 		if err := household.SignOutAll(); err != nil {
@@ -387,7 +387,7 @@ func TestStreamEndsWhenAPassphraseIsSet(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		client, _ := serveInBubble(t, newTestServer(t, ServerConfig{Household: household}))
+		client, _ := serveInBubble(t, newTestServer(t, ServerConfig{Household: household}), false)
 		viewer := openStream(t, client)
 		viewer.want("", 0)
 		if err := household.SetPassphrase(testPassphrase); err != nil {
@@ -404,7 +404,7 @@ func TestStreamsOfAPhoneAreBounded(t *testing.T) {
 		house := &fakeHouse{}
 		h := newTestServer(t, ServerConfig{House: house, Household: newTestHousehold(t)})
 		anna, ben := signedInClient(t, h), signedInClient(t, h)
-		client, _ := serveInBubble(t, h)
+		client, _ := serveInBubble(t, h, false)
 		oldest := openStream(t, client, "Cookie", ben)
 		oldest.want("", 0)
 		viewers := []*eventReader{}

@@ -64,6 +64,7 @@ func (s *Server) getStream(w http.ResponseWriter, r *http.Request, phone Phone) 
 	}
 }
 
+// sendView sends an event within its time. After that there is no deadline: HTTP/2 would end a stream that has nothing to send.
 func (s *Server) sendView(w http.ResponseWriter, control *http.ResponseController) error {
 	event, err := json.Marshal(s.house.View())
 	if err != nil {
@@ -74,7 +75,9 @@ func (s *Server) sendView(w http.ResponseWriter, control *http.ResponseControlle
 	if _, err := fmt.Fprintf(w, "data: %s\n\n", event); err != nil {
 		return err
 	}
-	return control.Flush()
+	err = control.Flush()
+	_ = control.SetWriteDeadline(time.Time{})
+	return err
 }
 
 // streams are those that are open, oldest first. The zero value has none.

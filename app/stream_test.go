@@ -38,17 +38,21 @@ func (hereConn) RemoteAddr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0,
 
 // serveInBubble serves as app does, deadlines and all, until the test ends, and returns a client. leave ends all requests, as
 // the end of the program does.
-func serveInBubble(t *testing.T, h http.Handler) (client *http.Client, leave context.CancelFunc) {
+func serveInBubble(t *testing.T, h http.Handler, http2 bool) (client *http.Client, leave context.CancelFunc) {
 	t.Helper()
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(!http2)
+	protocols.SetUnencryptedHTTP2(http2)
 	l := &pipeListener{make(chan net.Conn), make(chan struct{})}
 	ctx, cancel := context.WithCancel(context.Background())
 	server := &http.Server{
 		Handler:     h,
 		ReadTimeout: 30 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute,
 		BaseContext: func(net.Listener) context.Context { return ctx },
+		Protocols:   protocols,
 	}
 	go server.Serve(l)
-	transport := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
+	transport := &http.Transport{Protocols: protocols, HTTP2: &http.HTTP2Config{MaxReceiveBufferPerStream: 64 << 10}, DialContext: func(context.Context, string, string) (net.Conn, error) {
 		here, there := net.Pipe()
 		l.conns <- hereConn{there}
 		return here, nil
@@ -126,10 +130,19 @@ func (e *eventReader) wantEnd() {
 	}
 }
 
+// overBoth runs a test in a bubble over each version of HTTP: they have other time-outs, and keep other amounts on the way.
+func overBoth(t *testing.T, test func(t *testing.T, http2 bool)) {
+	for name, http2 := range map[string]bool{"HTTP/1.1": false, "HTTP/2": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { test(t, http2) })
+		})
+	}
+}
+
 func TestStreamShowsEachChange(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	overBoth(t, func(t *testing.T, http2 bool) {
 		house := &fakeHouse{view: View{Row: Disarmed, Events: []Event{}}}
-		client, _ := serveInBubble(t, newTestServer(t, ServerConfig{House: house}))
+		client, _ := serveInBubble(t, newTestServer(t, ServerConfig{House: house}), http2)
 		viewer := openStream(t, client)
 		if kind := viewer.answer.Header.Get("Content-Type"); kind != "text/event-stream" {
 			t.Errorf("got the type %q", kind)
@@ -152,9 +165,9 @@ func TestStreamShowsEachChange(t *testing.T) {
 
 // Who looks late sees what is, not what was.
 func TestStreamOfASlowViewerHasTheLatest(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	overBoth(t, func(t *testing.T, http2 bool) {
 		house := &fakeHouse{view: View{Row: Disarmed, Hub: &longTrouble}}
-		client, _ := serveInBubble(t, newTestServer(t, ServerConfig{House: house}))
+		client, _ := serveInBubble(t, newTestServer(t, ServerConfig{House: house}), http2)
 		viewer := openStream(t, client)
 		synctest.Wait()
 		for _, row := range []Row{Arming, Armed, EntryDelay, Ringing} {
@@ -167,13 +180,13 @@ func TestStreamOfASlowViewerHasTheLatest(t *testing.T) {
 }
 
 // longTrouble makes an event of more than a client reads ahead.
-var longTrouble = Trouble{Text: strings.Repeat("x", 64<<10)}
+var longTrouble = Trouble{Text: strings.Repeat("x", 256<<10)}
 
 // A viewer who takes nothing is dropped, so that it holds nothing here.
 func TestStreamOfAViewerWhoDoesNotRead(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	overBoth(t, func(t *testing.T, http2 bool) {
 		house := &fakeHouse{view: View{Row: Disarmed, Hub: &longTrouble}}
-		client, _ := serveInBubble(t, newTestServer(t, ServerConfig{House: house}))
+		client, _ := serveInBubble(t, newTestServer(t, ServerConfig{House: house}), http2)
 		openStream(t, client)
 		synctest.Wait()
 		if n := house.watched(); n != 1 {
@@ -191,9 +204,9 @@ func TestStreamOfAViewerWhoDoesNotRead(t *testing.T) {
 }
 
 func TestStreamEndsWithTheServer(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	overBoth(t, func(t *testing.T, http2 bool) {
 		house := &fakeHouse{}
-		client, leave := serveInBubble(t, newTestServer(t, ServerConfig{House: house}))
+		client, leave := serveInBubble(t, newTestServer(t, ServerConfig{House: house}), http2)
 		viewer := openStream(t, client)
 		viewer.want("", 0)
 		leave()
@@ -203,7 +216,7 @@ func TestStreamEndsWithTheServer(t *testing.T) {
 
 func TestStreamsAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		client, _ := serveInBubble(t, newTestServer(t, ServerConfig{}))
+		client, _ := serveInBubble(t, newTestServer(t, ServerConfig{}), false)
 		var viewers []*eventReader
 		for range maxStreams {
 			viewers = append(viewers, openStream(t, client))

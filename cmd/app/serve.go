@@ -138,7 +138,7 @@ func serve(ctx context.Context, l net.Listener, config *tls.Config, handler http
 		WriteTimeout:      requestTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
-		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxRequests},
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxRequests, SendPingTimeout: idleTimeout / 2, PingTimeout: headerTimeout},
 		BaseContext:       func(net.Listener) context.Context { return ctx },
 		ErrorLog:          log.New(&httpLog{log: logger}, "", 0),
 	}
