@@ -96,6 +96,23 @@ func TestPageNeedsNothingButItself(t *testing.T) {
 	}
 }
 
+func TestPageNamesEachPartOnce(t *testing.T) {
+	seen := map[string]bool{}
+	for _, id := range regexp.MustCompile(` id="([^"]+)"`).FindAllStringSubmatch(pageText(t)["index.html"], -1) {
+		if seen[id[1]] {
+			t.Errorf("index.html has the id %q twice", id[1])
+		}
+		seen[id[1]] = true
+	}
+	for name, text := range pageText(t) {
+		for _, id := range regexp.MustCompile(`\bat\('([a-z-]+)'\)`).FindAllStringSubmatch(text, -1) {
+			if !seen[id[1]] {
+				t.Errorf("%s asks for %q, which index.html lacks", name, id[1])
+			}
+		}
+	}
+}
+
 func TestServiceWorkerKeepsTheWholeShellAndNoData(t *testing.T) {
 	text := pageText(t)["sw.js"]
 	list, _, _ := strings.Cut(text[strings.Index(text, "[")+1:], "]")
@@ -230,7 +247,7 @@ func TestWordsAreThoseThatThePageSays(t *testing.T) {
 		}
 	}
 	// These are made of a word of the view and its family.
-	family := regexp.MustCompile(`^(row|more|state|event|why|fault|error|hub|silence|is|left|unit|doors|wish)\.`)
+	family := regexp.MustCompile(`^(row|more|state|event|why|fault|error|hub|silence|is|left|unit|doors|faults|wish)\.`)
 	for key := range en {
 		if !family.MatchString(key) && !strings.Contains(said, `'`+key+`'`) && !strings.Contains(said, `"`+key+`"`) {
 			t.Errorf("nothing says %q", key)

@@ -23,7 +23,11 @@ func TestThereIsASceneOfEachRow(t *testing.T) {
 }
 
 func TestEachSceneAnswersThePage(t *testing.T) {
-	server := httptest.NewServer(apptest.Handler())
+	handler, err := apptest.Handler(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(handler)
 	defer server.Close()
 	for _, s := range apptest.Scenes() {
 		for path, want := range map[string]int{"/": 200, "/app.js": 200, "/api/session": 200, "/api/phones": 200, "/api/nothing": 404} {

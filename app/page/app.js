@@ -28,7 +28,7 @@ function show() {
   document.body.dataset.tone = telling.tone;
   document.body.classList.toggle('urgent', telling.urgent);
   document.body.classList.toggle('old', telling.old);
-  at('sign').setAttribute('href', `#${telling.sign}`);
+  at('sign').setAttribute('href', `#i-${telling.sign}`);
   say(at('status'), telling.loud ? null : telling);
   say(at('alert'), telling.loud ? telling : null);
   at('left').hidden = !telling.left;
@@ -47,9 +47,10 @@ function show() {
 }
 
 function say(where, telling) {
-  const [main, more] = where.children;
+  const [main, known, more] = where.children;
   write(main, telling?.main ?? '');
-  write(more, telling?.more.join(' ') ?? '');
+  write(known, telling?.known ?? '');
+  write(more, telling?.more ?? '');
 }
 
 function translate() {

@@ -2,6 +2,7 @@
 
 import { at, fill, make, write } from './dom.js';
 import { ask, now } from './api.js';
+import { because } from './say.js';
 import * as store from './store.js';
 import { left, t, time } from './words.js';
 
@@ -16,8 +17,6 @@ export async function look() {
 
 // name is what this phone calls itself where there are no sessions.
 export const name = () => session?.passphrase ? undefined : store.get('name') ?? undefined;
-
-const because = why => t(`error.${why.code}`, { text: why.message, left: left(why.waitMS) });
 
 let entered = () => {};
 let leave = () => {};

@@ -7,6 +7,11 @@ import { door } from './say.js';
 
 const fewEvents = 5;
 
+// title names a part, and says if what it shows is old news.
+function title(part, old) {
+  write(at(`${part}-name`), old ? t(`${part}.old`) : t(part));
+}
+
 export function showFaults(view, telling) {
   const doors = (view?.known?.doors ?? []).filter(d => d.is === 'fault').map(d => ({ title: t('fault.door', { door: cap(door(d.name)) }), what: t('fault.door.do') }));
   const words = (view?.known?.faults ?? []).filter(word => word !== 'rings_used' || telling.row !== 'silenced').map(word => has(`fault.${word}.do`)
@@ -14,14 +19,14 @@ export function showFaults(view, telling) {
     : { title: t('fault.other', { word }), what: t('fault.other.do') });
   const all = [...words, ...doors];
   at('faults').hidden = all.length === 0;
-  at('faults').classList.toggle('old', telling.old);
+  title('faults', telling.old);
   fill(at('faults-list'), all, f => make('li', 'fault', icon('warn'), make('div', '', make('strong', '', f.title), make('p', 'quiet', f.what))));
 }
 
 export function showDoors(view, telling) {
   const doors = view?.known?.doors ?? [];
   at('doors').hidden = doors.length < 2;
-  at('doors').classList.toggle('old', telling.old);
+  title('doors', telling.old);
   const all = doors.map(d => ({ name: cap(door(d.name)), is: d.is, word: t(has(`is.${d.is}`) ? `is.${d.is}` : 'is.unknown') }));
   fill(at('doors-list'), all, d => {
     const item = make('li', 'door', icon(`door-${['closed', 'open'].includes(d.is) ? d.is : 'fault'}`), make('span', 'name', d.name), make('span', 'is', d.word));
@@ -37,7 +42,6 @@ export function showEvents(view, telling) {
   const today = now();
   const clock = view?.known?.faults?.includes('clock');
   write(at('events-note'), events.length === 0 ? t('events.none') : clock ? t('events.clock') : '');
-  at('events').classList.toggle('old', telling.old);
   const shown = (all ? events : events.slice(0, fewEvents)).map(e => ({
     at: time(e.time, today, 'medium'), iso: e.time, what: what(e), why: why(e), loud: slug(e.what).startsWith('ring_started'), language,
   }));

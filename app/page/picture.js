@@ -1,6 +1,6 @@
 // The drawing of the house. It shows what is known, and looks old when that is.
 
-import { at } from './dom.js';
+import { at, write } from './dom.js';
 import { t } from './words.js';
 import { doors } from './say.js';
 
@@ -17,7 +17,7 @@ export function draw(view, telling) {
   if (words && telling.old) label = `${t('old')}. ${label}`;
   if (scene.getAttribute('aria-label') !== label) scene.setAttribute('aria-label', label);
   at('old').hidden = !(known && telling.old);
-  at('old').textContent = t('old');
+  write(at('old'), telling.since ? t('old.since', { age: telling.since }) : t('old'));
 }
 
 // The picture has one door: it is open if any is, and nobody's guess if one can't be read.

@@ -36,9 +36,11 @@ export function tell(view, link, since) {
     row, tone, sign, old, state,
     loud: row === 'ringing' || row === 'silent',
     main: main(row, known),
-    more: [...more(row, view), ...(old && known ? [lastKnown(known)] : [])],
+    known: old && known ? lastKnown(known) : '',
+    more: more(row, view).join(' '),
     left: old ? null : countdown(known, since),
     age: ageLine(view, link, since),
+    since: view?.heard_ms === undefined ? '' : age(view.heard_ms + since),
     late: old || view?.alive === 'late',
     urgent: ['ringing', 'entry_delay'].includes(state),
   };
@@ -129,7 +131,7 @@ function countdown(known, since) {
 
 function ageLine(view, link, since) {
   if (!view) return '';
-  if (view.heard_ms !== undefined) return t(link === 'live' && view.alive === 'late' ? 'age.late' : 'age.heard', { age: age(view.heard_ms + since) });
+  if (view.heard_ms !== undefined) return t(link === 'live' && view.alive === 'late' && !rows[view.row]?.[2] ? 'age.late' : 'age.heard', { age: age(view.heard_ms + since) });
   return view.known?.last_update ? t('age.update', { time: time(view.known.last_update, now(), 'medium') }) : '';
 }
 
@@ -198,3 +200,6 @@ export function wishes(view, link, since) {
   if (wish?.outcome === 'overruled') return { text: t(`wish.overruled.${what}`) };
   return { text: '' };
 }
+
+// because is why the app did not do something.
+export const because = why => t(has(`error.${why.code}`) ? `error.${why.code}` : 'error.other', { text: why.message, left: left(why.waitMS) });

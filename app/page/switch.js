@@ -2,8 +2,8 @@
 
 import { at, write } from './dom.js';
 import { ask } from './api.js';
-import { left, t } from './words.js';
-import { asked, settled, wishes } from './say.js';
+import { t } from './words.js';
+import { asked, because, settled, wishes } from './say.js';
 
 // A Switch sends wishes. changed is called when there is something else to show; refused when this phone is signed out.
 export class Switch {
@@ -38,8 +38,8 @@ export class Switch {
     const says = this.#says(view, link, since);
     write(at('said'), says.text);
     write(at('said-left'), says.left ?? '');
-    at('said').classList.toggle('failed', this.#failed !== null);
-    at('again').hidden = says.again === undefined;
+    at('said').classList.toggle('failed', says.again !== undefined);
+    at('again').hidden = says.again === undefined || telling.urgent; // there is one button then
     at('again').dataset.armed = String(says.again);
   }
 
@@ -48,8 +48,7 @@ export class Switch {
     if (p) return { text: t(p.armed ? 'sending.arm' : 'sending.disarm') };
     const f = this.#failed;
     if (f) {
-      const why = t(`error.${f.why.code}`, { text: f.why.message, left: left(f.why.waitMS) });
-      return { text: t(f.armed ? 'failed.arm' : 'failed.disarm', { why }), again: f.armed };
+      return { text: t(f.armed ? 'failed.arm' : 'failed.disarm', { why: because(f.why) }), again: f.armed };
     }
     return wishes(view, link, since);
   }

@@ -5,6 +5,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -28,14 +29,23 @@ func main() {
 }
 
 func run(ctx context.Context, address string) error {
+	dir, err := os.MkdirTemp("", "preview")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	handler, err := apptest.Handler(dir)
+	if err != nil {
+		return err
+	}
 	listener, err := net.Listen("tcp", address)
 	if err != nil {
 		return err
 	}
 	fmt.Printf("http://%s/\n", listener.Addr())
-	server := &http.Server{Handler: apptest.Handler()}
+	server := &http.Server{Handler: handler}
 	defer context.AfterFunc(ctx, func() { server.Close() })()
-	if err := server.Serve(listener); err != http.ErrServerClosed {
+	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
 	return nil
