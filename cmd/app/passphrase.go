@@ -42,8 +42,8 @@ passphrase, the app serves this computer only.`,
 					return err
 				}
 			}
-			if err := app.CheckPassphrase(text); err != nil {
-				return cli.Hint(err, "app passphrase --generate makes one")
+			if err := checkPassphrase(text); err != nil {
+				return err
 			}
 			household, err := app.OpenHousehold(dir, nil)
 			if err != nil {
@@ -62,6 +62,13 @@ passphrase, the app serves this computer only.`,
 			return nil
 		},
 	}
+}
+
+func checkPassphrase(text string) error {
+	if err := app.CheckPassphrase(text); err != nil {
+		return cli.Hint(err, "app passphrase --generate makes one")
+	}
+	return nil
 }
 
 // askPassphrase asks for a passphrase twice without showing it, or reads a line of what isn't a terminal.
@@ -83,7 +90,7 @@ func askPassphrase(ctx context.Context, stdin *os.File, stderr io.Writer) (strin
 		})
 		fmt.Fprintln(stderr)
 		if err == nil && i == 0 {
-			err = app.CheckPassphrase(typed[i])
+			err = checkPassphrase(typed[i])
 		}
 		if err != nil {
 			return "", errors.Join(err, term.Restore(fd, shown)) // after a signal, nobody else does
