@@ -17,9 +17,6 @@ import (
 	"github.com/twinpanel/twinpanel/app"
 )
 
-// patience bounds the wait for a program in a terminal; one that works comes nowhere near it.
-const patience = 10 * time.Second
-
 // A terminal is one with app passphrase in it.
 type terminal struct {
 	t       *testing.T
