@@ -46,13 +46,14 @@ func (r *reading) learn(doc twin.Document, found bool, now time.Time) (moved boo
 
 // learnCurrent takes an answer about the panel's document. It says whether the panel gave a sign of life.
 func (f *facts) learnCurrent(doc twin.Document, found bool, now time.Time) (moved bool) {
-	before, ever := f.ringing(), !f.current.read.IsZero()
-	moved = f.current.learn(doc, found, now)
-	switch after := f.ringing(); {
-	case !after:
-		f.rang = time.Time{}
-	case !before && ever:
-		f.rang = now
+	before := f.current
+	if moved = f.current.learn(doc, found, now); moved {
+		switch was := before.ringing(); {
+		case !f.current.ringing():
+			f.rang = time.Time{}
+		case !was:
+			f.rang = now
+		}
 	}
 	f.done = f.done || f.doing()
 	return moved
@@ -67,9 +68,12 @@ func (f *facts) learnDesired(doc twin.Document, found bool, ours bool, now time.
 
 // doing says whether the panel does what desired asks for, or did until somebody at the panel decided otherwise.
 func (f *facts) doing() bool {
+	if !f.desired.found || !f.current.found {
+		return false
+	}
 	d, ok := parseDesired(f.desired.Data)
 	c, err := parseCurrent(f.current.Data)
-	if !ok || !f.desired.found || !f.current.found || err != nil {
+	if !ok || err != nil {
 		return false
 	}
 	if c.taken != 0 {
@@ -78,7 +82,8 @@ func (f *facts) doing() bool {
 	return c.armed == d.armed
 }
 
-func (f *facts) ringing() bool {
-	c, err := parseCurrent(f.current.Data)
-	return f.current.found && err == nil && c.ringing
+// ringing says whether a document current tells of a ring.
+func (r *reading) ringing() bool {
+	c, err := parseCurrent(r.Data)
+	return r.found && err == nil && c.ringing
 }

@@ -118,7 +118,7 @@ func (w *Watcher) withdrawal(now time.Time) *put {
 	for _, s := range []*source{&w.current, &w.desired} {
 		if s.failures > 0 {
 			fresh = false
-		} else if s.asked.Before(over) {
+		} else if s.asked.Before(over) || !s.asked.After(w.put) {
 			fresh, s.want = false, now
 		}
 	}
@@ -154,16 +154,16 @@ func (w *Watcher) learnPut(r result) {
 		close(x.sent)
 		return
 	}
-	switch _, overtaken := errors.AsType[*twin.VersionError](r.err); {
-	case r.err == nil:
-		w.log.Info("wish to arm withdrawn", "after", Withdraw)
-	case overtaken:
-		w.withdrawing = now // only after another look
-	default:
-		w.withdrawing = now.Add(withdrawAgain)
-		if e, ok := errors.AsType[*HubError](r.err); ok {
-			w.withdrawing = now.Add(max(withdrawAgain, e.Wait))
-		}
-		w.log.Warn("wish to arm not withdrawn yet", "error", r.err)
+	if _, overtaken := errors.AsType[*twin.VersionError](r.err); overtaken {
+		return // what is there now is newer
 	}
+	if r.err == nil {
+		w.log.Info("wish to arm withdrawn", "after", Withdraw)
+		return
+	}
+	w.withdrawing = now.Add(withdrawAgain)
+	if e, ok := errors.AsType[*HubError](r.err); ok {
+		w.withdrawing = now.Add(max(withdrawAgain, e.Wait))
+	}
+	w.log.Warn("wish to arm not withdrawn yet", "error", r.err)
 }

@@ -1,0 +1,506 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/twinpanel/twinpanel/twin"
+)
+
+// watched is a watcher of a fake hub, and what it told.
+type watched struct {
+	*Watcher
+	*fakeHub
+	t    *testing.T
+	told []View // the loop's alone: read it after synctest.Wait
+	stop func()
+}
+
+// watch starts a watcher in a bubble. It ends with the test.
+func watch(t *testing.T, h *fakeHub, poll time.Duration) *watched {
+	t.Helper()
+	api, err := NewAPI(Options{URL: "http://127.0.0.1", Device: testDevice, Token: "secret", Transport: h})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &watched{fakeHub: h, t: t}
+	w.Watcher = NewWatcher(WatchConfig{API: api, Poll: poll, Changed: func(v View) { w.told = append(w.told, v) }})
+	ctx, cancel := context.WithCancel(t.Context())
+	w.stop = func() {
+		cancel()
+		<-w.ended
+	}
+	go w.Run(ctx)
+	return w
+}
+
+// want checks the row shown now.
+func (w *watched) want(row Row) View {
+	w.t.Helper()
+	synctest.Wait()
+	v := w.View()
+	if v.Row != row {
+		w.t.Fatalf("got row %q, want %q: %s", v.Row, row, asJSON(v))
+	}
+	return v
+}
+
+// wantWish checks the wish shown now.
+func (w *watched) wantWish(armed bool, by string, outcome Outcome) {
+	w.t.Helper()
+	synctest.Wait()
+	v := w.View()
+	if v.Wish == nil || v.Wish.Armed != armed || v.Wish.By != by || v.Wish.Outcome != outcome {
+		w.t.Fatalf("got wish %s, want armed %t by %q, %s", asJSON(v.Wish), armed, by, outcome)
+	}
+}
+
+// wish wishes and fails the test if that fails.
+func (w *watched) wish(armed bool, by string) {
+	w.t.Helper()
+	if err := w.Wish(w.t.Context(), armed, by); err != nil {
+		w.t.Fatalf("wish: %v", err)
+	}
+}
+
+func asJSON(v any) string {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic(err)
+	}
+	return string(b)
+}
+
+func TestWatcherReadsAsOftenAsNeeded(t *testing.T) {
+	quiet := says(`state="disarmed"`)
+	for _, tt := range []struct {
+		name   string
+		poll   time.Duration
+		looked int
+		says   string // what the panel says at each heartbeat; "" = it is dead, after armed
+		fault  func(request) (*http.Response, error)
+		desire string
+		// how many requests an hour may have
+		current, desired, events [2]int
+	}{
+		{name: "nobody looks, disarmed", says: quiet, current: [2]int{350, 361}, desired: [2]int{350, 361}},
+		{name: "nobody looks, a slow heart", says: says("heartbeat_s=300"), current: [2]int{239, 241}, desired: [2]int{239, 241}},
+		{name: "nobody looks, armed", says: armed, current: [2]int{1790, 1801}, desired: [2]int{595, 721}},
+		{name: "nobody looks, ringing", says: ringing, current: [2]int{7190, 7201}, desired: [2]int{715, 721}},
+		{name: "nobody looks, it died ringing", says: "", current: [2]int{1790, 1801}, desired: [2]int{595, 721}},
+		{name: "nobody looks, a wish waits", says: quiet, desire: wishOff, current: [2]int{350, 361}, desired: [2]int{350, 361}},
+		{name: "nobody looks, no document", says: "-", current: [2]int{350, 361}, desired: [2]int{350, 361}},
+		{name: "one looks", looked: 1, says: quiet, current: [2]int{7190, 7201}, desired: [2]int{715, 721}, events: [2]int{59, 61}},
+		{name: "five look", looked: 5, says: quiet, current: [2]int{7190, 7201}, desired: [2]int{715, 721}, events: [2]int{59, 61}},
+		{name: "one looks, every 20 s", poll: 20 * time.Second, looked: 1, says: quiet, current: [2]int{178, 181}, desired: [2]int{178, 181}, events: [2]int{59, 61}},
+		{name: "nobody looks, every 20 s", poll: 20 * time.Second, says: armed, current: [2]int{178, 181}, desired: [2]int{178, 181}},
+		{name: "one looks, no hub", looked: 1, says: quiet, fault: refused, current: [2]int{330, 400}},
+		{name: "nobody looks, no hub", says: quiet, fault: refused, current: [2]int{55, 66}},
+		{name: "one looks, a hub that hangs", looked: 1, says: quiet, fault: hangs, current: [2]int{220, 270}},
+		{name: "one looks, a slow hub", looked: 1, says: quiet, fault: slow(4 * time.Second), current: [2]int{500, 700}, desired: [2]int{200, 400}, events: [2]int{40, 61}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := newFakeHub()
+				if tt.says == "" {
+					h.put(currentName, ringing)
+				} else if tt.says != "-" {
+					h.beats(t, func() string { return tt.says })
+				}
+				if tt.desire != "" {
+					h.put(desiredName, tt.desire)
+				}
+				w := watch(t, h, tt.poll)
+				for range tt.looked {
+					_, leave := w.Join()
+					defer leave()
+				}
+				time.Sleep(4 * time.Minute) // the wish is an old one then
+				h.fault(tt.fault)
+				time.Sleep(4*time.Minute + time.Second)
+				h.forget()
+				time.Sleep(time.Hour)
+				for _, got := range []struct {
+					name string
+					n    int
+					want [2]int
+				}{
+					{"current", len(h.seen("GET", currentName)), tt.current},
+					{"desired", len(h.seen("GET", desiredName)), tt.desired},
+					{"events", len(h.seen("GET", eventsName)), tt.events},
+					{"anything by PUT", len(h.seen("PUT", "")), [2]int{}},
+				} {
+					if got.n < got.want[0] || got.n > got.want[1] {
+						t.Errorf("%s: %d requests in an hour, want %d to %d", got.name, got.n, got.want[0], got.want[1])
+					}
+				}
+			})
+		})
+	}
+}
+
+func TestWatcherShowsSoon(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newFakeHub()
+		h.put(currentName, disarmed)
+		w := watch(t, h, 0)
+		time.Sleep(time.Minute + time.Second)
+		h.put(currentName, armed)
+		// Nobody looks, but then somebody comes.
+		changed, leave := w.Join()
+		synctest.Wait()
+		w.want(Armed)
+		<-changed
+
+		h.put(currentName, ringing)
+		start := time.Now()
+		<-changed
+		if took := time.Since(start); took > DefaultPoll || w.View().Row != Ringing {
+			t.Errorf("after %v: %s", took, w.View().Row)
+		}
+		// What led to it comes a moment later.
+		time.Sleep(100 * time.Millisecond)
+		h.put(eventsName, `{"events":[{"time":"2026-11-22T12:00:00.000Z","what":"ring started","contact":"front"}]}`)
+		time.Sleep(3 * time.Second)
+		if v := w.want(Ringing); v.Known.RangBy != "front" {
+			t.Errorf("rang by %q", v.Known.RangBy)
+		}
+		leave()
+
+		h.put(currentName, armed)
+		time.Sleep(armedPace)
+		w.want(Armed)
+	})
+}
+
+func TestWatcherTellsAllViewersTheSame(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newFakeHub()
+		h.put(currentName, disarmed)
+		w := watch(t, h, 0)
+		one, leaveOne := w.Join()
+		two, leaveTwo := w.Join()
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		<-one
+		// The second one doesn't fetch: its slot holds one change, and the newest view is what it will see.
+		h.put(currentName, armed)
+		time.Sleep(time.Second)
+		<-one
+		h.put(currentName, ringing)
+		time.Sleep(time.Second)
+		<-one
+		<-two
+		select {
+		case <-two:
+			t.Error("two changes were kept for somebody who fetches none")
+		default:
+		}
+		leaveTwo()
+		leaveTwo()
+		h.put(currentName, disarmed)
+		time.Sleep(time.Second)
+		<-one
+		select {
+		case <-two:
+			t.Error("told somebody who has left")
+		default:
+		}
+		leaveOne()
+	})
+}
+
+// TestTimeChangesViews: nothing is read that is new, and yet things change.
+func TestTimeChangesViews(t *testing.T) {
+	for _, looked := range []bool{true, false} {
+		t.Run(fmt.Sprintf("looked at %t", looked), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := newFakeHub()
+				h.put(currentName, disarmed)
+				w := watch(t, h, 0)
+				if looked {
+					_, leave := w.Join()
+					defer leave()
+				}
+				time.Sleep(30 * time.Second)
+				h.put(currentName, armed)
+				time.Sleep(idlePace)
+				w.want(Armed)
+				w.told = nil
+				time.Sleep(10 * time.Minute)
+				synctest.Wait()
+				var got []string
+				for _, v := range w.told {
+					at := time.Duration(*v.HeardMS) * time.Millisecond
+					got = append(got, fmt.Sprintf("%s %s %v", v.Row, v.Alive, at.Truncate(2*time.Second)))
+				}
+				want := []string{"armed late 44s", "unreachable no 1m30s", "silent no 5m0s"}
+				if !slices.Equal(got, want) {
+					t.Errorf("got %q, want %q", got, want)
+				}
+			})
+		})
+	}
+}
+
+func TestChangedIsNotForCounters(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newFakeHub()
+		h.put(desiredName, wishOff)
+		h.beats(t, func() string { return says("alarm_armed=true", `state="exit_delay"`, "left_s=1000") })
+		w := watch(t, h, 0)
+		_, leave := w.Join()
+		defer leave()
+		time.Sleep(5*time.Minute + 10*time.Second)
+		synctest.Wait()
+		w.told = nil
+		time.Sleep(10 * time.Minute)
+		synctest.Wait()
+		if n := len(w.told); n != 20 { // the heartbeats
+			t.Errorf("told %d views, want 20", n)
+		}
+	})
+}
+
+// TestLifeIsJudgedByTheVersion: what a document says of its time is nothing that anybody should believe.
+func TestLifeIsJudgedByTheVersion(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newFakeHub()
+		h.set(currentName, 40, disarmed)
+		w := watch(t, h, 0)
+		_, leave := w.Join()
+		defer leave()
+		for range 89 {
+			w.want(Checking)
+			h.set(currentName, 40, says(fmt.Sprintf("last_update=%q", time.Now().UTC().Format(time.RFC3339))))
+			time.Sleep(time.Second)
+		}
+		time.Sleep(2 * time.Second)
+		w.want(Unreachable)
+
+		h.set(currentName, 41, disarmed)
+		time.Sleep(time.Second)
+		w.want(Disarmed)
+
+		// Made anew, it begins at 1.
+		time.Sleep(2 * time.Minute)
+		w.want(Unreachable)
+		h.delete(currentName)
+		time.Sleep(time.Second)
+		w.want(NeverSeen)
+		h.set(currentName, 1, disarmed)
+		time.Sleep(time.Second)
+		w.want(Disarmed)
+		h.set(currentName, 7, disarmed)
+		time.Sleep(time.Second)
+		h.set(currentName, 1, armed)
+		time.Sleep(time.Second)
+		w.want(Armed)
+	})
+}
+
+func TestOneFailureIsNoTrouble(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newFakeHub()
+		h.beats(t, func() string { return disarmed })
+		w := watch(t, h, 0)
+		_, leave := w.Join()
+		defer leave()
+		time.Sleep(time.Minute)
+		w.want(Disarmed)
+
+		// One read that fails.
+		w.told = nil
+		h.fault(refused)
+		time.Sleep(600 * time.Millisecond)
+		h.fault(nil)
+		time.Sleep(10 * time.Second)
+		// One that takes too long.
+		h.fault(hangs)
+		time.Sleep(600 * time.Millisecond)
+		h.fault(nil)
+		time.Sleep(10 * time.Second)
+		// A hub that takes 4 s for each.
+		h.fault(slow(4 * time.Second))
+		time.Sleep(5 * time.Minute)
+		synctest.Wait()
+		for _, v := range w.told {
+			if v.Row != Disarmed || v.Hub != nil {
+				t.Errorf("showed %s", asJSON(v))
+			}
+		}
+
+		h.fault(refused)
+		time.Sleep(4 * time.Second) // one may still be under way
+		start := time.Now()
+		time.Sleep(3 * time.Second)
+		v := w.want(HubAway)
+		if v.Hub.Why != WhyUnreachable || v.Hub.Since.Sub(start).Abs() > 4*time.Second || v.Known == nil {
+			t.Errorf("showed %s", asJSON(v))
+		}
+		time.Sleep(30 * time.Second)
+		h.fault(nil)
+		time.Sleep(lookedBackoff * 6 / 5)
+		if v := w.want(Disarmed); v.Hub != nil {
+			t.Errorf("showed %s", asJSON(v))
+		}
+	})
+}
+
+func TestTroubleChangesItsReason(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newFakeHub()
+		w := watch(t, h, 0)
+		answers := func(status int, body string) func(request) (*http.Response, error) {
+			return func(request) (*http.Response, error) { return answerWith(status, body), nil }
+		}
+		_, leave := w.Join()
+		defer leave()
+		for _, tt := range []struct {
+			fault func(request) (*http.Response, error)
+			why   string
+		}{
+			{refused, WhyUnreachable},
+			{hangs, WhySlow},
+			{answers(401, `{"type":"denied_authentication"}`), WhyDenied},
+			{answers(429, `{"type":"too_many_requests"}`), WhyRefused},
+			{answers(200, `<html>`), WhyNonsense},
+		} {
+			h.fault(tt.fault)
+			time.Sleep(20 * time.Second)
+			if v := w.want(HubAway); v.Hub.Why != tt.why {
+				t.Errorf("got %s, want %s", asJSON(v.Hub), tt.why)
+			}
+		}
+		since := w.View().Hub.Since
+		if ago := time.Since(since); ago < 95*time.Second {
+			t.Errorf("away since %v ago only", ago)
+		}
+		w.told = nil
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if n := len(w.told); n != 0 {
+			t.Errorf("told %d views of the same trouble", n)
+		}
+	})
+}
+
+func TestWatcherLeavesABusyHubAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newFakeHub()
+		w := watch(t, h, 0)
+		h.fault(func(request) (*http.Response, error) {
+			a := answerWith(http.StatusTooManyRequests, `{"type":"too_many_requests"}`)
+			a.Header.Set("Retry-After", "45")
+			return a, nil
+		})
+		time.Sleep(time.Minute)
+		h.forget()
+		for range 600 {
+			_, leave := w.Join()
+			time.Sleep(time.Second)
+			leave()
+		}
+		if n := len(h.seen("", "")); n < 12 || n > 14 {
+			t.Errorf("%d requests in 10 minutes, want one in 45 s", n)
+		}
+	})
+}
+
+func TestWhoComesOftenAsksNoMore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newFakeHub()
+		h.beats(t, func() string { return disarmed })
+		w := watch(t, h, 0)
+		time.Sleep(time.Minute)
+		h.forget()
+		for range 1000 {
+			_, leave := w.Join()
+			time.Sleep(10 * time.Millisecond)
+			leave()
+		}
+		if n := len(h.seen("GET", currentName)); n > 41 {
+			t.Errorf("%d reads of current in 10 s", n)
+		}
+	})
+}
+
+func TestWatcherDoesWithoutEvents(t *testing.T) {
+	for _, fault := range []func(request) (*http.Response, error){nil, refused, hangs} {
+		synctest.Test(t, func(t *testing.T) {
+			h := newFakeHub()
+			if fault != nil {
+				h.fault(only("GET", eventsName, fault))
+			}
+			h.beats(t, func() string { return disarmed })
+			w := watch(t, h, 0)
+			_, leave := w.Join()
+			defer leave()
+			time.Sleep(time.Minute)
+			if v := w.want(Disarmed); v.Events == nil || len(v.Events) != 0 {
+				t.Errorf("events are %v", v.Events)
+			}
+			h.forget()
+			time.Sleep(10 * time.Minute)
+			w.want(Disarmed)
+			if n := len(h.seen("GET", eventsName)); n == 0 || n > 12 {
+				t.Errorf("%d reads of a document that isn't there", n)
+			}
+		})
+	}
+}
+
+func TestWatcherSurvivesStrangeDocuments(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newFakeHub()
+		w := watch(t, h, 0)
+		_, leave := w.Join()
+		defer leave()
+		for _, data := range []string{
+			`{}`, `{"alarm_armed":[]}`, `{"alarm_armed":true}`, `{"events":{}}`, `{"events":[null,1,{"what":[]}]}`,
+			`{"alarm_armed":"true","siren_ringing":false,"door_open":false}`, `{"heartbeat_s":-1}`,
+		} {
+			for _, name := range []twin.Name{currentName, desiredName, eventsName} {
+				h.put(name, data)
+			}
+			time.Sleep(10 * time.Second)
+			w.want(Unintelligible)
+		}
+		h.put(currentName, says("heartbeat_s=0", `doors=[]`, `faults={}`, `left_s="x"`, `desired_version=-1`, `last_update=7`))
+		time.Sleep(time.Second)
+		w.want(Disarmed)
+	})
+}
+
+func TestWatcherEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newFakeHub()
+		h.fault(hangs)
+		w := watch(t, h, 0)
+		time.Sleep(time.Second)
+		failed := make(chan error)
+		go func() { failed <- w.Wish(t.Context(), true, "Anna") }()
+		time.Sleep(time.Second)
+		start := time.Now()
+		w.stop()
+		if took := time.Since(start); took != 0 {
+			t.Errorf("ended after %v", took)
+		}
+		if err := <-failed; err != ErrEnding {
+			t.Errorf("a wish under way: %v", err)
+		}
+		if err := w.Wish(t.Context(), true, "Ben"); err != ErrEnding {
+			t.Errorf("a wish afterwards: %v", err)
+		}
+		if v := w.View(); !strings.Contains(string(v.Row), "checking") {
+			t.Errorf("view afterwards: %s", asJSON(v))
+		}
+	})
+}
