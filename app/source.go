@@ -128,9 +128,14 @@ func (w *Watcher) pace(v View, looked bool) time.Duration {
 	case v.Known != nil && v.Known.Armed:
 		return max(poll, armedPace)
 	}
+	return max(poll, min(idlePace, w.beat()/3))
+}
+
+// beat is the panel's heartbeat.
+func (w *Watcher) beat() time.Duration {
 	c, err := parseCurrent(w.facts.current.Data)
 	if err != nil {
-		c.beat = usualBeat
+		return usualBeat
 	}
-	return max(poll, min(idlePace, c.beat/3))
+	return c.beat
 }

@@ -24,6 +24,7 @@ type WatchConfig struct {
 	Poll    time.Duration // between two reads of current while somebody looks or something is waited for; 0 = DefaultPoll
 	Silence time.Duration // an armed panel that is silent for longer is taken for destroyed; 0 = DefaultSilence
 	Changed func(View)    // hears of each view that differs in more than its counters, in order; must not block. May be nil
+	Turned  func()        // called at least every second while the watcher does its work; must not block. May be nil
 	Logger  *slog.Logger  // may be nil
 }
 
@@ -55,6 +56,9 @@ func NewWatcher(c WatchConfig) *Watcher {
 	c.Poll, c.Silence = cmp.Or(c.Poll, DefaultPoll), cmp.Or(c.Silence, DefaultSilence)
 	if c.Changed == nil {
 		c.Changed = func(View) {}
+	}
+	if c.Turned == nil {
+		c.Turned = func() {}
 	}
 	return &Watcher{
 		config:  c,
@@ -115,6 +119,7 @@ func (w *Watcher) Run(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
+		w.config.Turned()
 		now := time.Now()
 		w.judge(now)
 		v, looked := w.tell(now)
@@ -180,14 +185,17 @@ func (w *Watcher) learn(r result) {
 		}
 		return
 	}
+	away := s.failures > 0
 	s.succeeded(r.began, now)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	switch s {
 	case &w.current:
-		before := w.facts.current
+		before, beat := w.facts.current, w.beat()
 		moved := w.facts.learnCurrent(r.doc, found, now)
-		if first := before.read.IsZero(); first || moved && differs(before.Data, r.doc.Data) {
+		// A ring may have come and gone while nobody could see it.
+		away = away || moved && now.Sub(before.moved) >= beat*3/2
+		if first := before.read.IsZero(); first || away || moved && differs(before.Data, r.doc.Data) {
 			w.desired.want = now
 			// The panel writes what happened after what is: it may not be there yet.
 			w.events.want, w.events.again = now, now.Add(eventsLater)

@@ -33,6 +33,7 @@ type Config struct {
 	Insecure  bool          // speak plain text also beyond this computer: to phones, and to the hub
 	Poll      time.Duration // between two reads while somebody looks; 0.1 s to a minute
 	Silence   time.Duration // after which an armed panel that says nothing is taken for destroyed; 1 min to a day
+	Notices   Notices       // who is told of what goes wrong
 }
 
 func (c *Config) flags(fs *pflag.FlagSet) {
@@ -48,6 +49,7 @@ func (c *Config) flags(fs *pflag.FlagSet) {
 	fs.BoolVar(&c.Insecure, "insecure", false, "allow plain text beyond this computer: who is on the way can read the passphrase, what phones see, and the token of a hub that is spoken to so")
 	fs.DurationVar(&c.Poll, "poll", app.DefaultPoll, "`pause` between two looks at the hub while somebody looks at the app, 100ms to 1m; while nobody does and nothing is to be watched for, it is longer")
 	fs.DurationVar(&c.Silence, "silence", app.DefaultSilence, "after so `long` an armed panel that says nothing is taken for destroyed, 1m to 24h")
+	c.Notices.flags(fs)
 }
 
 // Validate says which flag is missing or wrong. It reads no file.
@@ -76,7 +78,10 @@ func (c *Config) Validate() error {
 	if err := within("--poll", c.Poll, 100*time.Millisecond, time.Minute); err != nil {
 		return err
 	}
-	return within("--silence", c.Silence, time.Minute, 24*time.Hour)
+	if err := within("--silence", c.Silence, time.Minute, 24*time.Hour); err != nil {
+		return err
+	}
+	return c.Notices.validate(c.Insecure)
 }
 
 // within wants a duration in its range.
@@ -139,20 +144,25 @@ func (c *Config) token(log *slog.Logger) (string, error) {
 	case given != "":
 		return "", cli.Hint(cli.Usagef("--token-file and the environment variable %s are both given", tokenVariable), "unset %s, or leave out --token-file", tokenVariable)
 	}
-	data, err := durable.Read(c.TokenFile, maxToken)
+	return readToken("--token-file", c.TokenFile, log)
+}
+
+// readToken reads the file that a flag names.
+func readToken(flag, file string, log *slog.Logger) (string, error) {
+	data, err := durable.Read(file, maxToken)
 	if err != nil {
-		err = fmt.Errorf("reading --token-file: %w", err)
+		err = fmt.Errorf("reading %s: %w", flag, err)
 		if errors.Is(err, fs.ErrPermission) {
 			return "", cli.Hint(err, "the file has to belong to the user that the app runs as")
 		}
 		return "", err
 	}
-	if info, err := os.Stat(c.TokenFile); err == nil && info.Mode().Perm()&0o004 != 0 && runtime.GOOS != "windows" {
-		log.Warn("everybody on this computer can read the hub's token", "file", c.TokenFile, "hint", "chmod o= "+c.TokenFile)
+	if info, err := os.Stat(file); err == nil && info.Mode().Perm()&0o004 != 0 && runtime.GOOS != "windows" {
+		log.Warn("everybody on this computer can read the token of "+flag, "file", file, "hint", "chmod o= "+file)
 	}
 	token := strings.TrimSpace(string(data))
 	if token == "" {
-		return "", cli.Hint(fmt.Errorf("--token-file %s is empty", c.TokenFile), "write there what hub token add prints")
+		return "", cli.Hint(fmt.Errorf("%s %s is empty", flag, file), "write the token there, in one line")
 	}
 	return token, nil
 }

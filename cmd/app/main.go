@@ -32,10 +32,13 @@ or of a reverse proxy on this computer, which passes on to --listen:
 
   app … --origin https://alarm.example.org
 
-Passphrase, phones and certificate can be changed while the app runs.`,
+Passphrase, phones and certificate can be changed while the app runs.
+
+Who doesn't look is told of an alarm, of faults and of a panel that falls silent
+with --notify-url or --notify-command; app notify tries them.`,
 		Flags:    config.flags,
 		Run:      config.run,
-		Commands: []*cli.Command{passphraseCommand(), phonesCommand(), certificateCommand()},
+		Commands: []*cli.Command{passphraseCommand(), phonesCommand(), certificateCommand(), notifyCommand()},
 	}
 }
 

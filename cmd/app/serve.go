@@ -58,17 +58,37 @@ func (c *Config) run(ctx context.Context, _ []string, stdout, stderr io.Writer) 
 		return err
 	}
 	defer l.Close()
-	watcher := app.NewWatcher(app.WatchConfig{API: api, Poll: c.Poll, Silence: c.Silence, Logger: log})
+	receivers, err := c.Notices.receivers(c.Insecure, log)
+	if err != nil {
+		return err
+	}
+	notifier, err := app.NewNotifier(app.NotifierConfig{Dir: c.Data, Receivers: receivers, Language: c.Notices.Language, Click: click(c.Origins), Logger: log})
+	if err != nil {
+		return err
+	}
+	pinger, err := c.Notices.pinger(c.Insecure, log)
+	if err != nil {
+		return err
+	}
+	watching := app.WatchConfig{API: api, Poll: c.Poll, Silence: c.Silence, Changed: notifier.See, Logger: log}
+	if pinger != nil {
+		watching.Turned = pinger.Turn
+	}
+	watcher := app.NewWatcher(watching)
 	handler, err := c.handler(watcher, household, l.Addr(), log)
 	if err != nil {
 		return err
 	}
 
-	var watching sync.WaitGroup
-	defer watching.Wait()
+	var tasks sync.WaitGroup
+	defer tasks.Wait()
 	watch, stopWatching := context.WithCancel(context.WithoutCancel(ctx)) // the last requests still need it
 	defer stopWatching()
-	watching.Go(func() { watcher.Run(watch) })
+	tasks.Go(func() { watcher.Run(watch) })
+	tasks.Go(func() { notifier.Run(ctx) })
+	if pinger != nil {
+		tasks.Go(func() { pinger.Run(ctx) })
+	}
 
 	fmt.Fprint(stdout, c.greeting(l.Addr(), household.HasPassphrase()))
 	end := sync.OnceFunc(tellSystemd(func() { watcher.View() }, log))
