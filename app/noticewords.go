@@ -96,8 +96,14 @@ func (w vocabulary) compose(d *duty, now time.Time, click string) Notice {
 	case KindTest:
 		n.Title = w.say("notice.test")
 		say(w.say("notice.test.more"))
-	default: // what is over
-		n.Title = w.say("notice." + string(d.kind))
+	case KindRingOver:
+		n.Title = w.say("notice.ring_over")
+		say(w.state(v))
+	case KindBack:
+		n.Title = w.say("notice.back")
+		say(w.state(v))
+	case KindHubBack:
+		n.Title = w.say("notice.hub_back")
 		say(w.state(v))
 	}
 	if lives := v.Hub == nil && (v.Alive == AliveYes || v.Alive == AliveLate); !lives && v.HeardMS != nil {

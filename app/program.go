@@ -68,13 +68,13 @@ func (p *Program) Deliver(ctx context.Context, n Notice) (said string, err error
 			text = fmt.Sprintf("--notify-command: not done in %v, so it was killed", programTimeout)
 		}
 		if output.text != "" {
-			text += ". It says: " + excerpt(output.text)
+			text += fmt.Sprintf(". It says: %q", excerpt(strings.TrimSpace(output.text)))
 		}
 		return "", &DeliveryError{Text: text}
 	}
 	said = cmd.ProcessState.String()
 	if output.text != "" {
-		said += ": " + excerpt(output.text)
+		said += ": " + excerpt(strings.TrimSpace(output.text))
 	}
 	return said, nil
 }

@@ -144,11 +144,11 @@ func (c *Config) token(log *slog.Logger) (string, error) {
 	case given != "":
 		return "", cli.Hint(cli.Usagef("--token-file and the environment variable %s are both given", tokenVariable), "unset %s, or leave out --token-file", tokenVariable)
 	}
-	return readToken("--token-file", c.TokenFile, log)
+	return readToken("--token-file", c.TokenFile, "write there what hub token add prints", log)
 }
 
 // readToken reads the file that a flag names.
-func readToken(flag, file string, log *slog.Logger) (string, error) {
+func readToken(flag, file, hint string, log *slog.Logger) (string, error) {
 	data, err := durable.Read(file, maxToken)
 	if err != nil {
 		err = fmt.Errorf("reading %s: %w", flag, err)
@@ -158,11 +158,11 @@ func readToken(flag, file string, log *slog.Logger) (string, error) {
 		return "", err
 	}
 	if info, err := os.Stat(file); err == nil && info.Mode().Perm()&0o004 != 0 && runtime.GOOS != "windows" {
-		log.Warn("everybody on this computer can read the token of "+flag, "file", file, "hint", "chmod o= "+file)
+		log.Warn("everybody on this computer can read a token", "flag", flag, "file", file, "hint", "chmod o= "+file)
 	}
 	token := strings.TrimSpace(string(data))
 	if token == "" {
-		return "", cli.Hint(fmt.Errorf("%s %s is empty", flag, file), "write the token there, in one line")
+		return "", cli.Hint(fmt.Errorf("%s %s is empty", flag, file), "%s", hint)
 	}
 	return token, nil
 }

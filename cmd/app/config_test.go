@@ -20,6 +20,7 @@ func goodConfig() Config {
 	return Config{
 		API: "http://127.0.0.1:8081", DeviceID: "78877CFE-8c33-4343-981d-6e4efaea6373", Listen: "127.0.0.1:8090", Data: "data",
 		Poll: app.DefaultPoll, Silence: app.DefaultSilence,
+		Notices: Notices{Language: "en", PingEvery: app.DefaultPing},
 	}
 }
 
@@ -50,6 +51,13 @@ func TestConfigRefuses(t *testing.T) {
 		{"a poll too short", func(c *Config) { c.Poll = 99 * time.Millisecond }, "--poll is 99ms: expected 100ms to 1m0s"},
 		{"a poll too long", func(c *Config) { c.Poll = time.Hour }, "--poll is 1h0m0s: expected 100ms to 1m0s"},
 		{"a silence too short", func(c *Config) { c.Silence = 59 * time.Second }, "--silence is 59s: expected 1m0s to 24h0m0s"},
+		{"notices to no URL", func(c *Config) { c.Notices.URL = "sesame" }, "--notify-url is no address of the web"},
+		{"notices in plain text", func(c *Config) { c.Notices.URL = "http://ntfy.example/sesame" }, "--notify-url is plain HTTP"},
+		{"a token for nobody", func(c *Config) { c.Notices.TokenFile = "token" }, "--notify-token-file without --notify-url"},
+		{"a language without words", func(c *Config) { c.Notices.Language = "../en" }, `--language is "../en": expected en or fr`},
+		{"pings to no URL", func(c *Config) { c.Notices.PingURL = "//sesame" }, "--ping-url is no address of the web"},
+		{"pings too often", func(c *Config) { c.Notices.PingEvery = time.Second }, "--ping-every is 1s: expected 10s to 1h0m0s"},
+		{"pings too rare", func(c *Config) { c.Notices.PingEvery = 2 * time.Hour }, "--ping-every is 2h0m0s"},
 		{"a silence too long", func(c *Config) { c.Silence = 25 * time.Hour }, "--silence is 25h0m0s"},
 	} {
 		c := goodConfig()

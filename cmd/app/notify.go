@@ -60,7 +60,7 @@ func (n *Notices) receivers(insecure bool, log *slog.Logger) (all []app.Receiver
 	if n.URL != "" {
 		o := app.WebhookOptions{URL: n.URL, Insecure: insecure}
 		if n.TokenFile != "" {
-			if o.Token, err = readToken("--notify-token-file", n.TokenFile, log); err != nil {
+			if o.Token, err = readToken("--notify-token-file", n.TokenFile, "write the token there, in one line", log); err != nil {
 				return nil, err
 			}
 		}
