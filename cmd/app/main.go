@@ -25,7 +25,7 @@ For phones it needs a passphrase, and TLS with a certificate of its own
 
   app passphrase --data ./app
   app certificate --out certificate
-  app … --listen 0.0.0.0:8443 --cert certificate/certificate.pem
+  app … --listen 0.0.0.0:8090 --cert certificate/certificate.pem
         --key-file certificate/certificate.pem
 
 or of a reverse proxy on this computer, which passes on to --listen:

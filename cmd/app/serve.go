@@ -118,9 +118,10 @@ func (c *Config) handler(watcher *app.Watcher, household *app.Household, at net.
 	if err != nil {
 		return nil, err
 	}
-	// Where phones come to this computer itself, they may call it what they like: only the passphrase lets them in.
-	if here, ok := at.(*net.TCPAddr); len(names) == 0 && ok && !here.IP.IsLoopback() {
-		names = []string{"*"}
+	// Where phones come to this computer itself, be it beside a reverse proxy, they may call it what they like: only the
+	// passphrase lets them in.
+	if here, ok := at.(*net.TCPAddr); ok && !here.IP.IsLoopback() {
+		names = append(names, "*")
 	}
 	s, err := app.NewServer(app.ServerConfig{
 		House:     watcher,
