@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Limits of sign-ins with wrong passphrases. Those of all addresses together hold what a thousand of them could try. A phone
+// Limits of sign-ins with wrong passphrases: of an address, and of all together, whoever has many addresses. A phone
 // that is signed in is never asked, so no limit locks it out.
 const (
 	freeAttempts  = 5 // wrong ones of an address, before it waits

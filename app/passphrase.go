@@ -94,7 +94,7 @@ type passphraseHash struct {
 	salt, key    []byte
 }
 
-// hashPassphrase hashes a passphrase with a new salt. It takes 19 MiB, and on a Pi Zero the better part of a second.
+// hashPassphrase hashes a passphrase with a new salt. It takes 19 MiB while it does.
 func hashPassphrase(text string) passphraseHash {
 	h := passphraseHash{memory: hashMemory, time: hashTime, threads: hashThreads, salt: make([]byte, hashSalt)}
 	rand.Read(h.salt)
