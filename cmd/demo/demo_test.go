@@ -34,14 +34,14 @@ type visit struct {
 }
 
 // visitDemo runs a demo in this process until the test ends, and checks that it ends cleanly.
-func visitDemo(t *testing.T) visit {
+func visitDemo(t *testing.T, flags ...string) visit {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
 	stdout, w := io.Pipe()
 	var log bytes.Buffer
 	ended := make(chan int, 1)
 	go func() {
-		code := cli.Run(ctx, command(), []string{"--listen", "127.0.0.1:0", "--mqtt", "127.0.0.1:0"}, w, &log)
+		code := cli.Run(ctx, command(), append(flags, "--listen", "127.0.0.1:0", "--mqtt", "127.0.0.1:0"), w, &log)
 		w.Close()
 		ended <- code
 	}()
@@ -371,6 +371,26 @@ func TestPanelsIDIsNoCredential(t *testing.T) {
 	}
 	if _, ok := errors.AsType[*twinclient.TrustError](err); !ok {
 		t.Errorf("got %v, want the hub to refuse the device", err)
+	}
+}
+
+// TestDelaysAreThePanels sees an exit delay, and a ring that the entry delay holds back.
+func TestDelaysAreThePanels(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ flag, state string }{
+		{"--exit-delay=45s", `"state":"exit_delay"`},
+		{"--entry-delay=30s", `"state":"entry_delay"`},
+	} {
+		v := visitDemo(t, tt.flag)
+		run := func(i int) string {
+			_, body := send(t, curl(t, split(t, v.commands[i], v.variables())))
+			return body
+		}
+		run(1)
+		current := func() string { return run(3) }
+		eventually(t, current, `"alarm_armed":true`)
+		run(2)
+		eventually(t, current, tt.state, `"siren_ringing":false`, `"door_open":true`)
 	}
 }
 
