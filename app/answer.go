@@ -51,12 +51,10 @@ func refusalOf(err error) refusal {
 		return said(http.StatusUnauthorized, "signed_out")
 	case errors.Is(err, ErrWrongPassphrase):
 		return said(http.StatusUnauthorized, "wrong_passphrase")
-	case errors.Is(err, ErrNoPassphrase), errors.Is(err, ErrPassphraseBroken):
-		return said(http.StatusForbidden, "forbidden")
 	case errors.Is(err, ErrTooManyWishes), errors.Is(err, ErrEnding):
 		return said(http.StatusServiceUnavailable, "too_busy")
 	}
-	return said(http.StatusInternalServerError, "failed")
+	return said(http.StatusInternalServerError, "failed") // the page shows the text
 }
 
 // readBody reads the JSON object of a request: of its type, without unknown keys, and nothing behind it. The error is a badRequest.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -125,6 +126,22 @@ func TestServerRefusesSignIns(t *testing.T) {
 			t.Errorf("%s: got a cookie", tt.name)
 		}
 	}
+}
+
+// Somebody has to be told what to do.
+func TestServerSaysThatThePassphraseIsBroken(t *testing.T) {
+	household := newTestHousehold(t)
+	anna, ben := &browser{server: newTestServer(t, ServerConfig{Household: household})}, &browser{}
+	anna.signIn(t, "Anna")
+	if err := os.WriteFile(household.path(passphraseName), []byte("damaged"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ben.server = anna.server
+	w := ben.ask("POST", "/api/session", `{"passphrase":"`+testPassphrase+`"}`)
+	if wantRefusal(t, w, http.StatusInternalServerError, "failed"); !strings.Contains(w.Body.String(), "set it anew with app passphrase") {
+		t.Errorf("got %s", w.Body)
+	}
+	anna.want(t, "GET", "/api/session", "", `{"signed_in":true,"passphrase":true,"name":"Anna","id":%q}`, anna.id(t))
 }
 
 // Attempts are counted by address: here, by what the proxy on this computer says of it.

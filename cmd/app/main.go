@@ -18,17 +18,17 @@ panel's alarm, arms and disarms it. It speaks the REST API of twins to a hub, th
 project's or Scaleway's, with a token that no phone gets to see. Beside a hub on
 this computer, for this computer:
 
-  hub token add app --data ./hub > token
+  (umask 077; hub token add app --device front-door --data ./hub > token)
   app --api http://127.0.0.1:8081 --device-id UUID --token-file token --data ./app
 
-For phones it needs a passphrase, and TLS with a certificate of its own
+Phones need a passphrase, and TLS: with a certificate of the app's own
 
   app passphrase --data ./app
   app certificate --out certificate
   app … --listen 0.0.0.0:8090 --cert certificate/certificate.pem
         --key-file certificate/certificate.pem
 
-or of a reverse proxy on this computer, which passes on to --listen:
+or with a reverse proxy on this computer, which passes on to --listen:
 
   app … --origin https://alarm.example.org
 

@@ -18,6 +18,7 @@ import (
 
 	"github.com/twinpanel/twinpanel/app"
 	"github.com/twinpanel/twinpanel/hub/hubtest"
+	"github.com/twinpanel/twinpanel/hub/registry"
 	"github.com/twinpanel/twinpanel/internal/agent"
 	"github.com/twinpanel/twinpanel/internal/cli"
 	"github.com/twinpanel/twinpanel/internal/cli/clitest"
@@ -33,6 +34,7 @@ import (
 const patience = time.Minute
 
 // runPanel runs a panel in a simulated house until the test ends, and returns the house.
+// Flags and environment lead an app to it, with the token that is good for it alone.
 func runPanel(t *testing.T, h *hubtest.Hub) (house *simulator.House, flags []string) {
 	t.Helper()
 	device := h.AddDevice("panel").ID
@@ -56,6 +58,7 @@ func runPanel(t *testing.T, h *hubtest.Hub) (house *simulator.House, flags []str
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Setenv(tokenVariable, h.AddToken(registry.Token{Name: "app", Device: device}))
 	background(t, "panel", func(ctx context.Context) error { return a.Run(ctx) })
 	return house, []string{"--api", h.REST(), "--device-id", string(device)}
 }
@@ -187,7 +190,6 @@ func row(r app.Row) func(app.View) bool { return func(v app.View) bool { return 
 func TestFromDoorToPhone(t *testing.T) {
 	h := hubtest.Start(t)
 	house, flags := runPanel(t, h)
-	t.Setenv(tokenVariable, h.Token)
 	dir := t.TempDir()
 	household, err := app.OpenHousehold(dir, nil)
 	if err == nil {
