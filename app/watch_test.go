@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,8 +20,20 @@ type watched struct {
 	*Watcher
 	*fakeHub
 	t    *testing.T
-	told []View // the loop's alone: read it after synctest.Wait
 	stop func()
+
+	mu   sync.Mutex
+	told []View
+}
+
+// hears are the views told since it was called last.
+func (w *watched) hears() []View {
+	synctest.Wait()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	told := w.told
+	w.told = nil
+	return told
 }
 
 // watch starts a watcher in a bubble. It ends with the test.
@@ -31,7 +44,11 @@ func watch(t *testing.T, h *fakeHub, poll time.Duration) *watched {
 		t.Fatal(err)
 	}
 	w := &watched{fakeHub: h, t: t}
-	w.Watcher = NewWatcher(WatchConfig{API: api, Poll: poll, Changed: func(v View) { w.told = append(w.told, v) }})
+	w.Watcher = NewWatcher(WatchConfig{API: api, Poll: poll, Changed: func(v View) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.told = append(w.told, v)
+	}})
 	ctx, cancel := context.WithCancel(t.Context())
 	w.stop = func() {
 		cancel()
@@ -233,11 +250,10 @@ func TestTimeChangesViews(t *testing.T) {
 				h.put(currentName, armed)
 				time.Sleep(idlePace)
 				w.want(Armed)
-				w.told = nil
+				w.hears()
 				time.Sleep(10 * time.Minute)
-				synctest.Wait()
 				var got []string
-				for _, v := range w.told {
+				for _, v := range w.hears() {
 					at := time.Duration(*v.HeardMS) * time.Millisecond
 					got = append(got, fmt.Sprintf("%s %s %v", v.Row, v.Alive, at.Truncate(2*time.Second)))
 				}
@@ -259,11 +275,9 @@ func TestChangedIsNotForCounters(t *testing.T) {
 		_, leave := w.Join()
 		defer leave()
 		time.Sleep(5*time.Minute + 10*time.Second)
-		synctest.Wait()
-		w.told = nil
+		w.hears()
 		time.Sleep(10 * time.Minute)
-		synctest.Wait()
-		if n := len(w.told); n != 20 { // the heartbeats
+		if n := len(w.hears()); n != 20 { // the heartbeats
 			t.Errorf("told %d views, want 20", n)
 		}
 	})
@@ -317,7 +331,7 @@ func TestOneFailureIsNoTrouble(t *testing.T) {
 		w.want(Disarmed)
 
 		// One read that fails.
-		w.told = nil
+		w.hears()
 		h.fault(refused)
 		time.Sleep(600 * time.Millisecond)
 		h.fault(nil)
@@ -330,8 +344,7 @@ func TestOneFailureIsNoTrouble(t *testing.T) {
 		// A hub that takes 4 s for each.
 		h.fault(slow(4 * time.Second))
 		time.Sleep(5 * time.Minute)
-		synctest.Wait()
-		for _, v := range w.told {
+		for _, v := range w.hears() {
 			if v.Row != Disarmed || v.Hub != nil {
 				t.Errorf("showed %s", asJSON(v))
 			}
@@ -383,10 +396,9 @@ func TestTroubleChangesItsReason(t *testing.T) {
 		if ago := time.Since(since); ago < 95*time.Second {
 			t.Errorf("away since %v ago only", ago)
 		}
-		w.told = nil
+		w.hears()
 		time.Sleep(time.Hour)
-		synctest.Wait()
-		if n := len(w.told); n != 0 {
+		if n := len(w.hears()); n != 0 {
 			t.Errorf("told %d views of the same trouble", n)
 		}
 	})
