@@ -54,14 +54,20 @@ export function left(ms) {
   return `${Math.floor(s / 60)}:${String(s % 60).padStart(2, '0')}`;
 }
 
-const day = date => date.toDateString();
+const formats = new Map();
 
-// time says a moment, with its day unless that is today's: to the minute, or to the second.
+function format(options) {
+  const key = locale + JSON.stringify(options);
+  if (!formats.has(key)) formats.set(key, new Intl.DateTimeFormat(locale, options));
+  return formats.get(key);
+}
+
+// time says a moment, with its day unless that is today's: to the minute, or with the style medium to the second.
 export function time(date, today, style = 'short') {
   const d = new Date(date);
   if (Number.isNaN(d.getTime())) return '–';
-  const hours = new Intl.DateTimeFormat(locale, { timeStyle: style }).format(d);
-  if (today && day(d) === day(today)) return hours;
-  const days = new Intl.DateTimeFormat(locale, { day: 'numeric', month: 'short', ...(today && d.getFullYear() !== today.getFullYear() ? { year: 'numeric' } : {}) }).format(d);
-  return `${days}, ${hours}`;
+  const hours = format({ timeStyle: style }).format(d);
+  if (today && d.toDateString() === today.toDateString()) return hours;
+  const sameYear = !today || d.getFullYear() === today.getFullYear();
+  return `${format({ day: 'numeric', month: 'short', ...(sameYear ? {} : { year: 'numeric' }) }).format(d)}, ${hours}`;
 }
