@@ -145,7 +145,9 @@ func (w *Watcher) Run(ctx context.Context) {
 			}
 		case r := <-puts:
 			w.putting = false
-			w.learnPut(r)
+			if r.err == nil || ctx.Err() == nil {
+				w.learnPut(r)
+			}
 		case <-w.poke:
 		case <-timer.C:
 		case <-ctx.Done():
@@ -173,7 +175,7 @@ func (w *Watcher) get(ctx context.Context, s *source) result {
 // learn takes the answer to a get.
 func (w *Watcher) learn(r result) {
 	now, s := time.Now(), r.from
-	if s == &w.desired && (w.putting || w.put.After(r.began)) {
+	if s == &w.desired && (w.putting || !w.put.Before(r.began)) {
 		s.tried, s.want = now, now // the answer may be older than what was put meanwhile
 		return
 	}
