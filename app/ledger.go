@@ -93,12 +93,12 @@ func (l *ledger) due(s *situation, now time.Time) (d *duty, at time.Time) {
 	}
 	l.claim(&s.ring)
 	consider(l.dueRing(&s.ring))
-	consider(l.dueOf(ofPanel, s.panel, 0))
-	consider(l.dueOf(ofHub, s.hub, hold))
+	consider(l.dueOf(ofPanel, s.panel))
+	consider(l.dueOf(ofHub, s.hub))
 	// First what is over, so that no more is kept here than a panel can have at a time.
 	for _, subject := range append(slices.Sorted(maps.Keys(l.Told)), slices.Sorted(maps.Keys(s.faults))...) {
 		if subject != ofPanel && subject != ofHub {
-			consider(l.dueOf(subject, s.fault(subject), hold))
+			consider(l.dueOf(subject, s.fault(subject)))
 		}
 	}
 	if d != nil {
@@ -157,7 +157,7 @@ func (l *ledger) dueRing(r *rings) (*duty, time.Time) {
 }
 
 // dueOf is what is to be told of a subject, and when.
-func (l *ledger) dueOf(subject string, c condition, patience time.Duration) (*duty, time.Time) {
+func (l *ledger) dueOf(subject string, c condition) (*duty, time.Time) {
 	t := l.Told[subject]
 	d := &duty{subject: subject, is: c.is, number: c.number, urgent: c.is == isSilent}
 	kinds := map[string][2]Kind{ofPanel: {KindUnreachable, KindBack}, ofHub: {KindHubAway, KindHubBack}}[subject]
@@ -170,7 +170,7 @@ func (l *ledger) dueOf(subject string, c condition, patience time.Duration) (*du
 		return d, time.Time{}
 	case c.is != isSilent && c.is != fine && c.is != notJudged && (t.Is == "" || t.Is == fine):
 		d.kind = kinds[0]
-		at := c.first.Add(patience)
+		at := c.first.Add(hold)
 		if !t.taken.IsZero() {
 			at = latest(at, t.taken.Add(noticeRest))
 		}

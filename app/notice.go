@@ -34,7 +34,7 @@ const (
 
 // Times of notices.
 const (
-	hold       = 30 * time.Second // a fault or a hub that is away is told of after this, and whatever is over only if it stays so for as long
+	hold       = 30 * time.Second // all but alarms is told of after this, and whatever is over only if it stays so for as long
 	ringHold   = 10 * time.Second // what happened may come before what is: a ring that seems over may just begin
 	noticeRest = 10 * time.Minute // between two notices that the same thing has begun again
 )

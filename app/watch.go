@@ -195,10 +195,12 @@ func (w *Watcher) learn(r result) {
 	case &w.current:
 		before, beat := w.facts.current, w.beat()
 		moved := w.facts.learnCurrent(r.doc, found, now)
-		// A ring may have come and gone while nobody could see it.
-		away = away || moved && now.Sub(before.moved) >= beat*3/2
-		if first := before.read.IsZero(); first || away || moved && differs(before.Data, r.doc.Data) {
+		news := before.read.IsZero() || moved && differs(before.Data, r.doc.Data)
+		if news {
 			w.desired.want = now
+		}
+		// A ring may have come and gone while nobody could see it.
+		if news || away || moved && now.Sub(before.moved) >= beat*3/2 {
 			// The panel writes what happened after what is: it may not be there yet.
 			w.events.want, w.events.again = now, now.Add(eventsLater)
 		}
