@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,13 +14,29 @@ import (
 )
 
 // A listener takes all notices.
-type listener struct{ heard []app.Notice }
+type listener struct {
+	mu    sync.Mutex
+	heard []app.Notice
+}
 
 func (l *listener) Name() string { return "listener" }
 
 func (l *listener) Deliver(_ context.Context, n app.Notice) (string, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.heard = append(l.heard, n)
 	return "", nil
+}
+
+// all returns the notices, and their kinds.
+func (l *listener) all() (notices []app.Notice, kinds []app.Kind) {
+	synctest.Wait()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, n := range l.heard {
+		kinds = append(kinds, n.Kind)
+	}
+	return slices.Clone(l.heard), kinds
 }
 
 // A panel that is smashed before it can ring is an alarm, told once, and so is its end.
@@ -42,12 +59,7 @@ func TestPanelKilledInItsEntryDelay(t *testing.T) {
 		go n.Run(t.Context())
 		want := func(kinds ...app.Kind) {
 			t.Helper()
-			synctest.Wait()
-			var got []app.Kind
-			for _, n := range l.heard {
-				got = append(got, n.Kind)
-			}
-			if !slices.Equal(got, kinds) {
+			if _, got := l.all(); !slices.Equal(got, kinds) {
 				t.Errorf("after %s: told %v, want %v", w.View().Row, got, kinds)
 			}
 		}
@@ -62,7 +74,8 @@ func TestPanelKilledInItsEntryDelay(t *testing.T) {
 		want()
 		time.Sleep(3 * time.Second)
 		want(app.KindSilent)
-		if got := l.heard[0]; !got.Urgent || !strings.Contains(got.Text, "entry delay") || !strings.Contains(got.Text, "door open") {
+		notices, _ := l.all()
+		if got := notices[0]; !got.Urgent || !strings.Contains(got.Text, "entry delay") || !strings.Contains(got.Text, "door open") {
 			t.Errorf("told %+v", got)
 		}
 		h.Stop()
@@ -107,11 +120,7 @@ func TestRingThatTheHubHeardOfLater(t *testing.T) {
 		h.MustPut(panel, "current", current)
 		h.MustPut(panel, "events", `{"events":[{"time":"1999-12-31T20:00:00Z","what":"armed"},{"time":"2000-01-01T00:03:00Z","what":"ring started","contact":"front"},{"time":"2000-01-01T00:03:20Z","what":"ring stopped"}]}`)
 		time.Sleep(time.Minute)
-		synctest.Wait()
-		var got []app.Kind
-		for _, n := range l.heard {
-			got = append(got, n.Kind)
-		}
+		_, got := l.all()
 		if want := []app.Kind{app.KindUnreachable, app.KindRang, app.KindBack}; !slices.Equal(got, want) {
 			t.Errorf("told %v, want %v", got, want)
 		}
