@@ -9,6 +9,8 @@ import (
 // facts are what a watcher has learned, with when it did so on its own clock. Nothing in them is a conclusion: that is [look]'s.
 type facts struct {
 	started time.Time // the app's start
+	listens time.Time // since when the panel could be heard without a gap; zero: since the start
+	woke    time.Time // when the app itself last went on after it had stood still; zero: it never did
 	current reading
 	desired reading
 	events  reading
@@ -24,30 +26,34 @@ type reading struct {
 	found         bool      // false: the last answer was that there is none
 	read          time.Time // the last answer of either kind; zero: there was none yet
 	first         time.Time // when this version was seen first
-	moved         time.Time // when a version was last seen to take another's place; zero: not since the app's start
+	moved         time.Time // when a version was last seen to take a lower one's place; zero: not since the app listens
 }
 
-// learn takes an answer of the hub. A version that goes down is another one, too: the document was made anew. It says whether the version moved.
-func (r *reading) learn(doc twin.Document, found bool, now time.Time) (moved bool) {
+// learn takes an answer of the hub. It says whether the version is another one. Only one that goes up has just been
+// written: one that goes down may be of an older database that somebody put in the hub's place.
+func (r *reading) learn(doc twin.Document, found bool, now time.Time) (changed bool) {
 	switch {
 	case !found:
-		moved = r.found
+		changed = r.found
 	case r.read.IsZero():
 		r.first = now
 	case !r.found || doc.Version != r.Version:
-		r.first, r.moved, moved = now, now, true
+		r.first, r.moved, changed = now, time.Time{}, true
+		if doc.Version > r.Version {
+			r.moved = now
+		}
 	}
 	if found {
 		r.Document = doc
 	}
 	r.found, r.read = found, now
-	return moved
+	return changed
 }
 
-// learnCurrent takes an answer about the panel's document. It says whether the panel gave a sign of life.
-func (f *facts) learnCurrent(doc twin.Document, found bool, now time.Time) (moved bool) {
+// learnCurrent takes an answer about the panel's document. It says whether that is another one than before.
+func (f *facts) learnCurrent(doc twin.Document, found bool, now time.Time) (changed bool) {
 	before := f.current
-	if moved = f.current.learn(doc, found, now); moved {
+	if changed = f.current.learn(doc, found, now); changed {
 		switch was := before.ringing(); {
 		case !f.current.ringing():
 			f.rang = time.Time{}
@@ -55,8 +61,33 @@ func (f *facts) learnCurrent(doc twin.Document, found bool, now time.Time) (move
 			f.rang = now
 		}
 	}
+	if f.wasDeaf(before, now) {
+		f.listens, f.current.moved = now, time.Time{}
+	}
 	f.done = f.done || f.doing()
-	return moved
+	return changed
+}
+
+// wasDeaf says whether the app couldn't hear the panel for so long before now that a panel which spoke meanwhile may be
+// silent again, and one that didn't may have been unable to.
+func (f *facts) wasDeaf(before reading, now time.Time) bool {
+	switch {
+	case before.read.IsZero():
+		return false
+	case f.woke.After(before.read):
+		return true
+	}
+	beat := usualBeat
+	if c, err := parseCurrent(before.Data); err == nil {
+		beat = c.beat
+	}
+	return f.trouble != nil && now.Sub(before.read) >= beat*3/2
+}
+
+// wake says that the app goes on after it stood still, or its computer did. How long ago anything was, nobody knows: the
+// clock that nobody can set may have stood still, too.
+func (f *facts) wake(now time.Time) {
+	f.listens, f.woke, f.current.moved = now, now, time.Time{}
 }
 
 // learnDesired takes an answer about the document desired: to a put of this app, or to a get.

@@ -71,13 +71,13 @@ func (f *facts) row(v View, readable bool) Row {
 	return map[string]Row{"disarmed": Disarmed, "exit_delay": ExitDelay, "armed": Armed, "entry_delay": EntryDelay, "silenced": Silenced}[v.Known.State]
 }
 
-// alive judges by the last move of the panel's document; before there was one, by the time that the app has looked for one.
+// alive judges by the last move of the panel's document; before there was one, by the time for which one could be heard.
 func (f *facts) alive(c current, now time.Time) Alive {
 	beat := c.beat
 	if beat == 0 {
 		beat = usualBeat
 	}
-	switch quiet := now.Sub(f.heard()); {
+	switch quiet := now.Sub(latest(f.heard(), f.listens)); {
 	case quiet >= 3*beat:
 		return AliveNo
 	case f.current.moved.IsZero():
@@ -128,11 +128,12 @@ func (f *facts) timed(c current) bool {
 
 // silent says why it is an alarm that nothing is heard of the panel, whatever the cause: who destroys a panel may begin with its network.
 func (f *facts) silent(c current, now time.Time, longest time.Duration) *Silence {
-	why, quiet := "", now.Sub(f.heard())
+	// Who stood still can't tell for how long the panel was silent. Whether a hub that is back had it all the time doesn't matter.
+	why, quiet := "", now.Sub(latest(f.current.first, f.woke))
 	switch {
 	case c.state == "entry_delay" || c.state == "ringing":
 		// It owes its next word at the end, and a heartbeat before.
-		over := c.left != nil && now.Sub(f.current.first) >= *c.left+grace
+		over := c.left != nil && now.Sub(f.current.first) >= *c.left+grace && now.Sub(f.woke) >= grace
 		if over || quiet >= c.beat*3/2+grace {
 			why = map[string]string{"entry_delay": "entry", "ringing": "ringing"}[c.state]
 		}

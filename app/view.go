@@ -7,7 +7,7 @@ type Row string
 
 // The rows. What is asked for is never a row of its own unless the panel lives and has not done it yet.
 const (
-	Checking       Row = "checking"       // the app has just started, or the panel has: nobody knows yet whether the panel lives
+	Checking       Row = "checking"       // the app has just started, or couldn't hear the panel for a while: nobody knows yet whether it lives
 	NeverSeen      Row = "never_seen"     // the hub has no document of the panel
 	HubAway        Row = "hub_away"       // the hub can't be reached, or its answers make no sense
 	Unreachable    Row = "unreachable"    // the hub answers; the panel has been silent for three heartbeats
@@ -37,7 +37,7 @@ type View struct {
 	// What the panel said last, whether or not it is still true. Row says how far to believe it.
 	Known   *Known `json:"known,omitempty"` // nil: nothing
 	Alive   Alive  `json:"alive"`
-	HeardMS *int64 `json:"heard_ms,omitempty"` // since the panel's last sign of life; absent if there was none since the app's start
+	HeardMS *int64 `json:"heard_ms,omitempty"` // since the panel's last sign of life; absent if there was none since the app listens
 
 	Wish    *Wish    `json:"wish,omitempty"`    // the last one; nil: none is known
 	Hub     *Trouble `json:"hub,omitempty"`     // why the hub is away
@@ -50,7 +50,7 @@ type Alive string
 
 // A panel is late after one and a half heartbeats and away after three, on the clock of the app.
 const (
-	AliveUnknown Alive = "unknown" // no sign of life since the app's start, which isn't long ago
+	AliveUnknown Alive = "unknown" // no sign of life since the app listens, which isn't for long
 	AliveYes     Alive = "yes"
 	AliveLate    Alive = "late"
 	AliveNo      Alive = "no"

@@ -41,6 +41,7 @@ type Watcher struct {
 	viewers map[chan struct{}]struct{} // one slot each
 	wishes  []*wish                    // in the order in which they are sent; the first may be under way
 	come    bool                       // somebody looks, after nobody did
+	turned  time.Time                  // when Run last looked around; zero: never
 
 	// The rest is Run's alone.
 	current, desired, events source
@@ -77,7 +78,11 @@ func NewWatcher(c WatchConfig) *Watcher {
 func (w *Watcher) View() View {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return look(w.facts, time.Now(), w.config.Silence)
+	now, f := time.Now(), w.facts
+	if stoodStill(w.turned, now) { // Run will see it, too
+		f.wake(now)
+	}
+	return look(f, now, w.config.Silence)
 }
 
 // Join says that somebody looks, until leave is called: what is true is then read more often. After each change there is
@@ -121,6 +126,7 @@ func (w *Watcher) Run(ctx context.Context) {
 	for {
 		w.config.Turned()
 		now := time.Now()
+		w.turn(now)
 		w.judge(now)
 		v, looked := w.tell(now)
 		if p := w.nextPut(now); p != nil {
@@ -154,6 +160,27 @@ func (w *Watcher) Run(ctx context.Context) {
 			return
 		}
 	}
+}
+
+// turn notes that Run looks around.
+func (w *Watcher) turn(now time.Time) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if stoodStill(w.turned, now) {
+		w.facts.wake(now)
+		w.log.Warn("the app stood still, or the clock was set", "for", now.Round(0).Sub(w.turned.Round(0)).Round(time.Second),
+			"hint", "the computer of the app must not sleep")
+	}
+	w.turned = now
+}
+
+// standstill is how long nothing can happen to a Run that looks around each second, unless its computer sleeps or is overwhelmed.
+const standstill = 10 * time.Second
+
+// stoodStill tells whether there was nothing between two turns for too long, by either clock: the one that nobody can set may
+// stand still with the computer. If the other was only set, nothing but a heartbeat's patience is lost.
+func stoodStill(before, now time.Time) bool {
+	return !before.IsZero() && (now.Sub(before) >= standstill || now.Round(0).Sub(before.Round(0)) >= standstill)
 }
 
 // A result is what came of a request.
