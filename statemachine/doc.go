@@ -27,8 +27,9 @@
 // beginning, is not counted, but its time is.
 //
 // The desired document is a level: it is applied whenever it is read. A command given at
-// the panel (LocalCommand) rules until desired has another version than the one seen last; if none was seen yet, the first
-// is taken for an old wish.
+// the panel (LocalCommand) rules until desired has another version than the one seen last. If none was seen yet, the first
+// is taken for an old wish, unless the hub has said since the panel's start that there is none (DesiredMissing): then it
+// is a new one, also if the command was given between that answer and the first version.
 //
 // The tests walk through every state that can be reached with one and two contacts and
 // prove these sentences there; testdata has the stories, in the language of package transcript.

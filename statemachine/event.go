@@ -33,7 +33,8 @@ const (
 	TimePassed        Kind = iota // nothing but time: what is due happens
 	ContactRead                   // a contact's debounced reading
 	DesiredRead                   // the desired document, with a boolean alarm_armed
-	DesiredUnreadable             // desired is missing, refused, or holds no boolean: changes nothing
+	DesiredUnreadable             // desired is refused, or holds no boolean: changes nothing
+	DesiredMissing                // the hub says that there is no desired: the first one will be a new wish
 	LocalCommand                  // armed or disarmed at the panel itself
 )
 

@@ -31,6 +31,7 @@ func (s Saved) Prepay() Saved {
 type State struct {
 	rules    Rules
 	saved    Saved
+	none     bool // no desired was ever seen, and the hub has said since the start that there is none
 	readings [MaxContacts]Reading
 	phase    phase
 	until    time.Duration // end of the delay, or of the ring time charged so far
@@ -82,6 +83,10 @@ func (s State) Ringing() bool { return s.phase == ringing }
 
 // Reading is what is known of contact i.
 func (s State) Reading(i int) Reading { return s.readings[i] }
+
+// NoDesired says whether no version of desired was ever seen, and the hub has said since the start that there is none. The
+// first one then wins over a command at the panel. It is not Saved: after a restart the hub is asked anew.
+func (s State) NoDesired() bool { return s.none }
 
 // Known says whether every contact has had a reading since the start. Before that, nothing may be shown to others.
 func (s State) Known() bool {

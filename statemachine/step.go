@@ -11,6 +11,8 @@ func Step(s State, e Event) (State, Output) {
 		m.contact(e.Contact, e.Reading)
 	case DesiredRead:
 		m.desired(e.Version, e.Armed)
+	case DesiredMissing:
+		m.none = m.saved.Seen == 0
 	case LocalCommand:
 		m.saved.Local = true
 		m.arm(e.Armed)
@@ -36,12 +38,13 @@ type machine struct {
 func (m *machine) note(w What, contact int) { m.notes = append(m.notes, Note{w, contact}) }
 
 func (m *machine) desired(version uint32, armed bool) {
-	if m.saved.Local && (version == m.saved.Seen || m.saved.Seen == 0) {
-		m.saved.Seen = version
+	another := m.none || m.saved.Seen != 0 && version != m.saved.Seen
+	m.none = false
+	m.saved.Seen = version
+	if m.saved.Local && !another {
 		return
 	}
 	m.saved.Local = false
-	m.saved.Seen = version
 	m.arm(armed)
 }
 

@@ -96,7 +96,7 @@ func (w *walk) visit(n node) {
 
 // leave takes every way out of a node.
 func (w *walk) leave(n node) {
-	events := []Event{{Kind: DesiredUnreadable}, {Kind: LocalCommand, Armed: true}, {Kind: LocalCommand}}
+	events := []Event{{Kind: DesiredUnreadable}, {Kind: DesiredMissing}, {Kind: LocalCommand, Armed: true}, {Kind: LocalCommand}}
 	for i := range w.rules.Contacts {
 		for _, r := range []Reading{Closed, Open, Fault} {
 			events = append(events, Event{Kind: ContactRead, Contact: i, Reading: r})
@@ -122,6 +122,17 @@ func (w *walk) leave(n node) {
 	}
 	w.restart(n, 0)
 	w.restart(n, due) // as late as can be before the next step
+	w.tap(n)
+}
+
+// tap says that there is no desired, arms at the panel, and then taps for the first time: that disarms.
+func (w *walk) tap(n node) {
+	s, _ := Step(n.state, Event{Kind: DesiredMissing})
+	s, _ = Step(s, Event{Kind: LocalCommand, Armed: true})
+	e := Event{Kind: DesiredRead, Version: n.state.saved.Seen + 1}
+	if s, out := Step(s, e); s.Word() != "disarmed" || out.Siren {
+		w.fail(n, e, node{state: s}, "a tap was taken for an old wish")
+	}
 }
 
 // step takes one step, checks it, and goes on from where it leads, or from a power cut before it was journalled.
@@ -205,7 +216,7 @@ func (w *walk) check(from node, e Event, to node, out Output) {
 	}
 
 	// Disarm silences in one step, whatever was due.
-	overridden := e.Kind == DesiredRead && a.saved.Local && (a.saved.Seen == 0 || e.Version == a.saved.Seen)
+	overridden := e.Kind == DesiredRead && a.saved.Local && !a.none && (a.saved.Seen == 0 || e.Version == a.saved.Seen)
 	command := (e.Kind == DesiredRead && !overridden) || e.Kind == LocalCommand
 	if command && !e.Armed && (out.Siren || b.Word() != "disarmed" || out.Due != 0) {
 		fail("disarm did not silence everything")
@@ -222,6 +233,17 @@ func (w *walk) check(from node, e Event, to node, out Output) {
 	// An unreadable desired changes nothing.
 	if e.Kind == DesiredUnreadable && e.At < a.due() && (a != b || out.Save) {
 		fail("an unreadable desired changed something")
+	}
+
+	// That there is none is only kept in mind, until there is one.
+	if known := a; e.Kind == DesiredMissing && e.At < a.due() {
+		known.none = b.none
+		if known != b || out.Save {
+			fail("a missing desired changed something")
+		}
+	}
+	if e.Kind == DesiredMissing && b.none != (b.saved.Seen == 0) || b.none && b.saved.Seen != 0 {
+		fail("no desired is %v, and version %d was seen", b.none, b.saved.Seen)
 	}
 
 	// Arming is silent, also with the door open.
@@ -292,7 +314,7 @@ func (w *walk) check(from node, e Event, to node, out Output) {
 	}
 	// From everywhere, a new wish to disarm and to arm again leads to a guarded house.
 	s, _ := Step(b, Event{Kind: DesiredRead, Version: b.saved.Seen + 1})
-	if s.Armed() { // a command at the panel, given before any desired was seen, rules over the first
+	if s.Armed() && !b.none && b.saved.Seen == 0 { // a command at the panel, given before anything was known of desired, rules over the first
 		s, _ = Step(s, Event{Kind: DesiredRead, Version: b.saved.Seen + 2})
 	}
 	for i := range w.rules.Contacts {

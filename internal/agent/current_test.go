@@ -2,6 +2,7 @@ package agent_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -94,4 +95,29 @@ func TestEveryTapIsAnswered(t *testing.T) {
 		want("deleted and put anew", 1, false)
 		n.end()
 	})
+}
+
+// In a new installation somebody arms at the panel, and the very first tap silences the siren.
+func TestTheFirstTapOfAll(t *testing.T) {
+	for _, notices := range []bool{true, false} {
+		t.Run(fmt.Sprintf("notices %v", notices), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				n := newNight(t, statemachine.DefaultRules(), notices)
+				n.after(3 * time.Second)
+				if _, err := n.agent.Panel.Command(t.Context(), true); err != nil {
+					t.Fatal(err)
+				}
+				n.door(true)
+				n.after(doorToSiren)
+				n.wantSiren("broken into", true)
+				n.tap(false)
+				n.after(tapPolled)
+				n.wantSiren("the first tap", false)
+				if c := n.told(); c.Data.State != "disarmed" || c.Data.DesiredVersion != 1 || c.Data.Local {
+					t.Errorf("the phone reads %+v, want disarmed by version 1", c.Data)
+				}
+				n.end()
+			})
+		})
+	}
 }

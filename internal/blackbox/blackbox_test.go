@@ -138,6 +138,10 @@ func TestLogIsATranscript(t *testing.T) {
 		w.door(time.Second, 0, statemachine.Open)
 		w.key(6*time.Second+time.Millisecond, false)
 		w.desired(time.Second, 7, true)
+		for range 2 {
+			w.happen(0, statemachine.Event{Kind: statemachine.DesiredMissing}, "")
+		}
+		w.desired(0, 7, true)
 		w.happen(time.Second, statemachine.Event{}, "") // a timer that has nothing to do
 		w.end()
 		w = hang(t, dir, w.state.Saved(), nil)
@@ -171,6 +175,8 @@ rules contacts=front,back exit=0s entry=5s siren=30s rings=2
     ring stopped
     journal: disarmed, by a command at the panel, desired 7 seen
     state: disarmed
+3m32.201s desired none  # 2026-01-01T00:03:32.201Z
+3m32.201s desired 7 armed  # 2026-01-01T00:03:32.201Z
 3m33.201s stop  # 2026-01-01T00:03:33.201Z
 rules contacts=front,back exit=0s entry=5s siren=30s rings=2
 0s start disarmed, by a command at the panel, desired 7 seen  # 2026-01-01T00:03:33.201Z start 2, after a stop, boot B
@@ -271,6 +277,48 @@ func TestLogIsBounded(t *testing.T) {
 		}
 		if joined < 3 {
 			t.Errorf("%d looks with two files; want more", joined)
+		}
+		w.end()
+	})
+}
+
+// That the hub has said that there is no desired is in the log once, and in each file that begins afterwards: what the first tap
+// does depends on it.
+func TestNoDesiredIsInEveryFile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := hang(t, t.TempDir(), statemachine.Saved{}, nil)
+		missing := statemachine.Event{Kind: statemachine.DesiredMissing}
+		for i := range 100 {
+			w.happen(2*time.Second, missing, "") // as the hub is polled
+			w.door(0, 0, statemachine.Open)
+			w.key(0, i%2 == 0)
+		}
+		log := w.flushed()
+		if n := strings.Count(log, "desired none"); n != 1 {
+			t.Errorf("the log says %d times that there is no desired, want once", n)
+		}
+		for i := range 3000 {
+			w.happen(2*time.Second, missing, "")
+			w.key(0, i%2 == 0)
+			if i%100 == 0 {
+				w.flushed()
+			}
+		}
+		w.door(0, 0, statemachine.Closed)
+		w.door(0, 1, statemachine.Closed)
+		w.key(time.Second, true)
+		w.door(time.Second, 0, statemachine.Open)
+		w.desired(10*time.Second, 1, false)
+		now, old := w.flushed(), w.file(OldName)
+		if old == "" || w.state.Armed() {
+			t.Fatalf("no second file, or still armed: %d bytes in the first, armed %v", len(now), w.state.Armed())
+		}
+		wantExact(t, now)
+		wantExact(t, old+now)
+		got, err := Explain(now, time.Time{}, time.Time{})
+		if err != nil || strings.Contains(got, "wrote something else") || !strings.Contains(got, " desired none\n") ||
+			!strings.HasSuffix(got, ": disarmed by the phone (desired 1).\n") {
+			t.Errorf("explained: %v\n%s", err, got)
 		}
 		w.end()
 	})

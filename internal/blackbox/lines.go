@@ -66,7 +66,7 @@ func (l *lines) matters(s panel.Step) bool {
 		return s.Before != s.After || len(s.Notes) > 0
 	case statemachine.LocalCommand:
 		return true
-	case statemachine.DesiredUnreadable:
+	case statemachine.DesiredUnreadable, statemachine.DesiredMissing:
 		kind = fmt.Sprint(statemachine.DesiredRead, e.Contact)
 	}
 	if l.last[kind] == e && s.Before == s.After && len(s.Notes) == 0 {

@@ -3,6 +3,7 @@ package panel
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -97,10 +98,13 @@ func (p *Panel) faults() []string {
 }
 
 // readDesired turns an answer to a get of the desired document into an input. Only a
-// boolean acts; the problem says why there is none. Who asks is told along, if the document says so in a text.
+// boolean acts, and that there is no document is known from then on; the problem says why there is no boolean. Who asks is told along, if the document says so in a text.
 func readDesired(doc twin.Document, err error) input {
 	unreadable := func(err error) input {
 		return input{event: statemachine.Event{Kind: statemachine.DesiredUnreadable}, problem: err}
+	}
+	if errors.Is(err, twin.ErrDocumentNotFound) {
+		return input{event: statemachine.Event{Kind: statemachine.DesiredMissing}, problem: err}
 	}
 	if err != nil {
 		return unreadable(err)

@@ -2,12 +2,14 @@ package panel
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/twinpanel/twinpanel/sensor"
+	"github.com/twinpanel/twinpanel/twin"
 )
 
 // wantLeft compares what is left in the document; -1 = nothing runs.
@@ -127,6 +129,27 @@ func TestWhatRulesIsTold(t *testing.T) {
 		do("an old wish", desired(7, off), "armed", 7, true, true)
 		do("a new one", desired(8, off), "disarmed", 8, false, true)
 		h.end()
+
+		// But a new one, when the hub has said that there is none; other answers don't say that.
+		answer := func(err error) func() { return func() { h.panel.Desired(twin.Document{}, err) } }
+		for _, tt := range []struct {
+			err   error
+			local bool
+		}{
+			{twin.ErrPermissionDenied, true},
+			{&twin.RemoteError{Text: "not found"}, true},
+			{fmt.Errorf("get desired: %w", twin.ErrDocumentNotFound), false},
+		} {
+			h = start(t, t.TempDir(), []string{"door"}, nil, slowJournal(time.Second))
+			h.door(0, sensor.Closed)
+			do("the hub answers", answer(tt.err), "disarmed", 0, false, false)
+			do("armed at the panel", command(true), "armed", 0, true, true)
+			do("the hub answers again", answer(tt.err), "armed", 0, true, false)
+			do("and has something that can't be read", desired(1, `{}`), "armed", 0, true, false)
+			word := map[bool]string{true: "armed", false: "disarmed"}[tt.local]
+			do(fmt.Sprintf("the first tap, after %q", tt.err), desired(2, off), word, 2, tt.local, true)
+			h.end()
+		}
 	})
 }
 

@@ -10,7 +10,6 @@ import (
 
 	"github.com/twinpanel/twinpanel/sensor"
 	"github.com/twinpanel/twinpanel/statemachine"
-	"github.com/twinpanel/twinpanel/twin"
 )
 
 const (
@@ -163,10 +162,10 @@ func (p *Panel) take(in input) {
 			log = p.log.Warn
 		}
 		log("contact read", "contact", p.config.Contacts[e.Contact].Name, "reading", e.Reading.String())
-	case statemachine.DesiredUnreadable:
+	case statemachine.DesiredUnreadable, statemachine.DesiredMissing:
 		if reason := in.problem.Error(); reason != p.reason {
 			p.reason = reason
-			if errors.Is(in.problem, twin.ErrDocumentNotFound) {
+			if e.Kind == statemachine.DesiredMissing {
 				p.log.Info("desired is not written yet, nothing changes")
 			} else {
 				p.log.Warn("desired is unreadable, nothing changes", "reason", reason)

@@ -22,7 +22,8 @@
 //
 //	CONTACT closed|open|fault        a contact's debounced reading
 //	desired N armed|disarmed         version N of the desired document was read
-//	desired unreadable               it was missing, refused, or no boolean
+//	desired unreadable               it was refused, or no boolean
+//	desired none                     the hub says that there is no desired document
 //	panel arm|disarm                 a command at the panel
 //	key arm|disarm                   the key switch: a command at the panel, too
 //	time passes                      what is due happens

@@ -164,6 +164,8 @@ func (r *reader) event(l *Line, what string) (err error) {
 		l.Event.Kind = statemachine.TimePassed
 	case what == "desired unreadable":
 		l.Event.Kind = statemachine.DesiredUnreadable
+	case what == "desired none":
+		l.Event.Kind = statemachine.DesiredMissing
 	case len(f) == 3 && f[0] == "desired" && (f[2] == "armed" || f[2] == "disarmed"):
 		var version uint64
 		version, err = strconv.ParseUint(f[1], 10, 32)
@@ -210,6 +212,8 @@ func Words(contacts []string, e statemachine.Event, key bool) string {
 		return fmt.Sprintf("desired %d %s", e.Version, armed("armed", "disarmed"))
 	case statemachine.DesiredUnreadable:
 		return "desired unreadable"
+	case statemachine.DesiredMissing:
+		return "desired none"
 	case statemachine.LocalCommand:
 		if key {
 			return armed("key arm", "key disarm")

@@ -224,6 +224,7 @@ func TestWhatIf(t *testing.T) {
 func TestSnapshot(t *testing.T) {
 	const story = `rules contacts=front,back entry=5s siren=30s rings=1
 0s start armed, entering, back waits
+1s desired none
 1s back open
 2s front closed
 20s time passes
