@@ -8,13 +8,15 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 )
 
-// An inbox takes notices as its answer says. It is looked at when all else waits.
+// An inbox takes notices as its answer says.
 type inbox struct {
+	mu     sync.Mutex
 	told   []Notice
 	tries  int
 	answer func(ctx context.Context) error // nil: it takes them
@@ -23,21 +25,46 @@ type inbox struct {
 func (i *inbox) Name() string { return "inbox" }
 
 func (i *inbox) Deliver(ctx context.Context, n Notice) (string, error) {
+	i.mu.Lock()
 	i.tries++
-	if i.answer != nil {
-		if err := i.answer(ctx); err != nil {
+	answer := i.answer
+	i.mu.Unlock()
+	if answer != nil {
+		if err := answer(ctx); err != nil {
 			return "", err
 		}
 	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
 	i.told = append(i.told, n)
 	return "taken", nil
 }
 
-// kinds are those of the notices that were taken.
-func (i *inbox) kinds() []Kind {
+// will makes it answer so from now on.
+func (i *inbox) will(answer func(ctx context.Context) error) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.answer = answer
+}
+
+func (i *inbox) attempts() int {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.tries
+}
+
+// all are the notices that were taken, once all else waits.
+func (i *inbox) all() []Notice {
 	synctest.Wait()
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return slices.Clone(i.told)
+}
+
+// kinds are theirs.
+func (i *inbox) kinds() []Kind {
 	kinds := []Kind{}
-	for _, n := range i.told {
+	for _, n := range i.all() {
 		kinds = append(kinds, n.Kind)
 	}
 	return kinds
@@ -218,7 +245,7 @@ func TestNoStorms(t *testing.T) {
 					t.Errorf("what is so in the end was not told last: %v", got)
 				}
 				then(2 * time.Hour).pass(n)
-				if last := in.told[len(in.told)-1]; last.Kind == tt.last {
+				if told := in.kinds(); told[len(told)-1] == tt.last {
 					t.Errorf("nobody was told that it is over: %v", in.kinds())
 				}
 				if info, err := os.Stat(filepath.Join(dir, "notices-inbox")); err != nil || info.Size() > maxLedger/2 {
@@ -242,8 +269,8 @@ func TestAtLeastOnceThroughCrashes(t *testing.T) {
 					in := &inbox{}
 					var before []byte
 					crashed := make(chan struct{})
-					in.answer = func(ctx context.Context) error {
-						if in.tries != crash+1 {
+					in.will(func(ctx context.Context) error {
+						if in.attempts() != crash+1 {
 							return nil
 						}
 						before, _ = os.ReadFile(ledger)
@@ -253,7 +280,7 @@ func TestAtLeastOnceThroughCrashes(t *testing.T) {
 						}
 						<-ctx.Done()
 						return ctx.Err()
-					}
+					})
 					n, stop := runNotifier(t, dir, in)
 					for _, m := range evening {
 						n.See(viewOf(m.changes...))
@@ -298,15 +325,15 @@ func TestReceiverAwayForADay(t *testing.T) {
 			then(20*time.Minute, panelGone).pass(n)
 		}
 		n.See(viewOf(broken, tells(past.Add(time.Hour))))
-		if in.tries > 24*60 {
-			t.Errorf("%d attempts in a day", in.tries)
+		if in.attempts() > 24*60 {
+			t.Errorf("%d attempts in a day", in.attempts())
 		}
-		in.answer = nil
+		in.will(nil)
 		time.Sleep(10 * time.Minute)
 		if got, want := in.kinds(), []Kind{KindRang, KindFault}; !slices.Equal(got, want) {
 			t.Errorf("told %v, want %v", got, want)
 		}
-		if text := in.told[0].Text; !strings.Contains(text, clock(past.Add(time.Hour), time.Now())) {
+		if text := in.all()[0].Text; !strings.Contains(text, clock(past.Add(time.Hour), time.Now())) {
 			t.Errorf("the ring has no time: %q", text)
 		}
 	})
@@ -318,18 +345,18 @@ func TestAlarmDoesNotWaitForWhatCouldNotBeTold(t *testing.T) {
 		in := &inbox{answer: func(context.Context) error { return errors.New("away") }}
 		n, _ := runNotifier(t, dir, in)
 		then(2*time.Hour, broken).pass(n)
-		in.answer = nil
+		in.will(nil)
 		then(firstAgain, broken, sounds).pass(n)
 		if got := in.kinds(); !slices.Contains(got, KindRinging) {
 			t.Errorf("told %v", got)
 		}
 
-		in.answer = func(context.Context) error { return &DeliveryError{Text: "busy", Wait: time.Hour} }
+		in.will(func(context.Context) error { return &DeliveryError{Text: "busy", Wait: time.Hour} })
 		then(time.Minute, fellSilent).pass(n)
-		tries := in.tries
+		tries := in.attempts()
 		then(30*time.Minute, sounds, broken).pass(n)
-		if synctest.Wait(); in.tries != tries {
-			t.Errorf("%d attempts although the receiver asked for an hour", in.tries-tries)
+		if synctest.Wait(); in.attempts() != tries {
+			t.Errorf("%d attempts although the receiver asked for an hour", in.attempts()-tries)
 		}
 	})
 }
@@ -345,8 +372,8 @@ func TestSeeWaitsForNobody(t *testing.T) {
 			n.See(viewOf(sounds))
 		}
 		synctest.Wait()
-		if took := time.Since(begun); took != 0 || in.tries != 1 {
-			t.Errorf("took %v and %d attempts, want none of time and 1", took, in.tries)
+		if took := time.Since(begun); took != 0 || in.attempts() != 1 {
+			t.Errorf("took %v and %d attempts, want none of time and 1", took, in.attempts())
 		}
 		stop()
 	})

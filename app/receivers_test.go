@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -167,9 +168,9 @@ func TestWebhookThatHangs(t *testing.T) {
 // Pings go on while the watcher turns, whatever they are answered, and stop with it.
 func TestPings(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		pings := 0
+		var pings atomic.Int64
 		p, err := NewPinger(PingOptions{URL: "https://ping.example/uuid", Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
-			pings++
+			pings.Add(1)
 			if r.Method != http.MethodGet || r.URL.Path != "/uuid" {
 				t.Errorf("got %s %s", r.Method, r.URL)
 			}
@@ -180,21 +181,21 @@ func TestPings(t *testing.T) {
 		}
 		go p.Run(t.Context())
 		time.Sleep(time.Hour)
-		if pings != 0 {
-			t.Errorf("%d pings of a watcher that never turned", pings)
+		if n := pings.Load(); n != 0 {
+			t.Errorf("%d pings of a watcher that never turned", n)
 		}
 		for range 3600 {
 			p.Turn()
 			time.Sleep(time.Second)
 		}
-		if pings < 59 || pings > 61 {
-			t.Errorf("%d pings in an hour, want one a minute", pings)
+		if n := pings.Load(); n < 59 || n > 61 {
+			t.Errorf("%d pings in an hour, want one a minute", n)
 		}
 		time.Sleep(pingLate)
-		before := pings
+		before := pings.Load()
 		time.Sleep(time.Hour)
-		if pings != before {
-			t.Errorf("%d pings after the watcher stood still", pings-before)
+		if n := pings.Load(); n != before {
+			t.Errorf("%d pings after the watcher stood still", n-before)
 		}
 	})
 }
