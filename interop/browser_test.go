@@ -3,6 +3,7 @@ package interop
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 )
@@ -34,11 +36,13 @@ func startBrowser(t *testing.T) context.Context {
 	return ctx
 }
 
-// A tab is a page in the browser. The test fails when the page writes an error or a
+// A tab is a page in the browser. The test fails when the page opens a dialog, or writes an error or a
 // warning into the browser's console, as it does when its own policy forbids something.
 type tab struct {
 	t   *testing.T
 	ctx context.Context
+
+	still bool // nothing should move
 
 	mu      sync.Mutex
 	ignored string // what an expected message contains
@@ -57,6 +61,16 @@ func openTab(t *testing.T, browser context.Context, url string) *tab {
 				return // the tab is closed
 			}
 			p.judge(m)
+		}
+	})
+	dialogs := chromedp.Events(ctx, page.JavascriptDialogOpening)
+	reading.Go(func() {
+		for d, err := range dialogs {
+			if err != nil {
+				return
+			}
+			t.Errorf("the page opens a dialog: %s", d.Message)
+			cancel()
 		}
 	})
 	t.Cleanup(func() {
@@ -150,17 +164,19 @@ type window struct{ width, height int64 }
 var (
 	laptop = window{1280, 800}
 	small  = window{1000, 700}
-	phone  = window{390, 800}
-	narrow = window{320, 800}
+	phone  = window{390, 844}
+	narrow = window{320, 568} // the smallest of phones
 )
 
 // show sets the window of the page and its colours.
 func (p *tab) show(w window, colours string) {
 	p.t.Helper()
+	features := []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: colours}}
+	if p.still {
+		features = append(features, &emulation.MediaFeature{Name: "prefers-reduced-motion", Value: "reduce"})
+	}
 	p.do(chromedp.EmulateViewport(w.width, w.height), chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
-		_, err := cdp.Call(ctx, target, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
-			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: colours}},
-		})
+		_, err := cdp.Call(ctx, target, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: features})
 		return err
 	}))
 }
@@ -177,32 +193,39 @@ func (p *tab) picture(id string) []byte {
 	return image
 }
 
-// screenshots saves the page in narrow and wide, dark and light, in the folder ARTIFACTS
-// if there is one, for somebody to look at.
+// screenshots saves the page in narrow and wide, dark and light, for somebody to look at, if
+// there is a folder for it.
 func (p *tab) screenshots(name string) {
 	p.t.Helper()
-	folder := os.Getenv("ARTIFACTS")
-	if folder == "" {
+	if artifacts() == "" {
 		return
-	}
-	if err := os.MkdirAll(folder, 0o755); err != nil {
-		p.t.Fatal(err)
 	}
 	for _, w := range []window{laptop, small, phone} {
 		for _, colours := range []string{"light", "dark"} {
 			p.show(w, colours)
 			evaluate[chromedp.Void](p, `scrollTo(0, 0)`)
-			ctx, cancel := context.WithTimeout(p.ctx, browserTimeout)
-			image, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
-			cancel()
-			if err != nil {
-				p.t.Fatalf("screenshot: %v", err)
-			}
-			file := filepath.Join(folder, fmt.Sprintf("%s-%d-%s.png", name, w.width, colours))
-			if err := os.WriteFile(file, image, 0o644); err != nil {
-				p.t.Fatal(err)
-			}
-			p.t.Logf("screenshot: %s", file)
+			p.save(fmt.Sprintf("%s-%d-%s.png", name, w.width, colours), chromedp.FullScreenshot(100))
 		}
+	}
+}
+
+// artifacts is the folder for what somebody may want to look at after the tests; empty = none is wanted.
+func artifacts() string { return os.Getenv("ARTIFACTS") }
+
+// save saves a picture among the artifacts, if they are wanted.
+func (p *tab) save(name string, picture chromedp.Action[[]byte]) {
+	p.t.Helper()
+	if artifacts() == "" {
+		return
+	}
+	ctx, cancel := context.WithTimeout(p.ctx, browserTimeout)
+	defer cancel()
+	image, err := chromedp.Run(ctx, picture)
+	if err != nil {
+		p.t.Fatalf("screenshot: %v", err)
+	}
+	file := filepath.Join(artifacts(), name)
+	if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o755), os.WriteFile(file, image, 0o644)); err != nil {
+		p.t.Fatal(err)
 	}
 }
