@@ -185,10 +185,10 @@ func stoodStill(before, now time.Time) bool {
 
 // A result is what came of a request.
 type result struct {
-	from  *source       // of a get
-	to    *put          // of a put
-	began time.Time     //
-	doc   twin.Document //
+	from  *source // of a get
+	to    *put    // of a put
+	began time.Time
+	doc   twin.Document
 	err   error
 }
 
