@@ -177,6 +177,9 @@ func (a *API) request(ctx context.Context, method string, name twin.Name, update
 	r.Header.Set("Accept", "application/json")
 	if body != nil {
 		r.Header.Set("Content-Type", "application/json")
+		// Sent again when the hub closes an idle connection at the same moment: a second put does nothing new. This isn't
+		// sent; see http.Transport.
+		r.Header["Idempotency-Key"] = nil
 	}
 	answer, err := a.http.Do(r)
 	if err == nil {

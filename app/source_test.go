@@ -24,7 +24,7 @@ func TestWatcherReadsAsOftenAsNeeded(t *testing.T) {
 		{name: "nobody looks, armed", says: armed, current: [2]int{1790, 1801}, desired: [2]int{595, 721}},
 		{name: "nobody looks, ringing", says: ringing, current: [2]int{7190, 7201}, desired: [2]int{715, 721}},
 		{name: "nobody looks, it died ringing", says: "", current: [2]int{1790, 1801}, desired: [2]int{595, 721}},
-		{name: "nobody looks, a wish waits", says: quiet, desire: wishOff, current: [2]int{350, 361}, desired: [2]int{350, 361}},
+		{name: "nobody looks, a wish waits", says: quiet, desire: `{"alarm_armed":true}`, current: [2]int{350, 361}, desired: [2]int{350, 361}},
 		{name: "nobody looks, no document", says: "-", current: [2]int{350, 361}, desired: [2]int{350, 361}},
 		{name: "one looks", looked: 1, says: quiet, current: [2]int{7190, 7201}, desired: [2]int{715, 721}, events: [2]int{59, 61}},
 		{name: "five look", looked: 5, says: quiet, current: [2]int{7190, 7201}, desired: [2]int{715, 721}, events: [2]int{59, 61}},
@@ -73,6 +73,21 @@ func TestWatcherReadsAsOftenAsNeeded(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestWatcherWatchesAWishThatNobodyLooksAt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newFakeHub()
+		h.beats(t, func() string { return disarmed })
+		w := watch(t, h, 0)
+		time.Sleep(time.Minute)
+		h.forget()
+		w.wish(true, "Anna")
+		time.Sleep(Withdraw - time.Second)
+		if n := len(h.seen("GET", currentName)); n < 230 || n > 240 {
+			t.Errorf("%d reads of current in two minutes, want 238", n)
+		}
+	})
 }
 
 func TestWatcherLeavesABusyHubAlone(t *testing.T) {

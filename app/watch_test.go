@@ -398,6 +398,30 @@ func TestStandingStill(t *testing.T) {
 	}
 }
 
+// TestViewersHearOfEachSignOfLife, although nothing but the counter is new: it begins at 0 again.
+func TestViewersHearOfEachSignOfLife(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newFakeHub()
+		w := watch(t, h, 0)
+		changed, leave := w.Join()
+		defer leave()
+		for range 3 { // seen first, seen to live, and the rest
+			h.put(currentName, disarmed)
+			time.Sleep(10 * time.Second)
+		}
+		<-changed
+		w.hears()
+		for range 5 {
+			h.put(currentName, disarmed)
+			time.Sleep(10 * time.Second)
+			<-changed
+		}
+		if n := len(w.hears()); n != 0 {
+			t.Errorf("told %d views that differ in their counters only", n)
+		}
+	})
+}
+
 func TestOneFailureIsNoTrouble(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newFakeHub()

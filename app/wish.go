@@ -32,7 +32,7 @@ type wish struct {
 
 // Wish asks the panel to arm or to disarm, by putting desired. By is the name of a phone, or empty. With nil the hub has
 // it, and [Watcher.View] shows it; what the panel makes of it shows there later. An error is as from [API.Put],
-// [ErrTooManyWishes] or [ErrEnding]. Nothing is sent twice by itself.
+// [ErrTooManyWishes] or [ErrEnding]. A wish that failed isn't sent again.
 //
 // Wishes are sent one after the other, in the order of the calls. One that is the same as the last that isn't sent yet
 // is that one. When ctx ends, the wish is sent all the same.

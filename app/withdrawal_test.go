@@ -168,6 +168,12 @@ func TestAWishThatWasTakenIsNotWithdrawn(t *testing.T) {
 			h.put(currentName, old(false))
 			h.fault(nil)
 		}, Overruled},
+		{"by a panel whose document is gone then", func(h *fakeHub, w *watched) {
+			time.Sleep(time.Minute)
+			h.put(currentName, taken(1, true))
+			time.Sleep(10 * time.Second)
+			h.delete(currentName)
+		}, Waiting},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
