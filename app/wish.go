@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/twinpanel/twinpanel/twin"
@@ -18,6 +19,8 @@ const withdrawAgain = 10 * time.Second
 var (
 	// ErrTooManyWishes says that others wait already, because the hub is slow. Nothing was sent.
 	ErrTooManyWishes = errors.New("too many wishes wait for the hub: nothing was sent, try again")
+	// ErrOvertaken says that somebody disarmed before a wish to arm was sent. It won't be.
+	ErrOvertaken = errors.New("somebody disarmed meanwhile: nothing was sent")
 	// ErrEnding says that the app is being stopped.
 	ErrEnding = errors.New("the app is being stopped: look whether the wish was sent, and try again")
 )
@@ -26,16 +29,27 @@ var (
 type wish struct {
 	armed bool
 	by    string
+	going bool          // it is being sent
 	sent  chan struct{} // closed when it was sent or couldn't be
 	err   error         // then
+	same  []*wish       // to disarm, like this one, which is sent in their place
+}
+
+// end says what came of it.
+func (x *wish) end(err error) {
+	for _, x := range append(x.same, x) {
+		x.err = err
+		close(x.sent)
+	}
 }
 
 // Wish asks the panel to arm or to disarm, by putting desired. By is the name of a phone, or empty. With nil the hub has
 // it, and [Watcher.View] shows it; what the panel makes of it shows there later. An error is as from [API.Put],
-// [ErrTooManyWishes] or [ErrEnding]. A wish that failed isn't sent again.
+// [ErrTooManyWishes], [ErrOvertaken] or [ErrEnding]. A wish that failed isn't sent again.
 //
 // Wishes are sent one after the other, in the order of the calls. One that is the same as the last that isn't sent yet
-// is that one. When ctx ends, the wish is sent all the same.
+// is that one. One to disarm takes the place of all that wait: it waits for the one that is being sent, and no other, and never is one
+// too many. When ctx ends, the wish is sent all the same.
 func (w *Watcher) Wish(ctx context.Context, armed bool, by string) error {
 	x, err := w.queue(armed, clean(by))
 	if err != nil {
@@ -58,14 +72,33 @@ func (w *Watcher) queue(armed bool, by string) (*wish, error) {
 		if last := w.wishes[n-1]; last.armed == armed && last.by == by {
 			return last, nil
 		}
-		if n > maxWishes {
+		if armed && n > maxWishes {
 			return nil, ErrTooManyWishes
 		}
 	}
 	x := &wish{armed: armed, by: by, sent: make(chan struct{})}
+	if !armed {
+		x.overtake(w)
+	}
 	w.wishes = append(w.wishes, x)
 	w.wake()
 	return x, nil
+}
+
+// overtake takes away the wishes that wait. w.mu is held.
+func (x *wish) overtake(w *Watcher) {
+	w.wishes = slices.DeleteFunc(w.wishes, func(other *wish) bool {
+		switch {
+		case other.going:
+			return false
+		case other.armed:
+			other.end(ErrOvertaken)
+		default:
+			x.same = append(append(x.same, other.same...), other)
+			other.same = nil
+		}
+		return true
+	})
 }
 
 // A put is a new document desired.
@@ -96,6 +129,7 @@ func (w *Watcher) nextPut(now time.Time) *put {
 	defer w.mu.Unlock()
 	if len(w.wishes) > 0 {
 		x := w.wishes[0]
+		x.going = true
 		return newPut(x, 0, x.armed, x.by, false)
 	}
 	return w.withdrawal(now)
@@ -150,8 +184,7 @@ func (w *Watcher) learnPut(r result) {
 	}
 	if x := r.to.wish; x != nil {
 		w.wishes = w.wishes[1:]
-		x.err = r.err
-		close(x.sent)
+		x.end(r.err)
 		return
 	}
 	if _, overtaken := errors.AsType[*twin.VersionError](r.err); overtaken {

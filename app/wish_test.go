@@ -203,6 +203,45 @@ func TestTooManyTaps(t *testing.T) {
 	})
 }
 
+// TestDisarmingOvertakes: a siren doesn't wait for those who want to arm, nor for each other's taps.
+func TestDisarmingOvertakes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, w := living(t)
+		h.fault(only("PUT", desiredName, hangs))
+		errs := map[string]chan error{}
+		tap := func(armed bool, by string) {
+			told := make(chan error, 1)
+			errs[by] = told
+			go func() { told <- w.Wish(t.Context(), armed, by) }()
+			synctest.Wait()
+		}
+		start := time.Now()
+		for n := range maxWishes + 1 {
+			tap(true, fmt.Sprint("Anna ", n))
+		}
+		tap(false, "Ben")
+		tap(true, "Carl")
+		tap(false, "Dora")
+		tap(true, "Emil")
+		h.fault(nil)
+		for by, want := range map[string]error{"Anna 1": ErrOvertaken, "Anna 8": ErrOvertaken, "Carl": ErrOvertaken, "Ben": nil, "Dora": nil, "Emil": nil} {
+			if err := <-errs[by]; err != want {
+				t.Errorf("%s was told %v, want %v", by, err, want)
+			}
+		}
+		if err := <-errs["Anna 0"]; err == nil {
+			t.Error("the one that hung was told that the hub has it")
+		}
+		want := []string{wishWith(true, "Anna 0"), wishWith(false, "Dora"), wishWith(true, "Emil")}
+		if got := h.puts(); !slices.Equal(got, want) {
+			t.Errorf("put %q, want %q", got, want)
+		}
+		if took := time.Since(start); took > requestTimeout {
+			t.Errorf("it took %v: more than the one that hung", took)
+		}
+	})
+}
+
 func TestAWishGoesOnWithoutItsPhone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h, w := living(t)
