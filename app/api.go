@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
 	"errors"
@@ -13,7 +12,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
 
@@ -22,12 +20,9 @@ import (
 
 // Limits of what the hub may take and send.
 const (
-	requestTimeout = 5 * time.Second  // for one request, from the name's look-up to the last byte of the answer
-	maxAnswer      = 1 << 20          // bytes; a document has at most a quarter of it, and may be indented
-	maxHeader      = 64 << 10         // bytes of an answer's header
-	maxRefusal     = 16 << 10         // bytes of an answer that isn't success
-	maxExcerpt     = 200              // bytes of the hub's text that ours repeats
-	longestRetry   = 60 * time.Second // also when the hub asks for more
+	requestTimeout = 5 * time.Second // for one request, from the name's look-up to the last byte of the answer
+	maxAnswer      = 1 << 20         // bytes; a document has at most a quarter of it, and may be indented
+	maxRefusal     = 16 << 10        // bytes of an answer that isn't success
 )
 
 // onlyRegion completes an address without a path: the vendor has twins in one region, and our hub has its name.
@@ -67,13 +62,22 @@ func (o Options) Validate() error {
 
 // place is where the twin is.
 func (o Options) place() (base string, device twin.ID, err error) {
-	if base, err = parseURL(o.URL, o.Insecure); err != nil {
+	const example = "http://127.0.0.1:8081" + onlyRegion
+	u, err := parseURL("--api", o.URL, example, "read the token and disarm", o.Insecure)
+	switch {
+	case err != nil:
 		return "", "", err
+	case u.User != nil:
+		return "", "", errors.New("--api has a user or password in it: the token alone opens the hub, leave them out")
+	case u.RawQuery != "" || u.Fragment != "":
+		return "", "", errors.New("--api has more than a path: write it as in " + example)
 	}
 	if device, err = twin.ParseID(string(o.Device)); err != nil {
 		return "", "", errors.New("--device-id is no UUID: give the one that the hub shows for the panel, as hub device list does")
 	}
-	return base, device, nil
+	u = u.JoinPath() // without dots and double slashes
+	u.Path, u.RawPath = cmp.Or(strings.TrimRight(u.Path, "/"), onlyRegion), ""
+	return u.String(), device, nil
 }
 
 // NewAPI checks the options and connects to nothing. Its errors name the flag of the command app to look at.
@@ -82,66 +86,26 @@ func NewAPI(o Options) (*API, error) {
 	if err != nil {
 		return nil, err
 	}
-	if o.Token == "" || strings.ContainsFunc(o.Token, func(r rune) bool { return r <= ' ' || r > '~' }) {
+	if o.Token == "" || !fitsHeader(o.Token) {
 		return nil, errors.New("the hub's token is missing or isn't one: " + aToken)
 	}
-	transport := o.Transport
-	if transport == nil {
-		if transport, err = newTransport(o.CA); err != nil {
-			return nil, err
+	var trusted *x509.CertPool
+	if o.CA != nil {
+		trusted = x509.NewCertPool()
+		if !trusted.AppendCertsFromPEM(o.CA) {
+			return nil, errors.New("the file of --ca has no certificate in PEM: write there what hub ca export prints")
 		}
 	}
 	return &API{
 		documents: base + "/twins/" + string(device) + "/documents/",
 		device:    device,
 		token:     o.Token,
-		http: &http.Client{
-			Transport: transport,
-			// The token must not follow to another place.
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		},
+		http:      newClient(o.Transport, trusted),
 	}, nil
 }
 
 // aToken says how to come by a token.
 const aToken = "hub token add makes one (at Scaleway it is the secret key of an API key that may write to the IoT Hub); give it in --token-file or SCW_SECRET_KEY"
-
-// newTransport is the way to a hub over the network.
-func newTransport(ca []byte) (*http.Transport, error) {
-	t := http.DefaultTransport.(*http.Transport).Clone()
-	t.MaxResponseHeaderBytes = maxHeader
-	// HTTP/2 would keep a connection that has gone dead, and use it again after each time-out.
-	t.Protocols = new(http.Protocols)
-	t.Protocols.SetHTTP1(true)
-	if ca == nil {
-		return t, nil
-	}
-	trusted := x509.NewCertPool()
-	if !trusted.AppendCertsFromPEM(ca) {
-		return nil, errors.New("the file of --ca has no certificate in PEM: write there what hub ca export prints")
-	}
-	t.TLSClientConfig = &tls.Config{RootCAs: trusted}
-	return t, nil
-}
-
-// parseURL checks the API's address. Its errors never repeat a password.
-func parseURL(s string, insecure bool) (string, error) {
-	const example = "write it as in http://127.0.0.1:8081" + onlyRegion
-	u, err := url.Parse(s)
-	switch {
-	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
-		return "", errors.New("--api is no address of the web: " + example)
-	case u.User != nil:
-		return "", errors.New("--api has a user or password in it: the token alone opens the hub, leave them out")
-	case u.RawQuery != "" || u.Fragment != "":
-		return "", errors.New("--api has more than a path: " + example)
-	case u.Scheme == "http" && !insecure && !isLoopback(strings.ToLower(u.Hostname())):
-		return "", errors.New("--api is plain HTTP, so anybody on the way can read the token and disarm: write https://, or add --insecure if that is all right")
-	}
-	u = u.JoinPath() // without dots and double slashes
-	u.Path, u.RawPath = cmp.Or(strings.TrimRight(u.Path, "/"), onlyRegion), ""
-	return u.String(), nil
-}
 
 // Get reads a document.
 func (a *API) Get(ctx context.Context, name twin.Name) (twin.Document, error) {
@@ -266,16 +230,6 @@ func (a *API) refusal(answer *http.Response, method string, version uint32) erro
 	return trouble(WhyUnreachable, "the hub, or a proxy before it, is in trouble (%d): look at its log", answer.StatusCode)
 }
 
-// retryAfter is how long an answer asks to be left alone; 0 if it doesn't, and not for ever.
-func retryAfter(s string) (wait time.Duration) {
-	if seconds, err := strconv.ParseUint(s, 10, 16); err == nil {
-		wait = time.Duration(seconds) * time.Second
-	} else if at, err := http.ParseTime(s); err == nil {
-		wait = time.Until(at)
-	}
-	return min(max(wait, 0), longestRetry)
-}
-
 // What can be wrong with the hub: the words of [Trouble].
 const (
 	WhyUnreachable = "unreachable" // it, or what stands before it, doesn't do its work
@@ -316,10 +270,10 @@ func explain(err error) error {
 	if errors.Is(err, twin.ErrDocumentNotFound) {
 		return err
 	}
-	if e, ok := errors.AsType[net.Error](err); errors.Is(err, context.DeadlineExceeded) || ok && e.Timeout() {
+	if isTimeout(err) {
 		return &HubError{Why: WhySlow, Text: fmt.Sprintf("no whole answer of the hub in %v: look at the network, and at the hub's computer", requestTimeout), cause: err}
 	}
-	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+	if isUntrusted(err) {
 		return &HubError{Why: WhyUnreachable, Text: fmt.Sprintf("the hub's certificate isn't trusted (%s): name the file of the authority that signed it with --ca", excerpt(err.Error())), cause: err}
 	}
 	said := err.Error()
@@ -331,22 +285,6 @@ func explain(err error) error {
 
 // isDial tells whether there was no connection at all.
 func isDial(err error) bool {
-	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
-		return true
-	}
 	op, ok := errors.AsType[*net.OpError](err)
-	return ok && op.Op == "dial"
-}
-
-// excerpt is the beginning of somebody else's text, fit to stand in ours.
-func excerpt(s string) string {
-	if len(s) > maxExcerpt {
-		s = s[:maxExcerpt] + "…"
-	}
-	return strings.Map(func(r rune) rune {
-		if !strconv.IsPrint(r) {
-			return '\ufffd'
-		}
-		return r
-	}, strings.ToValidUTF8(s, "\ufffd"))
+	return isUntrusted(err) || ok && op.Op == "dial"
 }

@@ -84,10 +84,7 @@ func TestNewAPIFindsTheDocuments(t *testing.T) {
 // rawAPI is an API whose hub writes what it wants to each connection.
 func rawAPI(t *testing.T, serve func(net.Conn, *http.Request)) *API {
 	t.Helper()
-	transport, err := newTransport(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	transport := newTransport(nil)
 	transport.Proxy = nil
 	transport.DialContext = func(context.Context, string, string) (net.Conn, error) {
 		client, hub := net.Pipe()

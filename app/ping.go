@@ -45,7 +45,7 @@ func NewPinger(o PingOptions) (*Pinger, error) {
 	return &Pinger{
 		url:    u.String(),
 		every:  cmp.Or(o.Every, DefaultPing),
-		client: newClient(o.Transport),
+		client: newClient(o.Transport, nil),
 		log:    cmp.Or(o.Logger, slog.New(slog.DiscardHandler)),
 		begun:  time.Now(),
 	}, nil

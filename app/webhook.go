@@ -3,12 +3,10 @@ package app
 import (
 	"cmp"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"mime"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -44,39 +42,22 @@ func NewWebhook(o WebhookOptions) (*Webhook, error) {
 	if err != nil {
 		return nil, err
 	}
-	if strings.ContainsFunc(o.Token, func(r rune) bool { return r <= ' ' || r > '~' }) {
+	if !fitsHeader(o.Token) {
 		return nil, errors.New("what is in --notify-token-file is no token: it is one line of letters, digits and signs")
 	}
 	if o.Token != "" && u.User != nil {
 		return nil, errors.New("--notify-url has a user in it, and there is --notify-token-file: leave one of them out")
 	}
-	return &Webhook{url: u.String(), token: o.Token, client: newClient(o.Transport)}, nil
+	return &Webhook{url: u.String(), token: o.Token, client: newClient(o.Transport, nil)}, nil
 }
 
 // parseTarget checks the address of a receiver.
 func parseTarget(flag, s string, insecure bool) (*url.URL, error) {
-	u, err := url.Parse(s)
-	switch {
-	case err != nil || u.Hostname() == "" || u.Scheme != "http" && u.Scheme != "https":
-		return nil, fmt.Errorf("%s is no address of the web: write it as in https://ntfy.sh/TOPIC", flag)
-	case u.Scheme == "http" && !insecure && !isLoopback(strings.ToLower(u.Hostname())):
-		return nil, fmt.Errorf("%s is plain HTTP, so anybody on the way can read it: write https://, or add --insecure if that is all right", flag)
+	u, err := parseURL(flag, s, "https://ntfy.sh/TOPIC", "read it", insecure)
+	if err == nil {
+		u.Fragment = ""
 	}
-	u.Fragment = ""
-	return u, nil
-}
-
-// newClient follows no redirects: neither token nor text is for another place.
-func newClient(transport http.RoundTripper) *http.Client {
-	if transport == nil {
-		t := http.DefaultTransport.(*http.Transport).Clone()
-		t.MaxResponseHeaderBytes = maxHeader
-		// An HTTP/2 connection that has gone dead would be used again after each time-out.
-		t.Protocols = new(http.Protocols)
-		t.Protocols.SetHTTP1(true)
-		transport = t
-	}
-	return &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	return u, err
 }
 
 // Name implements [Receiver].
@@ -161,10 +142,10 @@ func explainTarget(err error, flag string) error {
 	if e, ok := errors.AsType[*url.Error](err); ok {
 		err = e.Err // it repeats the address
 	}
-	if e, ok := errors.AsType[net.Error](err); errors.Is(err, context.DeadlineExceeded) || ok && e.Timeout() {
+	if isTimeout(err) {
 		return &DeliveryError{Text: fmt.Sprintf("no whole answer of %s in %v", flag, noticeTimeout)}
 	}
-	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+	if isUntrusted(err) {
 		return &DeliveryError{Text: fmt.Sprintf("the certificate of %s isn't trusted (%s)", flag, excerpt(err.Error())), Yours: true}
 	}
 	return &DeliveryError{Text: fmt.Sprintf("%s can't be reached (%s)", flag, excerpt(err.Error()))}
