@@ -8,6 +8,15 @@ import (
 	"strings"
 	"time"
 	"unicode"
+
+	"github.com/twinpanel/twinpanel/twin"
+)
+
+// The documents of the twin.
+const (
+	currentName twin.Name = "current"
+	desiredName twin.Name = "desired"
+	eventsName  twin.Name = "events"
 )
 
 // Bounds of what is taken from documents: they come from a device that somebody may have stolen.
@@ -28,8 +37,8 @@ type current struct {
 	local                bool
 	taken                uint32 // desired_version; 0: the panel doesn't say
 	doors                []Door
-	faults               []string // without contacts
-	beat                 time.Duration
+	faults               []string      // without contacts
+	beat                 time.Duration // also of a document that is none
 	left                 *time.Duration
 	lastUpdate           time.Time
 }
@@ -37,7 +46,7 @@ type current struct {
 // parseCurrent reads a document current. Only the three booleans of the specification must be there; any other key that is
 // missing, or is not what it should be, is as if the panel didn't tell.
 func parseCurrent(data json.RawMessage) (current, error) {
-	var c current
+	c := current{beat: usualBeat}
 	keys, err := object(data)
 	if err != nil {
 		return c, err
@@ -55,7 +64,6 @@ func parseCurrent(data json.RawMessage) (current, error) {
 	c.state = c.word(text(keys["state"]))
 	c.local, _ = value[bool](keys["local"])
 	c.taken, _ = value[uint32](keys["desired_version"])
-	c.beat = usualBeat
 	if s, ok := value[float64](keys["heartbeat_s"]); ok && s >= 1 && s <= maxHeartbeat.Seconds() {
 		c.beat = time.Duration(s * float64(time.Second))
 	}
@@ -85,6 +93,9 @@ func (c current) word(said string) string {
 	return "disarmed"
 }
 
+// unnamedDoor is the name of a contact that has none.
+const unnamedDoor = "door"
+
 // faultWords are the panel's own; any other word is a contact's name.
 var faultWords = []string{"journal", "siren", "clock", "rings_used", "key", "buzzer"}
 
@@ -110,7 +121,7 @@ func (c *current) readDoors(keys map[string]json.RawMessage) {
 		}
 	}
 	if len(c.doors) == 0 {
-		c.doors = []Door{{Name: "door", Is: "closed"}}
+		c.doors = []Door{{Name: unnamedDoor, Is: "closed"}}
 		if c.open {
 			c.doors[0].Is = "open"
 		}

@@ -77,11 +77,8 @@ func (f *facts) wasDeaf(before reading, now time.Time) bool {
 	case f.woke.After(before.read):
 		return true
 	}
-	beat := usualBeat
-	if c, err := parseCurrent(before.Data); err == nil {
-		beat = c.beat
-	}
-	return f.trouble != nil && now.Sub(before.read) >= beat*3/2
+	c, _ := parseCurrent(before.Data)
+	return f.trouble != nil && now.Sub(before.read) >= c.beat*3/2
 }
 
 // wake says that the app goes on after it stood still, or its computer did. How long ago anything was, nobody knows: the

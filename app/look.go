@@ -3,8 +3,6 @@ package app
 import (
 	"slices"
 	"time"
-
-	"github.com/twinpanel/twinpanel/twin"
 )
 
 // Bounds of patience with a silent panel.
@@ -73,16 +71,12 @@ func (f *facts) row(v View, readable bool) Row {
 
 // alive judges by the last move of the panel's document; before there was one, by the time for which one could be heard.
 func (f *facts) alive(c current, now time.Time) Alive {
-	beat := c.beat
-	if beat == 0 {
-		beat = usualBeat
-	}
 	switch quiet := now.Sub(latest(f.heard(), f.listens)); {
-	case quiet >= 3*beat:
+	case quiet >= 3*c.beat:
 		return AliveNo
 	case f.current.moved.IsZero():
 		return AliveUnknown
-	case quiet >= beat*3/2:
+	case quiet >= c.beat*3/2:
 		return AliveLate
 	}
 	return AliveYes
@@ -101,7 +95,7 @@ func (f *facts) heard() time.Time {
 
 func (f *facts) known(c current, events []Event, now time.Time) *Known {
 	k := &Known{Armed: c.armed, Ringing: c.ringing, State: c.state, Local: c.local, Doors: c.doors, Faults: c.faults, LastUpdate: c.lastUpdate}
-	if c.left != nil && f.timed(c) {
+	if c.left != nil && endsByItself(c.state) {
 		k.LeftMS = milliseconds(f.current.first.Add(*c.left).Sub(now))
 	}
 	if c.ringing {
@@ -121,9 +115,9 @@ func ringEnded(what string) bool {
 	return what == "ring stopped" || what == "ring ended at the siren limit"
 }
 
-// timed says whether the panel's state is one that ends by itself.
-func (f *facts) timed(c current) bool {
-	return c.state == "exit_delay" || c.state == "entry_delay" || c.state == "ringing"
+// endsByItself says whether a state of the panel is one that time ends.
+func endsByItself(state string) bool {
+	return state == "exit_delay" || state == "entry_delay" || state == "ringing"
 }
 
 // silent says why it is an alarm that nothing is heard of the panel, whatever the cause: who destroys a panel may begin with its network.
@@ -177,10 +171,3 @@ func milliseconds(d time.Duration) *int64 {
 	ms := max(0, d.Milliseconds())
 	return &ms
 }
-
-// The documents of the twin.
-const (
-	currentName twin.Name = "current"
-	desiredName twin.Name = "desired"
-	eventsName  twin.Name = "events"
-)

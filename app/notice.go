@@ -108,7 +108,7 @@ type ringSeen struct {
 // see takes a view.
 func (s *situation) see(v View, now time.Time) {
 	s.view = v
-	lives := v.Hub == nil && v.Known != nil && (v.Alive == AliveYes || v.Alive == AliveLate)
+	lives := v.lives() && v.Known != nil
 	switch {
 	case v.Hub != nil:
 		s.hub.see(isUnusual, now)

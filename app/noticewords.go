@@ -106,7 +106,7 @@ func (w vocabulary) compose(d *duty, now time.Time, click string) Notice {
 		n.Title = w.say("notice.hub_back")
 		say(w.state(v))
 	}
-	if lives := v.Hub == nil && (v.Alive == AliveYes || v.Alive == AliveLate); !lives && v.HeardMS != nil {
+	if !v.lives() && v.HeardMS != nil {
 		say(w.say("notice.heard", "time", clock(now.Add(-time.Duration(*v.HeardMS)*time.Millisecond), now)))
 	}
 	n.Text = strings.Join(slices.DeleteFunc(text, func(s string) bool { return s == "" }), " ")
@@ -119,7 +119,7 @@ func (w vocabulary) state(v View) string {
 		return ""
 	}
 	key := "more.known"
-	if v.Hub == nil && v.Silence == nil && (v.Alive == AliveYes || v.Alive == AliveLate) {
+	if v.lives() && v.Silence == nil {
 		key = "notice.now"
 	}
 	return w.say(key, "state", w.say("state."+v.Known.State), "doors", w.doors(v.Known.Doors))
@@ -188,9 +188,6 @@ func (w vocabulary) doors(all []Door) string {
 	}
 	return w.say("doors.closed.this")
 }
-
-// unnamedDoor is the name of a contact that has none.
-const unnamedDoor = "door"
 
 // door is a contact's name as one says it.
 func (w vocabulary) door(name string) string {

@@ -23,11 +23,11 @@ var pageTypes = map[string]string{
 	".png":         "image/png",
 }
 
-// Page serves the page: its files alone, from the root of the paths it is asked for. All paths in the page are relative, so it
-// can live under any prefix that is stripped before, and asks for api/ beside itself. A [Server] has it, with the policy that it needs.
+// servePage serves the page's files. All paths in them are relative, so that the page can live under any prefix, and it asks for api/
+// beside itself.
 //
 // A browser asks each time whether a file is still the same, so that an update of the app is an update of the page.
-func Page() http.Handler {
+func servePage() http.Handler {
 	mux := http.NewServeMux()
 	err := fs.WalkDir(pageFiles, "page", func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {

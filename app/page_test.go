@@ -45,7 +45,7 @@ func TestPageServesItsFilesAndNothingElse(t *testing.T) {
 		r := httptest.NewRequest(http.MethodGet, path, nil)
 		r.Header.Set("If-None-Match", tag)
 		w := httptest.NewRecorder()
-		Page().ServeHTTP(w, r)
+		servePage().ServeHTTP(w, r)
 		return w.Result()
 	}
 	for path, want := range map[string]int{

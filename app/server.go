@@ -89,7 +89,7 @@ func NewServer(c ServerConfig) (*Server, error) {
 // Handler returns the page and the API. Streams end with the context of their request.
 func (s *Server) Handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("/", Page())
+	mux.Handle("/", servePage())
 	mux.HandleFunc("/api/", func(w http.ResponseWriter, _ *http.Request) {
 		refuse(w, refusal{http.StatusNotFound, "bad_request", "there is nothing of this name, or nothing for this method", 0})
 	})

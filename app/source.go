@@ -121,9 +121,8 @@ func (w *Watcher) nextRead(now time.Time, v View, looked bool) (next *source, at
 func (w *Watcher) pace(v View, looked bool) time.Duration {
 	poll := w.config.Poll
 	waiting := v.Wish != nil && v.Wish.Outcome == Waiting && v.Wish.AgeMS < Withdraw.Milliseconds()
-	timed := v.Known != nil && (v.Known.State == "exit_delay" || v.Known.State == "entry_delay" || v.Known.State == "ringing")
 	switch {
-	case looked, waiting, timed && v.Alive != AliveNo:
+	case looked, waiting, v.Known != nil && endsByItself(v.Known.State) && v.Alive != AliveNo:
 		return poll
 	case v.Known != nil && v.Known.Armed:
 		return max(poll, armedPace)
@@ -133,9 +132,6 @@ func (w *Watcher) pace(v View, looked bool) time.Duration {
 
 // beat is the panel's heartbeat.
 func (w *Watcher) beat() time.Duration {
-	c, err := parseCurrent(w.facts.current.Data)
-	if err != nil {
-		return usualBeat
-	}
+	c, _ := parseCurrent(w.facts.current.Data)
 	return c.beat
 }

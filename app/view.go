@@ -56,6 +56,9 @@ const (
 	AliveNo      Alive = "no"
 )
 
+// lives tells whether what the panel said last is true now, as far as anybody knows.
+func (v View) lives() bool { return v.Hub == nil && (v.Alive == AliveYes || v.Alive == AliveLate) }
+
 // Known is the panel's document current, checked.
 type Known struct {
 	Armed      bool      `json:"armed"`
