@@ -91,9 +91,11 @@ func (c *Config) run(ctx context.Context, _ []string, stdout, stderr io.Writer) 
 	}
 
 	fmt.Fprint(stdout, c.greeting(l.Addr(), household.HasPassphrase()))
-	end := sync.OnceFunc(tellSystemd(func() { watcher.View() }, log))
-	defer end()
-	context.AfterFunc(ctx, end)
+	sees := func(context.Context) bool {
+		watcher.View() // comes back, or the watchdog ends this
+		return true
+	}
+	defer cli.Serves(ctx, sees, log)()
 	return serve(ctx, newBoundedListener(l), config, handler, log)
 }
 

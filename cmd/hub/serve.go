@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"net"
 	"slices"
-	"sync"
 
 	"github.com/spf13/pflag"
 
@@ -186,9 +185,7 @@ func (c *Config) run(ctx context.Context, _ []string, stdout, stderr io.Writer) 
 	if c.Graphite != "" {
 		fmt.Fprintf(stdout, "Time series to %s\n", graphite.Config{URI: c.Graphite}.Server())
 	}
-	end := sync.OnceFunc(tellSystemd(h, log))
-	defer end()
-	context.AfterFunc(ctx, end)
+	defer cli.Serves(ctx, works(h.Ready, log), log)()
 	return serve(ctx, h, log, servers...)
 }
 
