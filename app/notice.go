@@ -126,8 +126,11 @@ func (s *situation) see(v View, now time.Time) {
 		s.panel.see(fine, now)
 	}
 	s.ring.readEvents(v.Events, now)
-	if lives {
+	// Whether a ring is still going on when the app can listen again takes a heartbeat to know: too long for an alarm.
+	if lives || s.ring.is != notJudged && v.Row == Checking && v.Known != nil && v.Known.Ringing {
 		s.ring.read(v.Known, now)
+	}
+	if lives {
 		s.readFaults(v.Known, now)
 	}
 }

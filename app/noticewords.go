@@ -56,13 +56,20 @@ func (w vocabulary) compose(d *duty, now time.Time, click string) Notice {
 			n.Title += " – " + w.doors(v.Known.Doors)
 		}
 		say(w.timed("notice.ringing.since", "notice.ringing.more", d.ring.at, now), w.beganWith(d.ring.by))
+		if !v.lives() {
+			say(w.state(v))
+		}
 	case KindRang:
 		at, by := d.ring.at, d.ring.by
 		if len(d.ring.starts) > 0 {
 			at, by = d.ring.starts[0].at, d.ring.starts[0].by
 		}
 		n.Title = w.say("notice.rang")
-		say(w.timed("notice.rang.at", "notice.rang.more", at, now), w.beganWith(by), w.say("notice.ring_over")+".", w.state(v))
+		say(w.timed("notice.rang.at", "notice.rang.more", at, now), w.beganWith(by))
+		if v.lives() {
+			say(w.say("notice.ring_over") + ".")
+		}
+		say(w.state(v))
 	case KindSilent:
 		n.Title = w.say("row.silent")
 		if s := v.Silence; s != nil {

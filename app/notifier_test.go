@@ -166,6 +166,7 @@ func TestWhatIsTold(t *testing.T) {
 		{"a ring that nobody saw", []moment{then(time.Second), then(time.Minute, tells(newRing))}, []Kind{KindRang}},
 		{"while the panel was away", []moment{then(time.Second), then(time.Hour, panelGone), then(time.Minute, tells(newRing))}, []Kind{KindUnreachable, KindRang, KindBack}},
 		{"under a clock that was put back", []moment{then(time.Second), then(time.Minute, tells(past.Add(-time.Hour)))}, []Kind{KindRang}},
+		{"a ring that began while the hub was away, before it is known whether it goes on", []moment{then(time.Second), then(2*time.Minute, hubGone), then(time.Minute, sounds, tells(newRing), checking)}, []Kind{KindHubAway, KindRinging}},
 		{"a ring isn't over because the hub is away", []moment{then(time.Second), then(time.Minute, sounds), then(time.Minute, sounds, hubGone)}, []Kind{KindRinging, KindHubAway}},
 		{"a panel that is destroyed while it rings", []moment{then(time.Second), then(time.Minute, sounds), then(time.Hour, sounds, longSilent)}, []Kind{KindRinging, KindSilent}},
 
@@ -203,6 +204,32 @@ func TestWhatIsTold(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// TestNoNoticeSaysMoreThanIsKnown: of a panel that isn't heard, what it said last is told as that.
+func TestNoNoticeSaysMoreThanIsKnown(t *testing.T) {
+	words, err := newVocabulary("en")
+	if err != nil {
+		t.Fatal(err)
+	}
+	off, was := words.say("notice.ring_over"), "Last known: "
+	for _, tt := range []struct {
+		name      string
+		kind      Kind
+		view      View
+		says, not string
+	}{
+		{"it rang, and lives", KindRang, viewOf(), off, was},
+		{"it rang, and isn't heard any more", KindRang, viewOf(panelGone), was, off},
+		{"it rang, and the hub is away", KindRang, viewOf(hubGone), was, off},
+		{"it rings, and lives", KindRinging, viewOf(sounds), "front", was},
+		{"it rang when it was heard last", KindRinging, viewOf(sounds, checking), was, off},
+	} {
+		text := words.compose(&duty{kind: tt.kind, view: tt.view, ring: rings{by: "front"}}, time.Now(), "").Text
+		if !strings.Contains(text, tt.says) || strings.Contains(text, tt.not) {
+			t.Errorf("%s: told %q; want %q in it, and not %q", tt.name, text, tt.says, tt.not)
+		}
 	}
 }
 
