@@ -33,10 +33,15 @@ type scene struct {
 
 // scenes are all rows of the state table.
 func scenes() []scene {
-	lives := func(f fact) func(*stage) { return func(s *stage) { s.lives(f.String()) } }
+	lives := func(f fact) func(*stage) {
+		return func(s *stage) {
+			s.put("events", lately(""))
+			s.lives(f.String())
+		}
+	}
 	asked := func(f fact, armed bool, by string) func(*stage) {
 		return func(s *stage) {
-			s.lives(f.String())
+			lives(f)(s)
 			s.put("desired", asks(armed, by))
 		}
 	}

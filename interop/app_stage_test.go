@@ -146,23 +146,30 @@ func doors(front string) fact {
 	return fact{"door_open": front != "closed", "doors": map[string]string{"back": "closed", "front": front, "garage": "closed"}}
 }
 
+// asks is a document desired.
 func asks(armed bool, by string) string {
-	b, _ := json.Marshal(map[string]any{"alarm_armed": armed, "by": by})
-	return string(b)
+	return fmt.Sprintf(`{"alarm_armed":%t,"by":%q}`, armed, by)
 }
 
-// lately is a document events.
+// lately is a document events: a day, and a ring of a contact if one is named.
 func lately(contact string) string {
 	type event map[string]string
 	now := time.Now().UTC()
 	at := func(ago time.Duration) string { return now.Add(-ago).Format(time.RFC3339) }
-	b, _ := json.Marshal(map[string]any{"events": []event{
+	events := []event{
 		{"time": at(26 * time.Hour), "what": "panel started", "why": "after a power cut or reset"},
 		{"time": at(25 * time.Hour), "what": "disarmed", "why": "the key switch"},
 		{"time": at(3 * time.Hour), "what": "armed", "why": "desired 11", "by": "Tom"},
 		{"time": at(3 * time.Hour), "what": "exit delay ended"},
-		{"time": at(40 * time.Second), "what": "entry delay started", "contact": contact, "why": contact + " open"},
-		{"time": at(10 * time.Second), "what": "ring started", "contact": contact, "why": "entry delay over"},
-	}})
+	}
+	if contact != "" {
+		events = append(events,
+			event{"time": at(40 * time.Second), "what": "entry delay started", "contact": contact, "why": contact + " open"},
+			event{"time": at(10 * time.Second), "what": "ring started", "contact": contact, "why": "entry delay over"})
+	}
+	b, err := json.Marshal(map[string]any{"events": events})
+	if err != nil {
+		panic(err)
+	}
 	return string(b)
 }
