@@ -2,6 +2,7 @@ package app
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -126,10 +127,19 @@ func (c *current) readDoors(keys map[string]json.RawMessage) {
 			c.doors[0].Is = "open"
 		}
 	}
-	slices.SortFunc(c.doors, func(a, b Door) int { return strings.Compare(a.Name, b.Name) })
-	if len(c.doors) > maxDoors {
-		c.doors = c.doors[:maxDoors]
+	// Where there are too many, those that are closed are left out; and where all are, though the panel says otherwise, one isn't known.
+	closed := func(d Door) int {
+		if d.Is == "closed" {
+			return 1
+		}
+		return 0
 	}
+	slices.SortFunc(c.doors, func(a, b Door) int { return cmp.Or(closed(a)-closed(b), strings.Compare(a.Name, b.Name)) })
+	if c.open && closed(c.doors[0]) == 1 {
+		c.doors = slices.Insert(c.doors, 0, Door{Name: "door", Is: "unknown"})
+	}
+	c.doors = c.doors[:min(len(c.doors), maxDoors)]
+	slices.SortFunc(c.doors, func(a, b Door) int { return strings.Compare(a.Name, b.Name) })
 }
 
 // desired is the document of that name, checked.

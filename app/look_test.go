@@ -206,6 +206,8 @@ func TestWhatThePanelSaid(t *testing.T) {
 		{"a door", says("door_open=true"), `"doors":[{"name":"door","is":"open"}]`},
 		{"several", says("door_open=true", `doors={"front":"closed","back":"open"}`), `"doors":[{"name":"back","is":"open"},{"name":"front","is":"closed"}]`},
 		{"a door in no known state", says(`doors={"front":"ajar","back":7}`), `"doors":[{"name":"back","is":"unknown"},{"name":"front","is":"unknown"}]`},
+		{"an open one behind too many", says("door_open=true", `doors={"a00":"closed","a01":"closed","a02":"closed","a03":"closed","a04":"closed","a05":"closed","a06":"closed","a07":"closed","a08":"closed","a09":"closed","a10":"closed","a11":"closed","a12":"closed","a13":"closed","a14":"closed","a15":"closed","zz":"open"}`), `{"name":"zz","is":"open"}]`},
+		{"all closed, and one open", says("door_open=true", `doors={"front":"closed"}`), `"doors":[{"name":"door","is":"unknown"},{"name":"front","is":"closed"}]`},
 		{"the only contact can't be read", says("door_open=true", `faults=["front","journal"]`), `"doors":[{"name":"front","is":"fault"}],"faults":["journal"]`},
 		{"one of several can't be read", says("door_open=true", `doors={"front":"fault","back":"closed"}`, `faults=["front","clock"]`), `"doors":[{"name":"back","is":"closed"},{"name":"front","is":"fault"}],"faults":["clock"]`},
 		{"faults of the future", says(`faults=["mains",7,null,""]`), `"doors":[{"name":"door","is":"closed"}],"faults":["mains"]`},

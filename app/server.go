@@ -218,8 +218,8 @@ func isLoopback(host string) bool {
 
 // fromHere tells whether a request comes from this computer, and not over a proxy that runs on it.
 func fromHere(r *http.Request) bool {
-	for _, header := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host"} {
-		if r.Header.Get(header) != "" {
+	for header := range r.Header {
+		if header == "Forwarded" || header == "Via" || header == "X-Real-Ip" || strings.HasPrefix(header, "X-Forwarded-") {
 			return false
 		}
 	}
