@@ -273,9 +273,6 @@ func (w *Watcher) judge(now time.Time) {
 		if e, ok := errors.AsType[*HubError](s.err); ok {
 			t.Why = e.Why
 		}
-		if known != nil && known.Why == t.Why && known.Text == t.Text {
-			return
-		}
 		w.facts.trouble = &t
 		if known == nil || known.Why != t.Why {
 			w.log.Warn("hub is away", "why", t.Why, "error", t.Text)

@@ -134,6 +134,45 @@ func TestWatcherShowsSoon(t *testing.T) {
 	})
 }
 
+// TestWhoComesSeesEverythingAnew: also what nobody was watching for.
+func TestWhoComesSeesEverythingAnew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newFakeHub()
+		h.put(currentName, disarmed)
+		w := watch(t, h, 0)
+		time.Sleep(time.Minute + time.Second)
+		h.put(eventsName, `{"events":[{"what":"panel started"}]}`)
+		h.put(desiredName, wishOff)
+		_, leave := w.Join()
+		defer leave()
+		synctest.Wait()
+		if v := w.View(); len(v.Events) != 1 || v.Wish == nil {
+			t.Errorf("shows %s", asJSON(v))
+		}
+	})
+}
+
+func TestDiffersIsNotForCounters(t *testing.T) {
+	for _, tt := range []struct {
+		before, after string
+		want          bool
+	}{
+		{"", "{}", true},
+		{"{}", "", true},
+		{"[]", "null", true},
+		{`{"a":1}`, `{"a":2}`, true},
+		{`{"a":1}`, `{"a":1,"b":1}`, true},
+		{`{"a":1,"b":1}`, `{"a":1}`, true},
+		{`{"left_s":30,"state":"armed"}`, `{"state":"disarmed"}`, true},
+		{`{"a":1,"b":2}`, `{"b":2,"a":1}`, false},
+		{`{"left_s":30,"last_update":"x"}`, `{"left_s":29}`, false},
+	} {
+		if got := differs([]byte(tt.before), []byte(tt.after)); got != tt.want {
+			t.Errorf("%s, then %s: got %t", tt.before, tt.after, got)
+		}
+	}
+}
+
 func TestWatcherTellsAllViewersTheSame(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newFakeHub()

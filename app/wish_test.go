@@ -253,6 +253,9 @@ func TestAWishGoesOnWithoutItsPhone(t *testing.T) {
 		}
 		time.Sleep(2 * time.Second)
 		w.wantWish(true, "Anna", Waiting)
+		if age := w.View().Wish.AgeMS; age != 3000 {
+			t.Errorf("the wish is %d ms old, want 3000 since the tap", age)
+		}
 	})
 }
 

@@ -190,6 +190,24 @@ func TestAWishThatWasTakenIsNotWithdrawn(t *testing.T) {
 	}
 }
 
+// TestAPanelThatIsArmedAnywayHasNotTakenAWish: it says itself which one it has taken.
+func TestAPanelThatIsArmedAnywayHasNotTakenAWish(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, w := living(t)
+		h.set(desiredName, 6, wishOff)
+		h.put(currentName, taken(6, true)) // somebody at the panel armed it
+		time.Sleep(desiredPace + time.Second)
+		w.wish(true, "Anna")
+		time.Sleep(time.Second)
+		w.wantWish(true, "Anna", Done)
+		h.put(currentName, taken(6, false)) // and disarmed it
+		time.Sleep(time.Second)
+		w.wantWish(true, "Anna", Waiting)
+		time.Sleep(Withdraw)
+		w.wantWish(true, "Anna", Withdrawn)
+	})
+}
+
 func TestWithdrawalAfterARestartOfTheApp(t *testing.T) {
 	for _, tt := range []struct {
 		name, desired, current, after string
