@@ -197,7 +197,7 @@ func (a *API) refusal(answer *http.Response, method string, version uint32) erro
 	}
 	_ = json.Unmarshal(body, &said)
 	text := excerpt(said.Message)
-	if len(said.Details) > 0 {
+	if len(said.Details) > 0 && said.Details[0].Argument != "" { // a refused token's details have other keys
 		text += " (" + excerpt(said.Details[0].Argument+": "+said.Details[0].Help) + ")"
 	}
 	trouble := func(why, format string, args ...any) error {

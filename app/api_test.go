@@ -189,7 +189,7 @@ func TestAPIBadAnswers(t *testing.T) {
 		{"401", writes(http1("401 Unauthorized", jsonType, `{"message":"authentication is denied","method":"api_key","reason":"not_found","type":"denied_authentication"}`)),
 			WhyDenied, `hub token add makes one`, false},
 		{"403", writes(http1("403 Forbidden", jsonType, `{"details":[{"action":"read","resource":"twin"}],"message":"insufficient permissions","type":"permissions_denied"}`)),
-			WhyDenied, "read and write the documents of device " + string(testDevice), false},
+			WhyDenied, "read and write the documents of device " + string(testDevice) + "; " + aToken + `. It says: "insufficient permissions"`, false},
 		{"400", writes(http1("400 Bad Request", jsonType, `{"details":[{"argument_name":"region","help_message":"this hub serves region fr-par","reason":"unknown"}],"message":"invalid argument(s)","type":"invalid_arguments"}`)),
 			WhyRefused, "region: this hub serves region fr-par", false},
 		{"405 with a hostile text", writes(http1("405 Method Not Allowed", jsonType, `{"message":"<b>\u001b[31m\u202e`+strings.Repeat("x", 1000)+`"}`)), WhyRefused, `It says: "<b>�[31m�xxx`, false},

@@ -104,16 +104,19 @@ function more(row, view) {
       return [t('more.unconfirmed'), asked()];
     case 'silent': {
       const why = `silence.${view.silence?.why}`;
-      return [...(has(why) ? [t(why, { time: time(view.silence.since, now(), 'medium') })] : []), t('more.go')];
+      return [
+        ...(has(why) ? [t(why, { time: time(view.silence.since, now(), 'medium') })] : []),
+        t('more.go'),
+        ...(view.hub ? [t('row.hub_away') + '.', hubAway(view.hub)] : []),
+      ];
     }
-    case 'hub_away': {
-      if (!view.hub) return [t('more.hub_away')];
-      const why = has(`hub.${view.hub.why}`) ? `hub.${view.hub.why}` : 'hub.other';
-      return [t(why, { time: time(view.hub.since, now()) }), t('more.hub_away')];
-    }
+    case 'hub_away':
+      return [...(view.hub ? [hubAway(view.hub)] : []), t('more.hub_away')];
   }
   return has(`more.${row}`) ? [t(`more.${row}`)] : [];
 }
+
+const hubAway = ({ why, since }) => t(has(`hub.${why}`) ? `hub.${why}` : 'hub.other', { time: time(since, now()) });
 
 // The end of the ring, by the app's clock, as it was reckoned when the view came: it doesn't wander.
 const ends = new WeakMap();
@@ -195,7 +198,7 @@ export function wishes(view, link, since) {
     return { text: '', again: ['not_armed', 'still_armed'].includes(view.row) ? wish.armed : undefined };
   }
   if (wish?.outcome === 'withdrawn') return { text: t(`wish.withdrawn${by}`, { name: wish.by }), again: true };
-  if (view.row === 'hub_away') return { text: t('hint.hub_away') };
+  if (view.row === 'hub_away' || view.hub) return { text: t('hint.hub_away') };
   if (['unreachable', 'never_seen', 'silent'].includes(view.row)) return { text: t('hint.waits') };
   if (wish?.outcome === 'overruled') return { text: t(`wish.overruled.${what}`) };
   return { text: '' };
