@@ -23,6 +23,7 @@ func TestApp(t *testing.T) {
 		{"the panel is killed in an entry delay", testAppPanelSmashed},
 		{"the hub is killed", testAppHubKilled},
 		{"the phone is offline", testAppPhoneOffline},
+		{"the computer of the page has slept", testAppSlept},
 		{"the page without a connection", testAppShell},
 		{"a passphrase", testAppPassphrase},
 		{"two phones", testAppTwoPhones},

@@ -120,6 +120,23 @@ func testAppPhoneOffline(t *testing.T, browser context.Context) {
 	p.row("armed", "Armed")
 }
 
+// A page whose computer has slept doesn't show what it knew before as what is: it asks anew.
+func testAppSlept(t *testing.T, browser context.Context) {
+	h := newHousehold(t)
+	h.startAll()
+	p := h.openApp(browser, "")
+	p.row("disarmed")
+	evaluate[bool](p, `(() => {
+		const now = Date.now;
+		Date.now = () => now() + 3_600_000;
+		window.rows = [];
+		new MutationObserver(() => rows.push(document.body.dataset.row)).observe(document.body, { attributes: true });
+		return true;
+	})()`)
+	p.await("a page that asks anew", `rows.includes('connecting')`)
+	p.row("disarmed", "Disarmed")
+}
+
 // offline cuts the page off from all networks, or ends that.
 func (p *tab) offline(on bool) {
 	p.t.Helper()

@@ -5,6 +5,7 @@ const shortGap = 2_000; // an app that starts anew is back by then
 const firstPause = 1_000; // before the second attempt, doubled up to the longest
 const longestPause = 10_000;
 const hiddenPatience = 60_000; // a phone in a pocket need not be told
+const asleep = 5_000; // a page that is seen turns each second, unless its computer sleeps
 
 // A Stream calls on.view with each view, on.lost when none can be relied on any more, on.woken when nobody knows how long the
 // page has slept, and on.doubt before another attempt: the browser doesn't tell whether the app refused.
@@ -16,6 +17,7 @@ export class Stream {
   #gap;
   #retry;
   #pocket;
+  #turn;
 
   constructor(on) {
     this.#on = on;
@@ -28,10 +30,18 @@ export class Stream {
     addEventListener('offline', this.#lost);
     addEventListener('pageshow', this.#shown);
     document.addEventListener('visibilitychange', this.#seen);
+    // A computer whose lid was shut tells its page nothing, and may have stopped the clock that the page counts by.
+    let turned = Date.now();
+    this.#turn = setInterval(() => {
+      const slept = Date.now() - turned >= asleep;
+      turned = Date.now();
+      if (slept && !document.hidden) this.#wake();
+    }, 1000);
   }
 
   stop() {
     this.#close();
+    clearInterval(this.#turn);
     removeEventListener('online', this.#again);
     removeEventListener('offline', this.#lost);
     removeEventListener('pageshow', this.#shown);
