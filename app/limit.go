@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"github.com/twinpanel/twinpanel/internal/netgroup"
 )
 
 // Limits of sign-ins with wrong passphrases: of an address, and of all together, whoever has many addresses. A phone
@@ -59,7 +61,7 @@ func (a *attempts) begin(from netip.Addr, now time.Time) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.drain(now)
-	key := network(from)
+	key := netgroup.Of(from)
 	of := a.addresses[key]
 	if of == nil || now.Sub(of.last) >= forgetAfter {
 		of = &attemptsOf{}
@@ -80,7 +82,7 @@ func (a *attempts) begin(from netip.Addr, now time.Time) error {
 func (a *attempts) right(from netip.Addr) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	delete(a.addresses, network(from))
+	delete(a.addresses, netgroup.Of(from))
 	a.wrong = max(a.wrong-1, 0)
 }
 
@@ -110,15 +112,4 @@ func (a *attempts) remember(key netip.Prefix, of *attemptsOf) {
 		}
 	}
 	delete(a.addresses, quiet)
-}
-
-// network is whose attempts are counted together: an IPv4 address, or the /64 of an IPv6 address, all of which one household has.
-func network(from netip.Addr) netip.Prefix {
-	from = from.Unmap().WithZone("")
-	bits := from.BitLen()
-	if from.Is6() {
-		bits = 64
-	}
-	p, _ := from.Prefix(bits) // of no address: none, as if that were one
-	return p
 }

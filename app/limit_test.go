@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"testing"
 	"time"
+
+	"github.com/twinpanel/twinpanel/internal/netgroup"
 )
 
 // waitOf is how long an attempt was told to wait; 0: it may be tried.
@@ -14,27 +16,6 @@ func waitOf(err error) time.Duration {
 		return many.Wait
 	}
 	return 0
-}
-
-func TestNetwork(t *testing.T) {
-	tests := []struct {
-		a, b string
-		same bool
-	}{
-		{"192.0.2.1", "192.0.2.2", false},
-		{"2001:db8:0:1::1", "2001:db8:0:2::1", false},
-		{"2001:db8:0:1::1", "2001:db8:0:1:ffff::2", true},
-		{"192.0.2.1", "::ffff:192.0.2.1", true},
-		{"fe80::1%eth0", "fe80::2%wlan0", true},
-	}
-	for _, tt := range tests {
-		if a, b := network(netip.MustParseAddr(tt.a)), network(netip.MustParseAddr(tt.b)); (a == b) != tt.same {
-			t.Errorf("network(%s) = %v, network(%s) = %v; want them the same: %t", tt.a, a, tt.b, b, tt.same)
-		}
-	}
-	if a, b := network(netip.Addr{}), network(netip.IPv4Unspecified()); a == b {
-		t.Errorf("an unknown address counts with %v", b)
-	}
 }
 
 func TestAttemptsOfAnAddressWaitLongerEachTime(t *testing.T) {
@@ -140,10 +121,10 @@ func TestAttemptsForgetTheAddressThatWasQuietForLongest(t *testing.T) {
 			t.Fatalf("%d addresses are remembered, want %d at most", got, maxAddresses)
 		}
 	}
-	if a.addresses[network(stubborn)] == nil {
+	if a.addresses[netgroup.Of(stubborn)] == nil {
 		t.Error("the address that tries again and again is forgotten")
 	}
-	if a.addresses[network(address(0))] != nil {
+	if a.addresses[netgroup.Of(address(0))] != nil {
 		t.Error("an address that was quiet for longest is remembered")
 	}
 }

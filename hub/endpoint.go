@@ -13,6 +13,7 @@ import (
 
 	"github.com/twinpanel/twinpanel/hub/metrics"
 	"github.com/twinpanel/twinpanel/hub/registry"
+	"github.com/twinpanel/twinpanel/internal/netgroup"
 	"github.com/twinpanel/twinpanel/twin"
 )
 
@@ -94,7 +95,7 @@ type endpoint struct {
 	listeners map[net.Listener]struct{}
 	sessions  map[*session]struct{} // all of them, also before CONNECT
 	newcomers int                   // sessions before CONNECT is accepted
-	addresses map[netip.Prefix]int  // of them, how many of each address that counts, see clientAddress
+	addresses map[netip.Prefix]int  // of them, how many of each address that counts, see package netgroup
 	devices   map[twin.ID]*device
 }
 
@@ -207,7 +208,7 @@ func (e *endpoint) removeListener(l net.Listener) {
 // endpoint is closed or full. A session that has begun must be run.
 func (e *endpoint) begin(conn net.Conn) *session {
 	s := newSession(e, conn)
-	s.address = clientAddress(conn.RemoteAddr().String())
+	s.address = netgroup.OfRemote(conn.RemoteAddr().String())
 	e.mu.Lock()
 	all, newcomers, crowd := len(e.sessions), e.newcomers, e.addresses[s.address]
 	var reason error

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/twinpanel/twinpanel/internal/netgroup"
 )
 
 // Limits of the servers under the REST API and under WebSocket and console.
@@ -42,7 +44,7 @@ type httpServer struct {
 
 	mu        sync.Mutex
 	conns     map[net.Conn]*httpConn // open ones
-	addresses map[netip.Prefix]int   // how many slots each address has that counts, see clientAddress
+	addresses map[netip.Prefix]int   // how many slots each address has that counts, see package netgroup
 }
 
 // An httpConn is what a server knows of a connection.
@@ -174,7 +176,7 @@ func (l *slotListener) Accept() (net.Conn, error) {
 
 // enter gives a connection the slot that was taken for it, unless its address has enough.
 func (s *httpServer) enter(conn net.Conn) bool {
-	address := clientAddress(conn.RemoteAddr().String())
+	address := netgroup.OfRemote(conn.RemoteAddr().String())
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.addresses[address] >= max(1, cap(s.slots)/2) {

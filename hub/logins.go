@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/twinpanel/twinpanel/internal/netgroup"
 )
 
 // Limits of failed logins, those over MQTT and over REST together, from one address.
@@ -40,7 +42,7 @@ func newLogins() *logins {
 
 // wait is how long nothing from an address, as in [net.Conn.RemoteAddr], is looked at; 0 = it is.
 func (l *logins) wait(remote string) time.Duration {
-	address := clientAddress(remote)
+	address := netgroup.OfRemote(remote)
 	if !address.IsValid() {
 		return 0
 	}
@@ -55,7 +57,7 @@ func (l *logins) wait(remote string) time.Duration {
 
 // failed notes that an address has shown a credential, known by its hash, that opens nothing.
 func (l *logins) failed(remote string, shown [sha256.Size]byte) {
-	address := clientAddress(remote)
+	address := netgroup.OfRemote(remote)
 	if !address.IsValid() {
 		return
 	}
@@ -87,23 +89,4 @@ func (l *logins) find(address netip.Prefix) *guesses {
 		return g
 	}
 	return l.old[address]
-}
-
-// clientAddress is whom an address counts for: all of an IPv4 address, and the half of an IPv6
-// address that one network has. The zero Prefix = nobody: this computer's own, where a reverse
-// proxy speaks for everybody, and what is no address of a network.
-func clientAddress(remote string) netip.Prefix {
-	at, err := netip.ParseAddrPort(remote)
-	if err != nil {
-		return netip.Prefix{}
-	}
-	ip := at.Addr().Unmap().WithZone("")
-	if ip.IsLoopback() {
-		return netip.Prefix{}
-	}
-	bits := 64
-	if ip.Is4() {
-		bits = 32
-	}
-	return netip.PrefixFrom(ip, bits).Masked()
 }

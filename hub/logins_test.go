@@ -13,30 +13,9 @@ import (
 	"time"
 
 	"github.com/twinpanel/twinpanel/hub/registry"
+	"github.com/twinpanel/twinpanel/internal/netgroup"
 	"github.com/twinpanel/twinpanel/twin"
 )
-
-func TestClientAddress(t *testing.T) {
-	for remote, want := range map[string]string{
-		"pipe":                        "invalid Prefix",
-		"@":                           "invalid Prefix",
-		"":                            "invalid Prefix",
-		"192.0.2.7":                   "invalid Prefix",
-		"127.0.0.1:80":                "invalid Prefix",
-		"127.9.9.9:80":                "invalid Prefix",
-		"[::1]:80":                    "invalid Prefix",
-		"[::ffff:127.0.0.1]:80":       "invalid Prefix",
-		"192.0.2.7:80":                "192.0.2.7/32",
-		"[::ffff:192.0.2.7]:80":       "192.0.2.7/32",
-		"[2001:db8:1:2:3:4:5:6]:80":   "2001:db8:1:2::/64",
-		"[2001:db8:1:2:ffff::9]:4711": "2001:db8:1:2::/64",
-		"[fe80::1%eth0]:80":           "fe80::/64",
-	} {
-		if got := clientAddress(remote).String(); got != want {
-			t.Errorf("%q: got %s, want %s", remote, got, want)
-		}
-	}
-}
 
 func TestLogins(t *testing.T) {
 	const one, other, network = "192.0.2.7:1", "192.0.2.8:1", "[2001:db8::1]:1"
@@ -120,7 +99,7 @@ func TestLoginsForgetTheOldest(t *testing.T) {
 		if l.wait("10.0.0.0:1") == 0 {
 			t.Error("the address that guesses all the time is forgotten")
 		}
-		if l.find(clientAddress("10.0.0.1:1")) != nil {
+		if l.find(netgroup.OfRemote("10.0.0.1:1")) != nil {
 			t.Error("the oldest address is remembered")
 		}
 	})

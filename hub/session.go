@@ -50,7 +50,7 @@ type session struct {
 	requests  int // answered or not
 	dropped   int // publishes without any effect
 
-	address netip.Prefix // that it counts for as a newcomer, see clientAddress
+	address netip.Prefix // that it counts for as a newcomer, see package netgroup
 
 	// Guarded by endpoint.mu.
 	pausing  bool // before its CONNACK, see takeOverPause

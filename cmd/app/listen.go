@@ -4,6 +4,8 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+
+	"github.com/twinpanel/twinpanel/internal/netgroup"
 )
 
 // Connections that are open at a time: more wait to be accepted. One address may have a part of them, but for this computer's
@@ -47,7 +49,7 @@ func (b *boundedListener) Accept() (net.Conn, error) {
 			<-b.slots
 			return nil, err
 		}
-		if peer := peerOf(conn); b.enter(peer) {
+		if peer := netgroup.OfRemote(conn.RemoteAddr().String()); b.enter(peer) {
 			return &boundedConn{conn, sync.OnceFunc(func() { b.leave(peer) })}, nil
 		}
 		conn.Close()
@@ -74,20 +76,6 @@ func (b *boundedListener) leave(peer netip.Prefix) {
 		delete(b.peers, peer)
 	}
 	<-b.slots
-}
-
-// peerOf is whose connections are counted together: an address, or the /64 that one household has of IPv6. This computer is nobody.
-func peerOf(conn net.Conn) netip.Prefix {
-	at, err := netip.ParseAddrPort(conn.RemoteAddr().String())
-	if err != nil || at.Addr().Unmap().IsLoopback() {
-		return netip.Prefix{}
-	}
-	address, bits := at.Addr().Unmap().WithZone(""), 32
-	if address.Is6() {
-		bits = 64
-	}
-	p, _ := address.Prefix(bits) // of a valid address, and no more bits than it has
-	return p
 }
 
 // A boundedConn gives its place back when it is closed.
