@@ -7,15 +7,15 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/twinpanel/twinpanel/internal/sse"
 )
 
 // Limits of streams.
 const (
 	maxStreams      = 64
 	maxPhoneStreams = 8
-	pulseTime       = 15 * time.Second // an event is sent at least this often
-	eventTime       = 10 * time.Second // for a viewer to take an event
-	askTime         = time.Second      // how soon a phone that is signed out sees nothing more
+	askTime         = time.Second // how soon a phone that is signed out sees nothing more
 )
 
 // getStream sends a view at once, after each change, and when nothing changes as a sign of life. A viewer who is slow
@@ -27,27 +27,28 @@ func (s *Server) getStream(w http.ResponseWriter, r *http.Request, phone Phone) 
 		return
 	}
 	defer leave()
-	w.Header().Set("Content-Type", "text/event-stream")
-	w.Header().Set("Cache-Control", "no-store")
-	w.Header().Set("X-Accel-Buffering", "no") // nginx would keep events until it has a few kilobytes
+	events := sse.Begin(w)
 	if r.Method == http.MethodHead {
 		return
 	}
 	changed, goAway := s.house.Join()
 	defer goAway()
-	pulse, ask := time.NewTicker(pulseTime), time.NewTicker(askTime)
+	pulse, ask := time.NewTicker(sse.Pulse), time.NewTicker(askTime)
 	defer pulse.Stop()
 	defer ask.Stop()
-	control := http.NewResponseController(w)
-	_ = control.SetReadDeadline(time.Time{}) // nothing more is read; without deadlines there is none to lift
 	for {
-		if err := s.sendView(w, control); err != nil {
+		event, err := json.Marshal(s.house.View())
+		if err != nil {
+			s.log.Error("a view can't be sent", "error", err)
+			return
+		}
+		if err := events.Send(event); err != nil {
 			return
 		}
 		for told := false; !told; {
 			select {
 			case <-changed:
-				pulse.Reset(pulseTime)
+				pulse.Reset(sse.Pulse)
 				told = true
 			case <-pulse.C:
 				told = true
@@ -62,22 +63,6 @@ func (s *Server) getStream(w http.ResponseWriter, r *http.Request, phone Phone) 
 			}
 		}
 	}
-}
-
-// sendView sends an event within its time. After that there is no deadline: HTTP/2 would end a stream that has nothing to send.
-func (s *Server) sendView(w http.ResponseWriter, control *http.ResponseController) error {
-	event, err := json.Marshal(s.house.View())
-	if err != nil {
-		s.log.Error("a view can't be sent", "error", err)
-		return err
-	}
-	_ = control.SetWriteDeadline(time.Now().Add(eventTime))
-	if _, err := fmt.Fprintf(w, "data: %s\n\n", event); err != nil {
-		return err
-	}
-	err = control.Flush()
-	_ = control.SetWriteDeadline(time.Time{})
-	return err
 }
 
 // streams are those that are open, oldest first. The zero value has none.

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/twinpanel/twinpanel/internal/sse"
 )
 
 // A pipeListener is a network in a bubble: each connection is a net.Pipe, which keeps nothing, so that a write waits for its reader.
@@ -153,7 +155,7 @@ func TestStreamShowsEachChange(t *testing.T) {
 		time.AfterFunc(7*time.Second, func() { house.show(View{Row: Armed}) })
 		viewer.want(Armed, 7*time.Second)
 		for range 4 * 60 * 24 { // a day in which nothing happens, against all time-outs of the server
-			viewer.want(Armed, pulseTime)
+			viewer.want(Armed, sse.Pulse)
 		}
 		viewer.answer.Body.Close()
 		synctest.Wait()
@@ -175,7 +177,7 @@ func TestStreamOfASlowViewerHasTheLatest(t *testing.T) {
 		}
 		viewer.want(Disarmed, 0)
 		viewer.want(Ringing, 0)
-		viewer.want(Ringing, pulseTime)
+		viewer.want(Ringing, sse.Pulse)
 	})
 }
 
@@ -192,13 +194,13 @@ func TestStreamOfAViewerWhoDoesNotRead(t *testing.T) {
 		if n := house.watched(); n != 1 {
 			t.Fatalf("%d viewers, want 1", n)
 		}
-		time.Sleep(eventTime - time.Second)
+		time.Sleep(sse.Patience - time.Second)
 		if n := house.watched(); n != 1 {
 			t.Errorf("%d viewers before its time is over, want 1", n)
 		}
 		time.Sleep(2 * time.Second)
 		if n := house.watched(); n != 0 {
-			t.Errorf("%d viewers after %v, want none", n, eventTime+time.Second)
+			t.Errorf("%d viewers after %v, want none", n, sse.Patience+time.Second)
 		}
 	})
 }

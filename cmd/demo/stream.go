@@ -11,15 +11,12 @@ import (
 
 	"github.com/twinpanel/twinpanel/hub/docstore"
 	"github.com/twinpanel/twinpanel/internal/agent"
+	"github.com/twinpanel/twinpanel/internal/sse"
 	"github.com/twinpanel/twinpanel/twin"
 )
 
-// Limits of the stream to a page.
-const (
-	maxViewers  = 32
-	viewerPulse = 15 * time.Second // something is sent at least this often
-	viewerWrite = 10 * time.Second // for a page to take it
-)
+// maxViewers is how many pages may look at a time.
+const maxViewers = 32
 
 // news is an event of the stream.
 type news struct {
@@ -63,10 +60,8 @@ func (v *viewer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, fmt.Sprintf("more than %d viewers; close one", maxViewers), http.StatusServiceUnavailable)
 		return
 	}
-	w.Header().Set("Content-Type", "text/event-stream")
-	w.Header().Set("Cache-Control", "no-store")
-	control := http.NewResponseController(w)
-	pulse := time.NewTicker(viewerPulse)
+	stream := sse.Begin(w)
+	pulse := time.NewTicker(sse.Pulse)
 	defer pulse.Stop()
 	seen := map[twin.Name]document{}
 	changes := 0
@@ -84,12 +79,7 @@ func (v *viewer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if err != nil {
 			panic(err) // a struct of texts and numbers
 		}
-		// A server without deadlines gives an error here and does not need them.
-		control.SetWriteDeadline(time.Now().Add(viewerWrite))
-		if _, err := fmt.Fprintf(w, "data: %s\n\n", v.secrets.Replace(string(line))); err != nil {
-			return
-		}
-		if err := control.Flush(); err != nil {
+		if err := stream.Send([]byte(v.secrets.Replace(string(line)))); err != nil {
 			return
 		}
 		select {

@@ -6,15 +6,12 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"time"
 )
 
 // Limits of the page and its API.
 const (
-	maxBody     = 1 << 10 // bytes
-	maxStreams  = 32
-	streamPulse = 15 * time.Second // a line is sent at least this often
-	streamWrite = 10 * time.Second // for a viewer to take a line
+	maxBody    = 1 << 10 // bytes
+	maxStreams = 32
 )
 
 //go:embed page

@@ -13,6 +13,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/twinpanel/twinpanel/internal/sse"
 )
 
 func request(h http.Handler, method, path, body string, header ...string) *httptest.ResponseRecorder {
@@ -241,9 +243,9 @@ func TestStreamTellsEachChange(t *testing.T) {
 				t.Errorf("events %v; want %v", got, want)
 			}
 		}
-		time.Sleep(streamPulse)
+		time.Sleep(sse.Pulse)
 		if got := v.events(); len(got) != 1 {
-			t.Errorf("%d events in %v without a change; want 1", len(got), streamPulse)
+			t.Errorf("%d events in %v without a change; want 1", len(got), sse.Pulse)
 		}
 		v.cancel()
 		<-v.done

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/http"
 	"time"
+
+	"github.com/twinpanel/twinpanel/internal/sse"
 )
 
 // An event is everything that the page shows.
@@ -22,19 +24,12 @@ func (h *House) stream(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer h.dismiss()
-	w.Header().Set("Content-Type", "text/event-stream")
-	w.Header().Set("Cache-Control", "no-store")
-	control := http.NewResponseController(w)
-	pulse := time.NewTicker(streamPulse)
+	stream := sse.Begin(w)
+	pulse := time.NewTicker(sse.Pulse)
 	defer pulse.Stop()
 	for {
 		line, changed := h.event()
-		// A server without deadlines gives an error here and does not need them.
-		control.SetWriteDeadline(time.Now().Add(streamWrite))
-		if _, err := fmt.Fprintf(w, "data: %s\n\n", line); err != nil {
-			return
-		}
-		if err := control.Flush(); err != nil {
+		if err := stream.Send(line); err != nil {
 			return
 		}
 		select {
