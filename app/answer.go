@@ -51,7 +51,7 @@ func refusalOf(err error) refusal {
 		return said(http.StatusUnauthorized, "signed_out")
 	case errors.Is(err, ErrWrongPassphrase):
 		return said(http.StatusUnauthorized, "wrong_passphrase")
-	case errors.Is(err, ErrTooManyWishes), errors.Is(err, ErrOvertaken), errors.Is(err, ErrEnding):
+	case errors.Is(err, ErrTooManyWishes), errors.Is(err, ErrEnding):
 		return said(http.StatusServiceUnavailable, "too_busy")
 	}
 	return said(http.StatusInternalServerError, "failed") // the page shows the text

@@ -19,8 +19,6 @@ const withdrawAgain = 10 * time.Second
 var (
 	// ErrTooManyWishes says that others wait already, because the hub is slow. Nothing was sent.
 	ErrTooManyWishes = errors.New("too many wishes wait for the hub: nothing was sent, try again")
-	// ErrOvertaken says that somebody disarmed before a wish to arm was sent. It won't be.
-	ErrOvertaken = errors.New("somebody disarmed meanwhile: nothing was sent")
 	// ErrEnding says that the app is being stopped.
 	ErrEnding = errors.New("the app is being stopped: look whether the wish was sent, and try again")
 )
@@ -32,12 +30,12 @@ type wish struct {
 	going bool          // it is being sent
 	sent  chan struct{} // closed when it was sent or couldn't be
 	err   error         // then
-	same  []*wish       // to disarm, like this one, which is sent in their place
+	over  []*wish       // those that waited when this one, to disarm, took their place
 }
 
 // end says what came of it.
 func (x *wish) end(err error) {
-	for _, x := range append(x.same, x) {
+	for _, x := range append(x.over, x) {
 		x.err = err
 		close(x.sent)
 	}
@@ -45,11 +43,11 @@ func (x *wish) end(err error) {
 
 // Wish asks the panel to arm or to disarm, by putting desired. By is the name of a phone, or empty. With nil the hub has
 // it, and [Watcher.View] shows it; what the panel makes of it shows there later. An error is as from [API.Put],
-// [ErrTooManyWishes], [ErrOvertaken] or [ErrEnding]. A wish that failed isn't sent again.
+// [ErrTooManyWishes] or [ErrEnding]. A wish that failed isn't sent again.
 //
 // Wishes are sent one after the other, in the order of the calls. One that is the same as the last that isn't sent yet
-// is that one. One to disarm takes the place of all that wait: it waits for the one that is being sent, and no other, and never is one
-// too many. When ctx ends, the wish is sent all the same.
+// is that one. One to disarm takes the place of all that wait, which end as it does: it waits for the one that is being sent, and
+// no other, and never is one too many. When ctx ends, the wish is sent all the same.
 func (w *Watcher) Wish(ctx context.Context, armed bool, by string) error {
 	x, err := w.queue(armed, clean(by))
 	if err != nil {
@@ -85,18 +83,14 @@ func (w *Watcher) queue(armed bool, by string) (*wish, error) {
 	return x, nil
 }
 
-// overtake takes away the wishes that wait. w.mu is held.
+// overtake takes the place of all that wait. w.mu is held.
 func (x *wish) overtake(w *Watcher) {
 	w.wishes = slices.DeleteFunc(w.wishes, func(other *wish) bool {
-		switch {
-		case other.going:
+		if other.going {
 			return false
-		case other.armed:
-			other.end(ErrOvertaken)
-		default:
-			x.same = append(append(x.same, other.same...), other)
-			other.same = nil
 		}
+		x.over = append(append(x.over, other.over...), other)
+		other.over = nil
 		return true
 	})
 }

@@ -224,9 +224,9 @@ func TestDisarmingOvertakes(t *testing.T) {
 		tap(false, "Dora")
 		tap(true, "Emil")
 		h.fault(nil)
-		for by, want := range map[string]error{"Anna 1": ErrOvertaken, "Anna 8": ErrOvertaken, "Carl": ErrOvertaken, "Ben": nil, "Dora": nil, "Emil": nil} {
-			if err := <-errs[by]; err != want {
-				t.Errorf("%s was told %v, want %v", by, err, want)
+		for _, by := range []string{"Anna 1", "Anna 8", "Ben", "Carl", "Dora", "Emil"} {
+			if err := <-errs[by]; err != nil {
+				t.Errorf("%s was told %v", by, err)
 			}
 		}
 		if err := <-errs["Anna 0"]; err == nil {
