@@ -85,13 +85,13 @@ func (w vocabulary) compose(d *duty, now time.Time, click string) Notice {
 			row = Unreachable
 		}
 		n.Title = w.say("row." + string(row))
-		say(w.say("more."+string(row)), w.state(v))
+		say(w.away("more."+string(row), v), w.state(v))
 	case KindHubAway:
 		n.Title = w.say("row.hub_away")
 		if v.Hub != nil {
 			say(w.hub(v.Hub, now))
 		}
-		say(w.say("more.hub_away"), w.state(v))
+		say(w.away("more.hub_away", v), w.state(v))
 	case KindFault:
 		what, advice := w.fault(d.subject)
 		n.Title = what
@@ -130,6 +130,14 @@ func (w vocabulary) state(v View) string {
 		key = "notice.now"
 	}
 	return w.say(key, "state", w.say("state."+v.Known.State), "doors", w.doors(v.Known.Doors))
+}
+
+// away says what becomes of a panel that is out of sight: it guards on only if it was armed.
+func (w vocabulary) away(key string, v View) string {
+	if v.Known != nil && v.Known.Armed {
+		return w.known(key+".armed", key)
+	}
+	return w.say(key)
 }
 
 func (w vocabulary) hub(t *Trouble, now time.Time) string {

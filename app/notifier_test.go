@@ -465,6 +465,23 @@ func TestLedgerThatCannotBeKept(t *testing.T) {
 	})
 }
 
+// A panel that was disarmed guards nothing, with or without a hub.
+func TestOnlyAnArmedPanelIsSaidToGuardOn(t *testing.T) {
+	words, err := newVocabulary("en")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, kind := range []Kind{KindUnreachable, KindHubAway} {
+		for _, armed := range []bool{false, true} {
+			view := viewOf(panelGone, func(v *View) { v.Known.Armed = armed })
+			n := words.compose(&duty{kind: kind, view: view}, time.Now(), "")
+			if got := strings.Contains(n.Text, "It guards"); got != armed {
+				t.Errorf("%s, last known armed %v: %q", kind, armed, n.Text)
+			}
+		}
+	}
+}
+
 func TestNoticesHaveWordsInEachLanguage(t *testing.T) {
 	const name = "<b>{time}\u202e"
 	view := viewOf(func(v *View) {

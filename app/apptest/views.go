@@ -95,7 +95,7 @@ func Scenes() []Scene {
 			{Name: "a-name-as-long-as-a-document-of-somebody-elses-making-may-hold-without-a-space", Is: "closed"},
 			{Name: "{door}", Is: "<b>open</b>"},
 		}), wish(true, "<script>alert(1)</script>", time.Minute, app.Withdrawn), func(v *app.View) {
-			v.Events = []app.Event{{Time: ago(time.Minute), What: "<i>something</i>", Contact: "{what}", Why: "&lt;why&gt; {name}", By: ""}}
+			v.Events = []app.Event{{Time: ago(time.Minute), What: "<i>something</i>", Contact: "{what}", Why: "&lt;why&gt; {name}", By: ""}, {What: "no time"}}
 		})},
 	}
 }

@@ -133,7 +133,11 @@ function page(name) {
 // ---- this phone ------------------------------------------------------------------------
 
 at('language').addEventListener('click', async () => {
-  await words.load(words.other());
+  try {
+    await words.load(words.other());
+  } catch {
+    return; // no connection: the words stay as they are
+  }
   store.set('language', words.language);
   translate();
 });

@@ -12,6 +12,7 @@ const rows = {
   silent: ['red', 'warn', true],
   disarmed: ['calm', 'unlock'],
   armed: ['main', 'shield'],
+  'armed.but': ['amber', 'warn'], // armed, with a door that isn't guarded
   exit_delay: ['amber', 'clock'],
   entry_delay: ['amber', 'clock'],
   ringing: ['red', 'bell'],
@@ -29,8 +30,8 @@ const rows = {
 // or lost. Texts that change with time are apart: no screen reader should say them each second.
 export function tell(view, link, since) {
   const row = link === 'live' ? view.row : { lost: 'offline', connecting: 'connecting' }[link];
-  const [tone, sign, old = false] = rows[row] ?? rows.unintelligible;
   const known = view?.known;
+  const [tone, sign, old = false] = rows[row === 'armed' && notClosed(known.doors) ? 'armed.but' : row] ?? rows.unintelligible;
   const state = known && !old ? known.state : '';
   return {
     row, tone, sign, old, state,
@@ -79,9 +80,10 @@ function more(row, view) {
   };
   switch (row) {
     case 'armed': {
-      const open = known.doors.filter(d => d.is !== 'closed').length;
-      if (open === 0) return [cap(doors(known.doors)) + '.'];
-      return [t(open > 1 ? 'more.open.many' : 'more.open'), ...(known.local ? [t('more.local')] : [])];
+      const open = known.doors.filter(d => d.is !== 'closed');
+      if (open.length === 0) return [cap(doors(known.doors)) + '.'];
+      const until = open.every(d => d.is === 'open') ? 'more.open' : 'more.unread';
+      return [t(open.length > 1 ? `${until}.many` : until), ...(known.local ? [t('more.local')] : [])];
     }
     case 'disarmed':
       return [cap(doors(known.doors)) + '.'];
@@ -111,12 +113,17 @@ function more(row, view) {
       ];
     }
     case 'hub_away':
-      return [...(view.hub ? [hubAway(view.hub)] : []), t('more.hub_away')];
+      return [...(view.hub ? [hubAway(view.hub)] : []), meanwhile(row, known)];
+    case 'unreachable':
+      return [meanwhile(row, known)];
   }
   return has(`more.${row}`) ? [t(`more.${row}`)] : [];
 }
 
 const hubAway = ({ why, since }) => t(has(`hub.${why}`) ? `hub.${why}` : 'hub.other', { time: time(since, now()) });
+
+// A panel out of sight guards on only if it was armed.
+const meanwhile = (row, known) => t(known?.armed ? `more.${row}.armed` : `more.${row}`);
 
 // The end of the ring, by the app's clock, as it was reckoned when the view came: it doesn't wander.
 const ends = new WeakMap();

@@ -5,6 +5,12 @@ import { ask } from './api.js';
 import { t } from './words.js';
 import { asked, because, settled, wishes } from './say.js';
 
+// hide takes a button away. Who was on it stays at the switch, but on none of its buttons: Enter would do what nobody meant.
+function hide(id, hidden) {
+  if (hidden && document.activeElement === at(id)) at('dock').focus({ preventScroll: true });
+  at(id).hidden = hidden;
+}
+
 // A Switch sends wishes. changed is called when there is something else to show; refused when this phone is signed out.
 export class Switch {
   #name;
@@ -33,13 +39,13 @@ export class Switch {
       at(id).classList.toggle('asked', is && !sure);
     }
     at('dock').classList.toggle('alone', telling.urgent);
-    at('arm').hidden = telling.urgent;
+    hide('arm', telling.urgent);
 
     const says = this.#says(view, link, since);
     write(at('said'), says.text);
     write(at('said-left'), says.left ?? '');
     at('said').classList.toggle('failed', says.again !== undefined);
-    at('again').hidden = says.again === undefined || telling.urgent; // there is one button then
+    hide('again', says.again === undefined || telling.urgent); // there is one button then
     at('again').dataset.armed = String(says.again);
   }
 

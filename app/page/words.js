@@ -37,7 +37,8 @@ export function t(key, values = {}) {
 // slug makes a key of what the panel calls something.
 export const slug = text => text.toLowerCase().replaceAll(/[^a-z0-9]+/g, '_').replaceAll(/^_|_$/g, '');
 
-export const cap = text => text && text[0].toLocaleUpperCase(locale) + text.slice(1);
+// cap begins a sentence: with the first letter, which may stand after a quotation mark.
+export const cap = text => text.replace(/^(«\s)?./u, start => start.toLocaleUpperCase(locale));
 
 export const list = names => new Intl.ListFormat(locale, { type: 'conjunction' }).format(names);
 
@@ -62,11 +63,12 @@ function format(options) {
   return formats.get(key);
 }
 
-// time says a moment, with its day unless that is today's: to the minute, or with the style medium to the second.
+// time says a moment, with its day unless that is today's: to the minute, or with the style medium to the second. The app's
+// zero time, which stands for one that can't be read, is none. The hours stay on one line.
 export function time(date, today, style = 'short') {
   const d = new Date(date);
-  if (Number.isNaN(d.getTime())) return '–';
-  const hours = format({ timeStyle: style }).format(d);
+  if (!(d.getTime() >= 0)) return '–';
+  const hours = format({ timeStyle: style }).format(d).replaceAll(/\s/g, '\u00a0');
   if (today && d.toDateString() === today.toDateString()) return hours;
   const sameYear = !today || d.getFullYear() === today.getFullYear();
   return `${format({ day: 'numeric', month: 'short', ...(sameYear ? {} : { year: 'numeric' }) }).format(d)}, ${hours}`;
