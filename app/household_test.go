@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -266,6 +267,13 @@ func TestPassphraseThatCannotBeReadLetsNobodyInAndNobodyOut(t *testing.T) {
 			h.in(secret, true)
 			h.signIn("Carl")
 		})
+	}
+}
+
+func TestPassphraseOfSomebodyElseNeedsNoOther(t *testing.T) {
+	err := &fs.PathError{Op: "open", Path: passphraseName, Err: syscall.EACCES}
+	if got := passphraseHint(err); !strings.Contains(got, "who owns the file") || strings.Contains(got, "anew") {
+		t.Errorf("the next step is %q", got)
 	}
 }
 

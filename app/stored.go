@@ -88,7 +88,7 @@ func (h *Household) refreshPassphrase() {
 	if err == nil {
 		hash, err = parseHash(data)
 	}
-	h.note(&p.storedFile, err, "the stored passphrase can't be read: nobody can sign in", "set it anew with app passphrase")
+	h.note(&p.storedFile, err, "the stored passphrase can't be read: nobody can sign in", passphraseHint(err))
 	if err != nil {
 		return
 	}
@@ -97,6 +97,14 @@ func (h *Household) refreshPassphrase() {
 		h.log.Info("the passphrase has changed: all phones are signed out")
 	}
 	p.hash, p.fingerprint = hash, fingerprint
+}
+
+// passphraseHint is what to do about a passphrase that can't be read: one that is only somebody else's is a good one.
+func passphraseHint(err error) string {
+	if errors.Is(err, fs.ErrPermission) {
+		return "see who owns the file: it has to be the user who runs this"
+	}
+	return "set it anew with app passphrase"
 }
 
 func (h *Household) refreshPhones() {

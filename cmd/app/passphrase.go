@@ -47,10 +47,10 @@ passphrase, the app serves this computer only.`,
 			}
 			household, err := app.OpenHousehold(dir, nil)
 			if err != nil {
-				return err
+				return unwritable(fmt.Errorf("opening --data: %w", err))
 			}
 			if err := household.SetPassphrase(text); err != nil {
-				return fmt.Errorf("setting the passphrase: %w", err)
+				return unwritable(fmt.Errorf("setting the passphrase: %w", err))
 			}
 			fmt.Fprintln(stderr, "The passphrase is set. All phones are signed out.")
 			if !generate {

@@ -50,9 +50,10 @@ func (c *Config) run(ctx context.Context, _ []string, stdout, stderr io.Writer) 
 	}
 	household, err := app.OpenHousehold(c.Data, log)
 	if err != nil {
-		return cli.Hint(fmt.Errorf("opening --data: %w", err), "name a folder that this user may write to")
+		return unwritable(fmt.Errorf("opening --data: %w", err))
 	}
 	defer household.Close()
+	tryData(c.Data, log)
 	l, err := c.listen(household.HasPassphrase())
 	if err != nil {
 		return err
