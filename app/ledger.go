@@ -62,6 +62,7 @@ type duty struct {
 	urgent  bool
 	ring    rings
 	view    View
+	silent  bool // the panel is, or was when it was last told of
 }
 
 // same tells whether a duty is only another attempt at one.
@@ -86,6 +87,7 @@ func (l *ledger) due(s *situation, now time.Time) (d *duty, at time.Time) {
 		}
 		if !when.After(now) {
 			candidate.view, candidate.ring = s.view, s.ring
+			candidate.silent = s.panel.is == isSilent || s.panel.is != fine && l.Told[ofPanel].Is == isSilent
 			d = candidate
 		} else if next.IsZero() || when.Before(next) {
 			next = when

@@ -91,7 +91,12 @@ func (w vocabulary) compose(d *duty, now time.Time, click string) Notice {
 		if v.Hub != nil {
 			say(w.hub(v.Hub, now))
 		}
-		say(w.away("more.hub_away", v), w.state(v))
+		if d.silent { // it may well work no more, with or without a hub
+			say(w.say("row.silent")+".", w.say("more.go"))
+		} else {
+			say(w.away("more.hub_away", v))
+		}
+		say(w.state(v))
 	case KindFault:
 		what, advice := w.fault(d.subject)
 		n.Title = what

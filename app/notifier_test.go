@@ -482,6 +482,47 @@ func TestOnlyAnArmedPanelIsSaidToGuardOn(t *testing.T) {
 	}
 }
 
+// A panel that fell silent may be destroyed: a hub that goes away afterwards makes nobody believe that it guards.
+func TestSilentPanelIsNotSaidToGuardWithoutTheHub(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		moments []moment
+		restart bool
+		guards  bool
+	}{
+		{"it is silent", []moment{then(time.Second), then(time.Minute, longSilent), then(time.Minute, silentUnhub)}, false, false},
+		{"it was silent when the hub went away", []moment{then(time.Second), then(time.Minute, fellSilent), then(time.Minute, hubGone)}, false, false},
+		{"it was told silent before a restart", []moment{then(time.Second), then(time.Minute, longSilent), then(time.Minute, hubGone)}, true, false},
+		{"it is back", []moment{then(time.Second), then(time.Minute, longSilent), then(time.Minute), then(time.Minute, hubGone)}, false, true},
+		{"it came back just now", []moment{then(time.Second), then(time.Minute, longSilent), then(time.Second), then(time.Minute, hubGone)}, false, true},
+		{"it was never silent", []moment{then(time.Second), then(time.Minute, hubGone)}, true, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			dir := t.TempDir()
+			synctest.Test(t, func(t *testing.T) {
+				in := &inbox{}
+				n, stop := runNotifier(t, dir, in)
+				for i, m := range tt.moments {
+					if tt.restart && i == len(tt.moments)-1 {
+						stop()
+						n, _ = runNotifier(t, dir, in)
+					}
+					m.pass(n)
+				}
+				told := in.all()
+				i := slices.IndexFunc(told, func(n Notice) bool { return n.Kind == KindHubAway })
+				if i < 0 {
+					t.Fatalf("told %v, and not of the hub", told)
+				}
+				text := told[i].Text
+				if guards, silent := strings.Contains(text, "It guards"), strings.Contains(text, "fell silent"); guards != tt.guards || silent == tt.guards {
+					t.Errorf("of the hub it is told %q", text)
+				}
+			})
+		})
+	}
+}
+
 func TestNoticesHaveWordsInEachLanguage(t *testing.T) {
 	const name = "<b>{time}\u202e"
 	view := viewOf(func(v *View) {
