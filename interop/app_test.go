@@ -146,8 +146,8 @@ func testAppTwoPhones(t *testing.T, browser context.Context) {
 		}
 	})()`
 	var tapping sync.WaitGroup
-	tapping.Go(func() { anna.finish(fmt.Sprintf(taps, `'arm', 'disarm', 'arm', 'disarm', 'arm'`)) })
-	tapping.Go(func() { tom.finish(fmt.Sprintf(taps, `'disarm', 'arm', 'disarm', 'arm', 'disarm'`)) })
+	tapping.Go(func() { anna.finish(fmt.Sprintf(taps, `'arm', 'disarm', 'arm', 'disarm'`)) })
+	tapping.Go(func() { tom.finish(fmt.Sprintf(taps, `'disarm', 'arm', 'disarm', 'arm'`)) })
 	tapping.Wait()
 
 	const settled = `['armed', 'disarmed'].includes(document.body.dataset.row) && !document.querySelector('.switch .asked')

@@ -51,7 +51,7 @@ func testAppPanelSmashed(t *testing.T, browser context.Context) {
 	}))
 	t.Cleanup(receiver.Close)
 	h := newHousehold(t)
-	h.panelFlags = []string{"--entry-delay", "4s", "--heartbeat", "5s"}
+	h.panelFlags = []string{"--entry-delay", "10s", "--heartbeat", "5s"}
 	h.appFlags = []string{"--notify-url", receiver.URL}
 	h.startAll()
 	p := h.openApp(browser, "")
@@ -60,7 +60,7 @@ func testAppPanelSmashed(t *testing.T, browser context.Context) {
 	p.row("armed")
 	h.door(true)
 	p.row("entry_delay", "Disarm now", "Otherwise the siren sounds.")
-	p.await("a countdown", `/^0:0[1-4]$/.test(document.getElementById('left-time').textContent)`)
+	p.await("a countdown", `/^0:(10|0[1-9])$/.test(document.getElementById('left-time').textContent)`)
 	h.panel.kill()
 	p.row("silent", "The panel fell silent", "It should have come back after the entry delay.", "Last known: entry delay, door open.")
 	if said := evaluate[string](p, `document.getElementById('alert').innerText`); !strings.Contains(said, "fell silent") {

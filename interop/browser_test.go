@@ -19,6 +19,10 @@ import (
 	"github.com/chromedp/chromedp/kb"
 )
 
+// pollEvery is how often a test looks whether what it waits for is there. Each frame would be more often, but then the page
+// would have to be drawn for each.
+const pollEvery = 50 * time.Millisecond
+
 // browserTimeout bounds everything that a test waits for in a page.
 const browserTimeout = time.Minute
 
@@ -128,7 +132,7 @@ func (p *tab) await(what, expression string) {
 	p.t.Helper()
 	ctx, cancel := context.WithTimeout(p.ctx, browserTimeout)
 	defer cancel()
-	if _, err := chromedp.Run(ctx, chromedp.Poll[bool](expression, chromedp.WithPollingTimeout(browserTimeout))); err != nil {
+	if _, err := chromedp.Run(ctx, chromedp.Poll[bool](expression, chromedp.WithPollingInterval(pollEvery), chromedp.WithPollingTimeout(browserTimeout))); err != nil {
 		p.t.Fatalf("waiting for %s: %v; the page:\n%s", what, err, evaluate[string](p, `document.body.innerText`))
 	}
 }
