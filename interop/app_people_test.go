@@ -58,8 +58,9 @@ func testAppPassphrase(t *testing.T, browser context.Context) {
 		t.Errorf("the cookie is %+v", c)
 	}
 
+	p.hasNetwork(true)
 	h.app.kill()
-	p.row("offline")
+	p.row("app_away", "The app can’t be reached")
 	h.startApp()
 	p.row("disarmed", "Disarmed") // the same session
 	p.do(chromedp.Reload())

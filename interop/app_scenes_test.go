@@ -106,10 +106,10 @@ func scenes() []scene {
 			s.lives(isDisarmed.with(fact{"doors": map[string]string{hostile: "open", strings.Repeat("long", 25): "closed"}}).String())
 		}},
 		{name: "offline", row: "offline", says: "This phone has no connection", set: lives(isArmed), then: func(s *stage, p *tab) {
-			p.row("armed")
-			p.await("the page to be kept", `navigator.serviceWorker.controller !== null`)
-			p.expect("Failed to load resource")
-			s.goOffline()
+			p.loses(s, false)
+		}},
+		{name: "app-away", row: "app_away", says: "The app can’t be reached", set: lives(isArmed), then: func(s *stage, p *tab) {
+			p.loses(s, true)
 		}},
 		{name: "sign-in", set: func(s *stage) { s.setPassphrase() }},
 		{name: "sign-in-wrong", set: func(s *stage) { s.setPassphrase() }, then: func(s *stage, p *tab) {
@@ -128,6 +128,16 @@ func scenes() []scene {
 			p.do(chromedp.ScrollIntoView(chromedp.ID("phone")))
 		}},
 	}
+}
+
+// loses makes the page lose the app, on a phone that has a network or has none.
+func (p *tab) loses(s *stage, network bool) {
+	p.t.Helper()
+	p.row("armed")
+	p.await("the page to be kept", `navigator.serviceWorker.controller !== null`)
+	p.expect("Failed to load resource")
+	p.hasNetwork(network)
+	s.goOffline()
 }
 
 // Each row of the state table, in both colours, large and small, in both languages: the page says what is true, everything can be

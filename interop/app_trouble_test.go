@@ -153,6 +153,12 @@ func (p *tab) offline(on bool) {
 	}))
 }
 
+// hasNetwork makes the browser say so, until the page is loaded again: where tests run there may be none.
+func (p *tab) hasNetwork(has bool) {
+	p.t.Helper()
+	evaluate[bool](p, fmt.Sprintf(`Object.defineProperty(navigator, 'onLine', { configurable: true, get: () => %t }).onLine`, has))
+}
+
 // A phone keeps the page and nothing that the app says. Without the app, the page opens and says so.
 func testAppShell(t *testing.T, browser context.Context) {
 	h := newHousehold(t)
@@ -187,9 +193,13 @@ func testAppShell(t *testing.T, browser context.Context) {
 	p.await("the service worker", `navigator.serviceWorker.controller !== null`)
 
 	p.expect("Failed to load resource")
+	p.hasNetwork(true)
 	h.app.kill()
-	p.row("offline")
+	p.row("app_away", "The app can’t be reached")
 	p.do(chromedp.Reload())
+	p.hasNetwork(true)
+	p.row("app_away", "The app can’t be reached")
+	p.hasNetwork(false)
 	p.row("offline", "This phone has no connection")
 	p.never("isarmed", "Armed", "door closed")
 	h.startApp()

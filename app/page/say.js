@@ -23,13 +23,14 @@ const rows = {
   still_armed: ['amber', 'warn'],
   unintelligible: ['grey', 'ask', true],
   offline: ['grey', 'phone', true],
+  app_away: ['grey', 'cloud', true],
   connecting: ['grey', 'dots', true],
 };
 
 // A telling is all that the main card says of a view that came since milliseconds ago over a link that is live, connecting
 // or lost. Texts that change with time are apart: no screen reader should say them each second.
 export function tell(view, link, since) {
-  const row = link === 'live' ? view.row : { lost: 'offline', connecting: 'connecting' }[link];
+  const row = link === 'live' ? view.row : { lost: lost(), connecting: 'connecting' }[link];
   const known = view?.known;
   const [tone, sign, old = false] = rows[row === 'armed' && notClosed(known.doors) ? 'armed.but' : row] ?? rows.unintelligible;
   const state = known && !old ? known.state : '';
@@ -46,6 +47,9 @@ export function tell(view, link, since) {
     urgent: ['ringing', 'entry_delay'].includes(state),
   };
 }
+
+// Whether it is this phone that has no connection: its own word is good only for that, not for how far a network reaches.
+const lost = () => navigator.onLine ? 'app_away' : 'offline';
 
 function main(row, known) {
   switch (row) {
@@ -188,7 +192,7 @@ export const settled = (view, link, pending) =>
 
 // wishes says what became of a wish, or what will become of one: {text, left, again}.
 export function wishes(view, link, since) {
-  if (link === 'lost') return { text: t('hint.offline') };
+  if (link === 'lost') return { text: t(lost() === 'offline' ? 'hint.offline' : 'hint.app_away') };
   if (link !== 'live' || !view) return { text: '' };
   const wish = view.wish;
   const what = wish?.armed ? 'arm' : 'disarm';
