@@ -41,6 +41,7 @@ export function listen({ signedIn, signedOut }) {
     leave();
   }));
   at('phone').addEventListener('toggle', () => {
+    write(at('phone-said'), ''); // it was about the list before
     if (at('phone').open) show();
   });
 }
