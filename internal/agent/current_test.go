@@ -32,7 +32,7 @@ func (n *night) told() (t struct {
 func TestWhatIsLeftComesWithTheHeartbeats(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rules := statemachine.DefaultRules()
-		rules.ExitDelay = 200 * time.Second
+		rules.ExitDelay, rules.SirenLimit = 200*time.Second, 170*time.Second // neither ends at the moment of a heartbeat
 		n := newNight(t, rules, true)
 		n.after(time.Second)
 		want := func(state string, left int, version uint32) {
@@ -56,10 +56,10 @@ func TestWhatIsLeftComesWithTheHeartbeats(t *testing.T) {
 		want("armed", -1, 9) // three more heartbeats, and the end
 		n.door(true)
 		n.after(time.Second)
-		want("ringing", 180, 10)
+		want("ringing", 170, 10)
 		n.after(95 * time.Second)
-		want("ringing", 90, 13)
-		n.after(85 * time.Second)
+		want("ringing", 80, 13)
+		n.after(75 * time.Second)
 		want("silenced", -1, 16) // two more heartbeats, and the end
 		n.end()
 	})
