@@ -58,7 +58,7 @@ function translate() {
   const other = words.other();
   write(at('language'), { en: 'English', fr: 'Français' }[other]);
   at('language').lang = other;
-  write(at('phone-said'), ''); // it was said in the other language
+  for (const id of ['phone-said', 'signin-said']) write(at(id), ''); // it was said in the other language
   invite();
   household.show();
   show();
