@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"log/slog"
+	"sync/atomic"
 	"net"
 	"path/filepath"
 	"testing"
@@ -48,7 +49,8 @@ func TestNoServiceManager(t *testing.T) {
 // A process that doesn't do its work, or hangs, is started again.
 func TestWatchdogIsFedByWorkAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		looks, fed := 0, 0
+		looks := 0
+		var fed atomic.Int32
 		works := func(ctx context.Context) bool {
 			if looks++; looks == 7 {
 				<-ctx.Done()
@@ -56,16 +58,16 @@ func TestWatchdogIsFedByWorkAlone(t *testing.T) {
 			return looks != 3 && looks != 4
 		}
 		ctx, stop := context.WithCancel(t.Context())
-		go feed(ctx, 10*time.Second, works, func() { fed++ })
+		go feed(ctx, 10*time.Second, works, func() { fed.Add(1) })
 		time.Sleep(35 * time.Second)
 		synctest.Wait()
-		if fed != 2 {
-			t.Errorf("fed %d times in 35 s, want the 2 before the work stopped", fed)
+		if got := fed.Load(); got != 2 {
+			t.Errorf("fed %d times in 35 s, want the 2 before the work stopped", got)
 		}
 		time.Sleep(time.Hour)
 		synctest.Wait()
-		if fed != 4 {
-			t.Errorf("fed %d times, want 2 more before it hung", fed)
+		if got := fed.Load(); got != 4 {
+			t.Errorf("fed %d times, want 2 more before it hung", got)
 		}
 		stop()
 		synctest.Wait()
