@@ -302,10 +302,10 @@ func TestAtLeastOnceThroughCrashes(t *testing.T) {
 						}
 						before, _ = os.ReadFile(ledger)
 						close(crashed)
+						<-ctx.Done() // nothing else is told before the end
 						if taken {
 							return nil
 						}
-						<-ctx.Done()
 						return ctx.Err()
 					})
 					n, stop := runNotifier(t, dir, in)
