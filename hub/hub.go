@@ -16,6 +16,7 @@ import (
 	"github.com/twinpanel/twinpanel/hub/docstore"
 	"github.com/twinpanel/twinpanel/hub/graphite"
 	"github.com/twinpanel/twinpanel/hub/metrics"
+	"github.com/twinpanel/twinpanel/hub/peers"
 	"github.com/twinpanel/twinpanel/hub/registry"
 )
 
@@ -35,6 +36,7 @@ const (
 type Config struct {
 	Documents   docstore.Store    // required
 	Registry    registry.Registry // required
+	Peers       peers.Link        // the other hubs on the same documents and registry; nil = there can be none
 	Region      string            // of the REST path; default DefaultRegion
 	OtherTopics OtherTopics       // default RefuseOtherTopics
 	Graphite    string            // URI that time series are pushed to, see [graphite.Config]; empty = [registry.Hub.Graphite]

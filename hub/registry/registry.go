@@ -42,6 +42,10 @@ type Device struct {
 	Created      time.Time // to the microsecond, as the next two
 	Updated      time.Time // of what somebody set; zero = never since it was created
 	LastActivity time.Time // see [Registry.Seen]; zero = never
+
+	// Epoch is raised by each new connection, where several hubs share the registry; a connection
+	// made under a lower one is old. 0 = never. Only a link between hubs writes it, see package peers.
+	Epoch int64
 }
 
 // Fingerprint is the SHA-256 of the device's certificate; zero = it has none of its own.
