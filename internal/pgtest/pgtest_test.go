@@ -1,0 +1,125 @@
+package pgtest
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+const ownerVariable = "PGTEST_OWNER"
+
+// TestMain is also the process whose death a server must not outlive.
+func TestMain(m *testing.M) {
+	if os.Getenv(ownerVariable) == "" {
+		os.Exit(m.Run())
+	}
+	s, err := Start(Options{})
+	if err != nil {
+		os.Stdout.WriteString(err.Error())
+		os.Exit(1)
+	}
+	os.Stdout.WriteString(s.dir + " " + s.URL("postgres") + "\n")
+	select {}
+}
+
+func query(t *testing.T, url, sql string) (result string, err error) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		return "", err
+	}
+	defer conn.Close(t.Context())
+	return result, conn.QueryRow(t.Context(), sql).Scan(&result)
+}
+
+func mustQuery(t *testing.T, url, sql string) string {
+	t.Helper()
+	result, err := query(t, url, sql)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return result
+}
+
+func TestURLIsAnEmptyDatabaseOfOnesOwn(t *testing.T) {
+	one, two := URL(t), URL(t)
+	mustQuery(t, one, "WITH made AS (SELECT 1) SELECT 'x' FROM made")
+	if a, b := mustQuery(t, one, "SELECT current_database()"), mustQuery(t, two, "SELECT current_database()"); a == b {
+		t.Errorf("two tests share the database %s", a)
+	}
+	if n := mustQuery(t, one, "SELECT count(*)::text FROM pg_tables WHERE schemaname = 'public'"); n != "0" {
+		t.Errorf("a new database has %s tables", n)
+	}
+}
+
+func TestServerKilledAndRestarted(t *testing.T) {
+	s := New(t, Options{Sync: true, Settings: []string{"max_connections=23"}})
+	url, err := s.NewDatabase("house")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for setting, want := range map[string]string{"fsync": "on", "max_connections": "23"} {
+		if got := mustQuery(t, url, "SHOW "+setting); got != want {
+			t.Errorf("%s = %s, want %s", setting, got, want)
+		}
+	}
+	if err := s.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := query(t, url, "SELECT '1'"); err == nil {
+		t.Error("a killed server answers")
+	}
+	for range 2 { // after a crash, and of a running server
+		if err := s.Restart(); err != nil {
+			t.Fatal(err)
+		}
+		if got := mustQuery(t, url, "SELECT current_database()"); got != "house" {
+			t.Errorf("after a restart the database is %s", got)
+		}
+	}
+}
+
+// The process that started a server is killed, and nothing is left of the server.
+func TestServerEndsWithItsOwner(t *testing.T) {
+	if _, err := findPrograms(); err != nil {
+		Require(t, err)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	owner := exec.CommandContext(t.Context(), self)
+	owner.Env = append(os.Environ(), ownerVariable+"=1")
+	out, err := owner.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := owner.Start(); err != nil {
+		t.Fatal(err)
+	}
+	line := make([]byte, 4096)
+	n, err := out.Read(line)
+	dir, url, ok := strings.Cut(strings.TrimSpace(string(line[:n])), " ")
+	if err != nil || !ok {
+		t.Fatalf("the owner said %q, %v", line[:n], err)
+	}
+	mustQuery(t, url, "SELECT '1'")
+	owner.Process.Kill()
+	owner.Wait()
+	for { // the test's own time is the limit
+		_, err := os.Stat(dir)
+		if errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+		time.Sleep(pollInterval)
+	}
+	if _, err := query(t, url, "SELECT '1'"); err == nil {
+		t.Error("the server outlived its owner")
+	}
+}
