@@ -64,6 +64,12 @@ type Document struct {
 	Data    []byte // must not be changed by whoever gets it
 }
 
+// An Entry is a document with its key.
+type Entry struct {
+	Key
+	Document
+}
+
 // A Store keeps documents. It is safe for concurrent use.
 //
 // Errors: [twin.ErrDocumentNotFound]; [*twin.VersionError] when a condition
@@ -91,6 +97,10 @@ type Store interface {
 	DeleteAll(ctx context.Context, id twin.ID) error
 	// List returns the names of a twin's documents in byte order.
 	List(ctx context.Context, id twin.ID) ([]twin.Name, error)
+	// Page returns the documents of all twins that come after a key, limit at most, in the byte order
+	// of twin and name: for a look at everything, also at what no device owns. All keys come after
+	// the zero Key; fewer than limit documents are the last ones.
+	Page(ctx context.Context, after Key, limit int) ([]Entry, error)
 	// Close waits for writes under way and releases what the store holds.
 	Close() error
 }

@@ -2,6 +2,7 @@ package docstore
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"slices"
 	"sync"
@@ -129,6 +130,29 @@ func (m *Memory) List(ctx context.Context, id twin.ID) ([]twin.Name, error) {
 	}
 	slices.Sort(names)
 	return names, nil
+}
+
+// Page implements [Store].
+func (m *Memory) Page(ctx context.Context, after Key, limit int) ([]Entry, error) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	if err := m.usable(ctx); err != nil {
+		return nil, err
+	}
+	entries := []Entry{}
+	for id, docs := range m.twins {
+		for name, doc := range docs {
+			if key := (Key{id, name}); compareKeys(key, after) > 0 {
+				entries = append(entries, Entry{key, doc})
+			}
+		}
+	}
+	slices.SortFunc(entries, func(a, b Entry) int { return compareKeys(a.Key, b.Key) })
+	return entries[:min(limit, len(entries))], nil
+}
+
+func compareKeys(a, b Key) int {
+	return cmp.Or(cmp.Compare(a.Twin, b.Twin), cmp.Compare(a.Name, b.Name))
 }
 
 // Close makes every later call fail with [ErrClosed].

@@ -72,7 +72,7 @@ type Token struct {
 
 // Hub is what a hub knows about itself. A registry has one from the beginning, with an id of its own.
 type Hub struct {
-	ID               string // a UUID in lower case
+	ID               string // a UUID in lower case; empty while another hub is being copied here
 	Name             string
 	Graphite         string // URI that time series are pushed to, which may hold credentials; empty = none
 	AutoProvisioning bool   // adds unknown devices that a device authority vouches for

@@ -85,6 +85,15 @@ func (db *DB) List(ctx context.Context, id twin.ID) ([]twin.Name, error) {
 	}, string(id))
 }
 
+// Page implements [docstore.Store].
+func (db *DB) Page(ctx context.Context, after docstore.Key, limit int) ([]docstore.Entry, error) {
+	const query = "SELECT twin, name, version, data FROM documents WHERE (twin, name) > (?, ?) ORDER BY twin, name LIMIT ?"
+	return list(ctx, db.Registry, "documents", query, func(row scanner) (e docstore.Entry, err error) {
+		err = row.Scan(&e.Twin, &e.Name, &e.Version, &e.Data)
+		return e, err
+	}, string(after.Twin), string(after.Name), limit)
+}
+
 // put writes a document if the condition holds, and returns its new version.
 func (t *tx) put(key docstore.Key, cond docstore.If, data []byte) (uint32, error) {
 	actual := t.version(key)

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"testing"
 
@@ -37,6 +38,7 @@ func Run(t *testing.T, open func(t *testing.T) docstore.Store) {
 		{"KeepsBytes", testKeepsBytes},
 		{"KeepsNoReference", testKeepsNoReference},
 		{"ListIsInByteOrder", testListIsInByteOrder},
+		{"PagesShowEverything", testPagesShowEverything},
 		{"TwinsAreApart", testTwinsAreApart},
 		{"TooManyDocuments", testTooManyDocuments},
 		{"EndedContext", testEndedContext},
@@ -288,6 +290,53 @@ func testListIsInByteOrder(t *testing.T, s docstore.Store) {
 	}
 }
 
+func testPagesShowEverything(t *testing.T, s docstore.Store) {
+	if page, err := s.Page(t.Context(), docstore.Key{}, 10); err != nil || page == nil || len(page) != 0 {
+		t.Errorf("Page of an empty store = %#v, %v; want an empty one that is not nil", page, err)
+	}
+	var want []docstore.Entry
+	for _, id := range []twin.ID{Panel, Other} {
+		for _, name := range []twin.Name{"-", "10", "9", "A", "Z", "_config", "a", "desired", "desired2", "~"} {
+			n := uint32(len(want) + 1)
+			want = append(want, docstore.Entry{
+				Key:      docstore.Key{Twin: id, Name: name},
+				Document: docstore.Document{Version: twin.MaxVersion - n, Data: fmt.Appendf(nil, `{"n":%d}`, n)},
+			})
+		}
+	}
+	for _, e := range slices.Backward(want) {
+		if err := s.Set(t.Context(), e.Key, e.Document); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, limit := range []int{1, 3, 10, len(want), len(want) + 1} {
+		var got []docstore.Entry
+		var after docstore.Key
+		for {
+			page, err := s.Page(t.Context(), after, limit)
+			if err != nil || len(page) > limit {
+				t.Fatalf("Page(%v, %d) = %d documents, %v", after, limit, len(page), err)
+			}
+			got = append(got, page...)
+			if len(page) < limit {
+				break
+			}
+			after = page[limit-1].Key
+		}
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("pages of %d: %v, want %v", limit, got, want)
+		}
+	}
+	// What is gone meanwhile, also the document that the last page ended with, is no hindrance.
+	if err := s.DeleteAll(t.Context(), Panel); err != nil {
+		t.Fatal(err)
+	}
+	page, err := s.Page(t.Context(), docstore.Key{Twin: Panel, Name: "a"}, 2)
+	if err != nil || !reflect.DeepEqual(page, want[10:12]) {
+		t.Errorf("Page after a document that is gone = %v, %v; want %v", page, err, want[10:12])
+	}
+}
+
 func testTwinsAreApart(t *testing.T, s docstore.Store) {
 	other := docstore.Key{Twin: Other, Name: "desired"}
 	put(t, s, other, `{"other":true}`)
@@ -331,8 +380,9 @@ func everyCall(ctx context.Context, s docstore.Store) map[string]error {
 	_, get := s.Get(ctx, key("desired"))
 	_, put := s.Put(ctx, key("desired"), docstore.Any, []byte("{}"))
 	_, list := s.List(ctx, Panel)
+	_, page := s.Page(ctx, docstore.Key{}, 1)
 	return map[string]error{
-		"Get": get, "Put": put, "List": list,
+		"Get": get, "Put": put, "List": list, "Page": page,
 		"Set":       s.Set(ctx, key("desired"), docstore.Document{Version: 5, Data: []byte("{}")}),
 		"Delete":    s.Delete(ctx, key("desired"), docstore.Any),
 		"DeleteAll": s.DeleteAll(ctx, Panel),

@@ -46,19 +46,21 @@ func testKeepsTheHub(t *testing.T, r registry.Registry, _ docstore.Store) {
 	if id, err := uuid.Parse(first.ID); err != nil || id.String() != first.ID || first.Name == "" || first.Created.IsZero() || !first.Updated.IsZero() {
 		t.Errorf("a new registry's hub is %+v; want one with a UUID, a name, and the time it was created", first)
 	}
-	// A hub that was moved here has been another one's, all of it.
+	// A hub that was moved here has been another one's, all of it; until it is here, it has no id.
 	for _, want := range []registry.Hub{
 		{
 			ID: string(otherID), Name: "été – 小屋", Graphite: "https://1:secret@graphs.example/metrics", AutoProvisioning: true,
 			ProjectID: "p", OrganizationID: "o", DisableEvents: true, EventsTopicPrefix: "$SCW/other",
 			Created: made, Updated: updated,
 		},
+		{},
 		{ID: string(panelID), Name: "plain", Created: made},
 	} {
 		got, err := r.UpdateHub(t.Context(), func(h *registry.Hub) error {
-			if h.ID == "" {
-				t.Error("the hub to change is none")
+			if !sameHub(*h, first) {
+				t.Errorf("the hub to change is %+v, want %+v", *h, first)
 			}
+			first = want
 			*h = want
 			return nil
 		})

@@ -189,6 +189,7 @@ func testKeepsDevices(t *testing.T, r registry.Registry, _ docstore.Store) {
 
 func testKeepsTokens(t *testing.T, r registry.Registry, _ docstore.Store) {
 	phone, app := token("phone", "secret"), token("app", "another secret")
+	app.LastUsed = updated // of one that was moved here
 	addToken(t, r, phone)
 	addToken(t, r, app)
 	checkTokens(t, r, app, phone)
