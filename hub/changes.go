@@ -48,6 +48,8 @@ type notices struct {
 	mu      sync.Mutex
 	filters filters     // those of the session that ask for notices
 	due     []twin.Name // each once
+	again   bool        // everything that the filters mean is due
+	told    []twin.Name // documents that the client knows of; nil where there are no other hubs
 	sending bool
 	sender  sync.WaitGroup
 }
@@ -91,19 +93,51 @@ func (s *session) notify(names ...twin.Name) {
 	}
 }
 
+// notifyAll enters everything that the client asked for: of each document there is, and of each that it
+// knows of, a change may have been missed. It tells whether the client asked for anything.
+func (s *session) notifyAll() bool {
+	n := &s.notices
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if len(n.filters) == 0 {
+		return false
+	}
+	n.again = true
+	if !n.sending {
+		n.sending = true
+		n.sender.Go(s.sendNotices)
+	}
+	return true
+}
+
 // next takes a name off, with the topic of its notice; an empty topic = there is none, and
-// the goroutine has to end.
-func (n *notices) next(own twin.ID) (name twin.Name, topic string) {
+// the goroutine has to end, unless everything is due again.
+func (n *notices) next(own twin.ID) (name twin.Name, topic string, again bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for len(n.due) > 0 {
 		name, n.due = n.due[0], n.due[1:]
 		if topic = n.filters.noticeTopic(own, name); topic != "" { // else unsubscribed meanwhile
-			return name, topic
+			return name, topic, false
 		}
 	}
-	n.due, n.sending = nil, false
-	return "", ""
+	n.due = nil
+	n.again, again = false, n.again
+	n.sending = again
+	return "", "", again
+}
+
+// tell notes whether the client knows of a document.
+func (n *notices) tell(name twin.Name, exists bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	i := slices.Index(n.told, name)
+	switch {
+	case exists && i < 0:
+		n.told = append(n.told, name)
+	case !exists && i >= 0:
+		n.told = slices.Delete(n.told, i, i+1)
+	}
 }
 
 // sendNotices sends what is due. Where it can't, the session ends.
@@ -115,21 +149,44 @@ func (s *session) sendNotices() {
 		}
 	}()
 	for !s.isStopped() {
-		name, topic := s.notices.next(s.device)
-		if topic == "" {
+		name, topic, again := s.notices.next(s.device)
+		var err error
+		switch {
+		case again:
+			err = s.notifyAgain()
+		case topic == "":
 			return
-		}
-		version, err := s.version(name)
-		if err == nil {
-			err = s.write(appendPublish(nil, topic, fmt.Appendf(nil, `{"version":%d}`, version)))
-		}
-		if err == nil {
-			s.endpoint.metrics.Notice()
+		default:
+			err = s.sendNotice(name, topic)
 		}
 		if err != nil {
 			s.stop(err)
 		}
 	}
+}
+
+func (s *session) sendNotice(name twin.Name, topic string) error {
+	version, err := s.version(name)
+	if err == nil {
+		err = s.write(appendPublish(nil, topic, fmt.Appendf(nil, `{"version":%d}`, version)))
+	}
+	if err != nil {
+		return err
+	}
+	if s.endpoint.peers != nil {
+		s.notices.tell(name, version > 0)
+	}
+	s.endpoint.metrics.Notice()
+	return nil
+}
+
+// notifyAgain enters what notifyAll said.
+func (s *session) notifyAgain() error {
+	n := &s.notices
+	n.mu.Lock()
+	all, told := n.filters, slices.Clone(n.told)
+	n.mu.Unlock()
+	return s.notifyOf(all, told)
 }
 
 // version is the version of one of the device's documents, 0 if there is none.
@@ -163,7 +220,13 @@ func (s *session) asked(fresh filters) error {
 		return nil
 	}
 	s.notices.watch(s.filters)
-	var names []twin.Name
+	return s.notifyOf(fresh, nil)
+}
+
+// notifyOf enters each document that filters mean: those they name, those there are, and others that
+// there were.
+func (s *session) notifyOf(fresh filters, others []twin.Name) error {
+	names := others
 	for _, f := range fresh {
 		if name, err := twin.ParseName(f.document()); err == nil {
 			names = append(names, name)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/twinpanel/twinpanel/hub/metrics"
+	"github.com/twinpanel/twinpanel/hub/peers"
 	"github.com/twinpanel/twinpanel/hub/registry"
 	"github.com/twinpanel/twinpanel/internal/netgroup"
 	"github.com/twinpanel/twinpanel/twin"
@@ -74,6 +75,7 @@ var (
 // doesn't read is dropped after writeTime without anybody else noticing.
 type endpoint struct {
 	registry    registry.Registry
+	peers       peers.Link // nil = there are no other hubs
 	otherTopics OtherTopics
 	origins     []string
 	do          doFunc
@@ -109,6 +111,7 @@ type listFunc func(context.Context, *session, twin.ID) ([]twin.Name, error)
 func newEndpoint(h *Hub, c Config, conns int) *endpoint {
 	return &endpoint{
 		registry:     c.Registry,
+		peers:        c.Peers,
 		otherTopics:  c.OtherTopics,
 		origins:      c.Origins,
 		do:           h.do,

@@ -1,10 +1,14 @@
 package hub
 
 import (
+	"context"
 	"errors"
+	"fmt"
+	"math"
 	"slices"
 	"time"
 
+	"github.com/twinpanel/twinpanel/hub/registry"
 	"github.com/twinpanel/twinpanel/twin"
 )
 
@@ -23,9 +27,15 @@ const deviceShare = 10
 // Reasons for the hub to end a device's connection.
 var (
 	errTakenOver = errors.New("taken over by another connection of the same device")
+	errOld       = errors.New("taken over on another hub, or ended by what somebody did to the device there")
 	errRemoved   = errors.New("device was removed")
 	errOldest    = errors.New("the device has too many connections: the oldest ends")
 )
+
+// unknownEpoch is newer than any other: a connection whose epoch isn't known yet is not replaced by
+// others, but replaces them or looks after itself when it has got one. Where there
+// are no other hubs it stays so.
+const unknownEpoch = math.MaxInt64
 
 // A device is what the endpoint knows about a device that is connected.
 type device struct {
@@ -33,18 +43,24 @@ type device struct {
 	takeOvers []time.Time // within takeOverWindow; older ones are forgotten at the next CONNECT
 }
 
-// admit makes s, whose device is known by now, a connection of its device. It ends
+// admit makes s a connection of its device, which is as it was found. It ends
 // the connections that s replaces and waits for their last requests, so that
 // nothing an older connection asked for happens after the CONNACK of a newer one.
-// An error says why s itself comes to nothing; then nothing is replaced.
+// An error says why s itself comes to nothing; then nothing is replaced on this hub.
+//
+// On other hubs the raised epoch ends them, at their next request at the latest. It is raised before
+// s is looked at again: of two that connect at the same time, the one with the lower epoch sees that it is old.
 //
 // What s was let in by is looked at again once s can be found by whoever takes it back: that may
 // have happened since, and nobody would end the connection then before its next request.
-func (e *endpoint) admit(s *session) error {
+func (e *endpoint) admit(s *session, d registry.Device) error {
 	if e.mustPause(s) {
 		if err := s.pause(time.Now().Add(takeOverPause)); err != nil {
 			return err
 		}
+	}
+	if err := e.raise(s, d); err != nil {
+		return err
 	}
 	if err := s.verify(); err != nil {
 		return err
@@ -58,7 +74,34 @@ func (e *endpoint) admit(s *session) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.arrived(s, -1)
+	known := e.devices[s.device].connected()
 	s.admitted = true
+	if e.peers != nil && !known {
+		e.peers.Connected(s.device, true)
+	}
+	return nil
+}
+
+// raise gives s its epoch, where there are other hubs: a new one, unless its device may have several connections.
+func (e *endpoint) raise(s *session, d registry.Device) error {
+	if e.peers == nil {
+		return nil
+	}
+	epoch := d.Epoch
+	if !s.multiple {
+		ctx, cancel := context.WithTimeout(context.Background(), registryTime)
+		defer cancel()
+		var err error
+		switch epoch, err = e.peers.Raise(ctx, s.device); {
+		case errors.Is(err, registry.ErrNoDevice):
+			return errRemoved
+		case err != nil:
+			return fmt.Errorf("%w: telling other hubs of a connection: %w", errUnavailable, err)
+		}
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	s.epoch = epoch
 	return nil
 }
 
@@ -136,17 +179,17 @@ func (e *endpoint) presence(id twin.ID) (connected bool, last time.Time) {
 	return e.devices[id].connected(), e.seen.last(id)
 }
 
-// connectedDevices is how many devices are connected.
-func (e *endpoint) connectedDevices() int {
+// connectedDevices are those that are connected.
+func (e *endpoint) connectedDevices() []twin.ID {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	n := 0
-	for _, d := range e.devices {
+	var ids []twin.ID
+	for id, d := range e.devices {
 		if d.connected() {
-			n++
+			ids = append(ids, id)
 		}
 	}
-	return n
+	return ids
 }
 
 // connections counts those of devices, and those of clients that have not yet shown who they are.
@@ -178,6 +221,9 @@ func (e *endpoint) leave(s *session) {
 	}
 	if d := e.devices[s.device]; d != nil {
 		d.sessions = slices.DeleteFunc(d.sessions, func(o *session) bool { return o == s })
+		if e.peers != nil && s.admitted && !d.connected() {
+			e.peers.Connected(s.device, false)
+		}
 		if len(d.sessions) == 0 {
 			delete(e.devices, s.device)
 		}

@@ -118,7 +118,7 @@ func (h *Hub) watch() {
 		admitted, newcomers := h.endpoint.connections()
 		return map[string]float64{"device": float64(admitted), "newcomer": float64(newcomers)}
 	})
-	h.metrics.Gauge("devices_connected", "Devices that have a connection.", func() float64 { return float64(h.endpoint.connectedDevices()) })
+	h.metrics.Gauge("devices_connected", "Devices that have a connection.", func() float64 { return float64(len(h.endpoint.connectedDevices())) })
 	h.metrics.Gauge("writable", "1 if the hub takes writes, 0 if it takes none before it is started again, as /readyz has it; see data_free_bytes for a full disk.", func() float64 {
 		if h.Ready(context.Background()) != nil {
 			return 0

@@ -90,6 +90,8 @@ type Hub struct {
 	web       *httpServer
 	metrics   *metrics.Metrics
 	writable  writable
+	peers     peers.Link // nil = there are no other hubs
+	news      *news
 
 	graphite string        // [Config.Graphite]
 	changing chan struct{} // holds an element while somebody changes the hub's record over REST
@@ -111,7 +113,7 @@ func New(c Config) (*Hub, error) {
 	}
 	c.Region = cmp.Or(c.Region, DefaultRegion)
 	c.OtherTopics = cmp.Or(c.OtherTopics, RefuseOtherTopics)
-	h := &Hub{documents: c.Documents, registry: c.Registry, region: c.Region, log: newQuietLog(c.Logger), names: c.Names, certificate: c.Certificate,
+	h := &Hub{documents: c.Documents, registry: c.Registry, region: c.Region, peers: c.Peers, log: newQuietLog(c.Logger), names: c.Names, certificate: c.Certificate,
 		graphite: c.Graphite, changing: make(chan struct{}, 1)}
 	h.series = newSeries(graphite.Config{Logger: c.Logger}, h.log)
 	if err := h.startSeries(); err != nil {
@@ -128,6 +130,7 @@ func New(c Config) (*Hub, error) {
 	h.web.http.Handler = h.WebSocket()
 	h.web.http.IdleTimeout = webIdleTimeout
 	h.watch()
+	h.news = h.listen()
 	return h, nil
 }
 
@@ -156,6 +159,7 @@ func (h *Hub) Close() error {
 		parts sync.WaitGroup
 		web   error
 	)
+	h.news.close()
 	parts.Go(h.endpoint.close)
 	parts.Go(func() { web = h.web.shutdown() })
 	rest := h.rest.shutdown()

@@ -94,6 +94,18 @@ func (p *proof) holds(d registry.Device) error {
 	return &refusal{d, reason}
 }
 
+// holds returns a refusal if the session may not go on for its device as it is now: see [proof.holds],
+// or because it is old.
+func (s *session) holds(d registry.Device) error {
+	if err := s.proof.holds(d); err != nil {
+		return err
+	}
+	if s.epoch != unknownEpoch && s.epoch != d.Epoch {
+		return &refusal{d, errOld}
+	}
+	return nil
+}
+
 // identify finds the device that the credentials belong to. A client that shows a certificate
 // is the device of that one or nothing. Any other is the device whose id is the client id, else
 // the one whose id is the user name, if the password is its secret or its id alone is enough.
@@ -223,7 +235,7 @@ func (s *session) verify() error {
 	case err != nil:
 		return nil
 	}
-	if err := s.proof.holds(d); err != nil || s.proof.chain == nil {
+	if err := s.holds(d); err != nil || s.proof.chain == nil {
 		return err
 	}
 	switch again, err := credential.Identify(ctx, s.endpoint.registry, s.proof.chain, time.Now()); {

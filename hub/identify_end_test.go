@@ -12,12 +12,14 @@ import (
 	"github.com/twinpanel/twinpanel/twin"
 )
 
-// How a device whose hub is told something about it comes to notice: by its next request, its next ping,
-// or in its silence.
-var occasions = []struct {
+type occasion struct {
 	name string
 	then func(*rawClient)
-}{
+}
+
+// How a device whose hub is told something about it comes to notice: by its next request, its next ping,
+// or in its silence.
+var occasions = []occasion{
 	{"request", func(c *rawClient) { c.send(publishPacket("$SCW/twins/me/a/get", 1, "")) }},
 	{"ping", func(c *rawClient) { c.send(packet(0xc0)) }},
 	{"subscription", func(c *rawClient) { c.send(subscribePacket(2, "$SCW/twins/me/+/changed")) }},

@@ -78,7 +78,7 @@ func (h *Hub) changeCertificate(ctx context.Context, r restRequest, der []byte, 
 	if err != nil {
 		return nil, err
 	}
-	h.endpoint.kick(d.ID, errCertificate)
+	h.kick(ctx, d.ID, errCertificate)
 	h.noteChange(r, "device certificate changed", d)
 	return h.restDevice(ctx, d, nil)
 }

@@ -54,6 +54,7 @@ func (h *Hub) restDevices(ctx context.Context, devices ...registry.Device) ([]re
 	if err != nil {
 		return nil, err
 	}
+	elsewhere := h.elsewhere(ctx, devices)
 	answer := make([]restDevice, len(devices))
 	for i, d := range devices {
 		filters, err := filtersOf(d)
@@ -71,7 +72,7 @@ func (h *Hub) restDevices(ctx context.Context, devices ...registry.Device) ([]re
 			Status:                   statusOf(d),
 			HubID:                    record.ID,
 			LastActivityAt:           restTime(last),
-			IsConnected:              connected,
+			IsConnected:              connected || elsewhere[d.ID],
 			AllowInsecure:            d.AllowInsecure,
 			AllowMultipleConnections: d.AllowMultipleConnections,
 			MessageFilters:           filters,
@@ -282,7 +283,7 @@ func (h *Hub) restUpdateDevice(ctx context.Context, r restRequest) (any, error) 
 		return change.apply(d)
 	})
 	if err == nil && (before.AllowInsecure && !d.AllowInsecure || before.AllowMultipleConnections && !d.AllowMultipleConnections) {
-		h.endpoint.kick(d.ID, errNarrowed)
+		h.kick(ctx, d.ID, errNarrowed)
 	}
 	answer, err := h.restDevice(ctx, d, err)
 	if err != nil {
@@ -303,7 +304,7 @@ func (h *Hub) restEnableDevice(enable bool) func(context.Context, restRequest) (
 			return nil, err
 		}
 		if !enable {
-			h.endpoint.kick(d.ID, errDisabled)
+			h.kick(ctx, d.ID, errDisabled)
 		}
 		h.noteChange(r, "device "+statusOf(d), d)
 		return h.restDevice(ctx, d, nil)
@@ -312,6 +313,9 @@ func (h *Hub) restEnableDevice(enable bool) func(context.Context, restRequest) (
 
 func (h *Hub) restDeleteDevice(ctx context.Context, r restRequest) (any, error) {
 	d, err := h.registry.Device(ctx, r.id)
+	if err == nil {
+		err = h.raise(ctx, r.id) // while it has an epoch
+	}
 	if err == nil {
 		err = h.registry.RemoveDevice(ctx, r.id)
 	}

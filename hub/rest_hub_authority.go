@@ -69,11 +69,7 @@ func (h *Hub) restSetAuthority(ctx context.Context, r restRequest) (any, error) 
 	if err != nil {
 		return nil, err
 	}
-	for _, d := range devices {
-		if len(d.Certificate) == 0 {
-			h.endpoint.kick(d.ID, errCertificate)
-		}
-	}
+	h.kickAll(ctx, slices.DeleteFunc(devices, func(d registry.Device) bool { return len(d.Certificate) > 0 }), errCertificate)
 	return h.restHub(ctx, r.token, record)
 }
 

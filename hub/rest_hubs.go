@@ -64,7 +64,7 @@ func (h *Hub) restHub(ctx context.Context, token registry.Token, record registry
 		ProductPlan:                  hubPlan,
 		Enabled:                      true,
 		DeviceCount:                  len(devices),
-		ConnectedDeviceCount:         h.endpoint.connectedDevices(),
+		ConnectedDeviceCount:         h.connectedDevices(ctx),
 		Endpoint:                     "localhost",
 		DisableEvents:                record.DisableEvents,
 		EventsTopicPrefix:            record.EventsTopicPrefix,
@@ -221,6 +221,9 @@ func (h *Hub) restUpdateHub(ctx context.Context, r restRequest) (any, error) {
 	})
 	if err != nil {
 		return nil, err
+	}
+	if h.peers != nil {
+		h.peers.HubChanged()
 	}
 	if c.pushURI != nil {
 		if err := h.series.pushTo(record.Graphite); err != nil {

@@ -195,7 +195,7 @@ func TestConnectedDevices(t *testing.T) {
 		want := func(n int) {
 			t.Helper()
 			synctest.Wait()
-			if got := s.endpoint.connectedDevices(); got != n {
+			if got := len(s.endpoint.connectedDevices()); got != n {
 				t.Errorf("got %d connected devices, want %d", got, n)
 			}
 		}

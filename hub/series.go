@@ -46,7 +46,18 @@ func (h *Hub) startSeries() error {
 	if h.graphite != "" {
 		return h.series.pushTo(h.graphite)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), requestTimeout)
+	return h.readSeries(context.Background())
+}
+
+// readSeries pushes to the database that the hub's record names, unless the configuration names one.
+func (h *Hub) readSeries(ctx context.Context) error {
+	if h.graphite != "" {
+		return nil
+	}
+	// One at a time, so that series go where the record says.
+	h.changing <- struct{}{}
+	defer func() { <-h.changing }()
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	record, err := h.registry.Hub(ctx)
 	if err != nil {

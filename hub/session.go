@@ -52,6 +52,10 @@ type session struct {
 
 	address netip.Prefix // that it counts for as a newcomer, see package netgroup
 
+	// epoch is the one of [registry.Device] that the connection was made under. Its own goroutine sets
+	// it, once, with endpoint.mu held.
+	epoch int64
+
 	// Guarded by endpoint.mu.
 	pausing  bool // before its CONNACK, see takeOverPause
 	admitted bool // CONNECT is accepted: no newcomer any more
@@ -69,7 +73,7 @@ type session struct {
 
 func newSession(e *endpoint, conn net.Conn) *session {
 	conn = prompt(conn)
-	s := &session{endpoint: e, conn: conn, stopped: make(chan struct{}), ended: make(chan struct{}), writing: make(chan struct{}, 1)}
+	s := &session{endpoint: e, conn: conn, epoch: unknownEpoch, stopped: make(chan struct{}), ended: make(chan struct{}), writing: make(chan struct{}, 1)}
 	s.in.source = s
 	return s
 }
@@ -95,7 +99,7 @@ func (s *session) serve() {
 // isFault tells whether a connection ended by somebody's fault, as opposed to
 // what happens to connections on any day.
 func isFault(err error) bool {
-	for _, usual := range []error{errBye, errGone, errSilent, errTakenOver, errRemoved, errClosed} {
+	for _, usual := range []error{errBye, errGone, errSilent, errTakenOver, errOld, errRemoved, errClosed} {
 		if errors.Is(err, usual) {
 			return false
 		}

@@ -63,7 +63,7 @@ func (s *session) connect() error {
 		}
 		tcp.SetKeepAliveConfig(probes)
 	}
-	if err := s.endpoint.admit(s); err != nil {
+	if err := s.endpoint.admit(s, d); err != nil {
 		return s.refuse(err)
 	}
 	s.endpoint.seen.device(s.device)
@@ -142,6 +142,8 @@ func (s *session) refuse(err error) error {
 		answer = appendConnack(nil, refusedClientID)
 	case errors.Is(err, errUnavailable):
 		answer = appendConnack(nil, refusedUnavailable)
+	case errors.Is(err, errOld): // as for one that is taken over on this hub
+		return err
 	case isRefused(err), errors.Is(err, errRemoved):
 		answer = appendConnack(nil, refusedDevice)
 	default:
@@ -156,11 +158,11 @@ func (s *session) refuse(err error) error {
 // byte are not worth a line.
 func (s *session) logRefused(err error) {
 	switch {
+	case errors.Is(err, errUnavailable):
+		s.log(slog.LevelError, "connection refused", "reason", err)
 	case s.device != "": // stopped or gone between CONNECT and CONNACK
 		s.log(slog.LevelInfo, "device not connected", "reason", err)
 	case errors.Is(err, errEmpty):
-	case errors.Is(err, errUnavailable):
-		s.log(slog.LevelError, "connection refused", "reason", err)
 	default:
 		var attrs []any
 		if r, ok := errors.AsType[*refusal](err); ok && r.device.ID != "" {
@@ -171,10 +173,10 @@ func (s *session) logRefused(err error) {
 }
 
 // replaces tells whether s takes over from o, another session of its device:
-// always, unless the device may have several connections. Even then two can't
-// have the same client id [MQTT-3.1.4-2].
+// always, unless o is newer, or the device may have several connections. Even then two can't
+// have the same client id [MQTT-3.1.4-2]. endpoint.mu is held.
 func (s *session) replaces(o *session) bool {
-	return !s.multiple || s.clientID != "" && s.clientID == o.clientID
+	return o.epoch <= s.epoch && (!s.multiple || s.clientID != "" && s.clientID == o.clientID)
 }
 
 // below is the connection of type T that conn is or stands on, or T's zero value.

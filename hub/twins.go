@@ -83,7 +83,7 @@ func (h *Hub) delete(ctx context.Context, id twin.ID, name twin.Name) error {
 	key := docstore.Key{Twin: id, Name: name}
 	err = h.documents.Delete(ctx, key, docstore.Any)
 	if err == nil || isUnknown(err) {
-		h.endpoint.changed(key, nil)
+		h.changed(key, nil)
 	}
 	return err
 }
@@ -102,7 +102,7 @@ func (h *Hub) deleteAll(ctx context.Context, id twin.ID) error {
 	err = h.documents.DeleteAll(ctx, id)
 	if err == nil || isUnknown(err) {
 		for _, name := range names {
-			h.endpoint.changed(docstore.Key{Twin: id, Name: name}, nil)
+			h.changed(docstore.Key{Twin: id, Name: name}, nil)
 		}
 	}
 	return err
@@ -110,14 +110,14 @@ func (h *Hub) deleteAll(ctx context.Context, id twin.ID) error {
 
 // begin starts every request: there is a twin as long as its device is registered,
 // so a device removed a moment ago can do nothing more on a connection it still has, nor can
-// one whose credential was taken back.
+// one whose credential was taken back, or that has connected to another hub meanwhile.
 func (h *Hub) begin(ctx context.Context, from *session, id twin.ID) (context.Context, context.CancelFunc, registry.Device, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	d, err := h.registry.Device(ctx, id)
 	if err != nil {
 		err = fmt.Errorf("reading device: %w", err)
 	} else if from != nil {
-		err = from.proof.holds(d)
+		err = from.holds(d)
 	}
 	if err != nil {
 		cancel()
@@ -209,11 +209,11 @@ func (h *Hub) write(ctx context.Context, w write) (twin.Document, error) {
 	version, err := h.documents.Put(ctx, w.key, w.cond, w.data)
 	if err != nil {
 		if isUnknown(err) { // perhaps it is news
-			h.endpoint.changed(w.key, nil)
+			h.changed(w.key, nil)
 		}
 		return twin.Document{}, err
 	}
 	series.push(version)
-	h.endpoint.changed(w.key, w.from)
+	h.changed(w.key, w.from)
 	return twin.Document{Version: version, Data: w.data}, nil
 }

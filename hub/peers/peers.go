@@ -27,7 +27,9 @@ type Link interface {
 	// Connected notes whether this hub has connections of a device. It doesn't wait, so others
 	// may know a moment later.
 	Connected(id twin.ID, connected bool)
-	// Elsewhere returns those of the devices that other hubs have connections of.
+	// Epochs returns the present epochs of those devices that are there.
+	Epochs(ctx context.Context, ids []twin.ID) (map[twin.ID]int64, error)
+	// Elsewhere returns those of the devices that other hubs have connections of; nil = of all devices.
 	Elsewhere(ctx context.Context, ids []twin.ID) (map[twin.ID]bool, error)
 	// Listen hands over what the others tell, one after the other, until ctx ends. It is called once, and
 	// begins with [News.Missed].

@@ -125,12 +125,25 @@ func (m *Memory) UpdateDevice(ctx context.Context, id twin.ID, change func(*Devi
 	if err := change(&d); err != nil {
 		return Device{}, err
 	}
-	d.ID, d.Name, d.Created = old.ID, old.Name, old.Created
+	d.ID, d.Name, d.Created, d.Epoch = old.ID, old.Name, old.Created, old.Epoch
 	if m.certificateTaken(d) {
 		return Device{}, ErrCertificateTaken
 	}
 	m.devices[id] = d.clone()
 	return d.clone(), nil
+}
+
+// RaiseEpoch raises a device's epoch and returns it: for a link between hubs, see package peers.
+func (m *Memory) RaiseEpoch(ctx context.Context, id twin.ID) (int64, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	d, ok := m.devices[id]
+	if !ok || ctx.Err() != nil {
+		return 0, cmp.Or(ctx.Err(), ErrNoDevice)
+	}
+	d.Epoch++
+	m.devices[id] = d
+	return d.Epoch, nil
 }
 
 // RemoveDevice implements [Registry].

@@ -132,7 +132,7 @@ var (
 // The functions given to the Update methods change what they are given, in one transaction, and must not
 // use the registry. They are called once at most, and not any more when the method has returned. When one fails,
 // nothing changes and its error is returned; one that panics does so in the caller, and nothing changes either.
-// A device's id, name and time of creation stay as they are, whatever the function does to them.
+// A device's id, name, time of creation and epoch stay as they are, whatever the function does to them.
 // What is returned is what is kept now, and the caller's own.
 type Registry interface {
 	Device(ctx context.Context, id twin.ID) (Device, error)                                   // ErrNoDevice
