@@ -139,7 +139,7 @@ func enterByClient(t *testing.T, h *hubtest.Hub, id twin.ID) conformance.Twin {
 
 func enterBoth(_ *testing.T, h *hubtest.Hub, id twin.ID) conformance.Twin {
 	wire := wireTwin(h, id)
-	return &bothTwin{Manager: wire.RESTTwin, ways: [2]sender{wire.RESTTwin, wire}}
+	return &bothTwin{Manager: wire.RESTTwin, ways: []sender{wire.RESTTwin, wire}}
 }
 
 func restTwin(h *hubtest.Hub, id twin.ID) *conformance.RESTTwin {
@@ -164,11 +164,11 @@ type sender interface {
 // bothTwin asks over REST and over MQTT in turn: they are two ways to the same documents.
 type bothTwin struct {
 	conformance.Manager
-	ways     [2]sender
+	ways     []sender
 	requests atomic.Uint32
 }
 
-func (b *bothTwin) next() sender { return b.ways[b.requests.Add(1)%2] }
+func (b *bothTwin) next() sender { return b.ways[int(b.requests.Add(1))%len(b.ways)] }
 
 func (b *bothTwin) Get(ctx context.Context, name twin.Name) (twin.Document, error) {
 	return b.next().Get(ctx, name)

@@ -24,6 +24,7 @@ package hubtest
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -76,7 +77,7 @@ const (
 )
 
 // Start starts a hub with a token and no device. Options change its configuration
-// before that: another store, a logger.
+// before that: another store, a logger, the other hubs on the same store.
 func Start(t testing.TB, options ...func(*hub.Config)) *Hub {
 	t.Helper()
 	documents, devices := docstore.NewMemory(), registry.NewMemory()
@@ -95,12 +96,14 @@ func Start(t testing.TB, options ...func(*hub.Config)) *Hub {
 	h.client = &http.Client{Transport: &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return h.dial(ctx, restSide) },
 	}}
-	direct, err := hub.New(h.config)
+	alone := h.config
+	alone.Peers = nil // which the running hub listens to
+	direct, err := hub.New(alone)
 	if err != nil {
 		t.Fatal(err)
 	}
 	h.direct = direct
-	token, secret, err := registry.NewToken("hubtest")
+	token, secret, err := registry.NewToken("hubtest-" + rand.Text()) // others may share the registry
 	if err == nil {
 		err = h.Registry.AddToken(context.Background(), token)
 	}

@@ -28,8 +28,7 @@ func NewMemory(r *registry.Memory) *Memory {
 func (m *Memory) Link() *MemoryLink {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	l := &MemoryLink{Memory: m, due: News{Missed: true}, wake: make(chan struct{}, 1), connected: make(map[twin.ID]bool)}
-	l.wake <- struct{}{}
+	l := &MemoryLink{Memory: m, wake: make(chan struct{}, 1), connected: make(map[twin.ID]bool)}
 	m.links[l] = true
 	return l
 }
@@ -150,8 +149,11 @@ func (l *MemoryLink) Elsewhere(ctx context.Context, ids []twin.ID) (map[twin.ID]
 	return elsewhere, ctx.Err()
 }
 
-// Listen implements [Link].
+// Listen implements [Link]. It may be called again when it has ended.
 func (l *MemoryLink) Listen(ctx context.Context, heard func(News)) {
+	l.mu.Lock()
+	l.hear(func(n *News) { n.Missed = true })
+	l.mu.Unlock()
 	for {
 		select {
 		case <-l.wake:
