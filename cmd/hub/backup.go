@@ -22,7 +22,7 @@ type contentLine struct {
 }
 
 func backupCommand() *cli.Command {
-	var dir string
+	var at place
 	return &cli.Command{
 		Name:  "backup",
 		Args:  "FILE",
@@ -35,12 +35,12 @@ JSON object, in numbers. Certificate files given by --cert are not in it.
 
 Whoever has the file can act as the hub: keep it where nobody else can read it. An
 existing file is never overwritten: name it after the day.`,
-		Flags: func(fs *pflag.FlagSet) { dataFlag(fs, &dir) },
+		Flags: func(fs *pflag.FlagSet) { at.flags(fs) },
 		Run: func(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-			if err := checkBackupArgs(dir, args[0]); err != nil {
+			if err := checkBackupArgs(&at, args[0]); err != nil {
 				return err
 			}
-			c, err := sqlite.Backup(ctx, dir, args[0])
+			c, err := sqlite.Backup(ctx, at.Data, args[0])
 			if err != nil {
 				return err
 			}
@@ -50,8 +50,8 @@ existing file is never overwritten: name it after the day.`,
 	}
 }
 
-func checkBackupArgs(dir, file string) error {
-	if err := checkData(dir); err != nil {
+func checkBackupArgs(at *place, file string) error {
+	if err := at.checkFolder(); err != nil {
 		return err
 	}
 	if file == "" { // a variable of a script that isn't set

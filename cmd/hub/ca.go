@@ -12,7 +12,6 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/twinpanel/twinpanel/hub/credential"
-	"github.com/twinpanel/twinpanel/hub/docstore/sqlite"
 	"github.com/twinpanel/twinpanel/hub/registry"
 	"github.com/twinpanel/twinpanel/internal/cli"
 )
@@ -72,16 +71,16 @@ func printAuthority(w io.Writer, all []registry.Authority, a registry.Authority)
 }
 
 func caList() *cli.Command {
-	var dir string
+	var at place
 	return &cli.Command{
 		Name:  "list",
 		Short: "Print all authorities.",
 		Long: `Print all authorities, the oldest first, one JSON object a line. Of each kind
 one signs; all others are trusted as well. There are none before hub ca export,
 hub device add or a hub with TLS has made them.`,
-		Flags: func(fs *pflag.FlagSet) { dataFlag(fs, &dir) },
+		Flags: func(fs *pflag.FlagSet) { at.flags(fs) },
 		Run: func(ctx context.Context, _ []string, stdout, stderr io.Writer) error {
-			return withRegistry(dir, sqlite.Options{MustExist: true}, stderr, func(r *sqlite.Registry) error {
+			return at.withRegistry(ctx, opening{mustExist: true}, stderr, func(r registry.Registry) error {
 				all, err := r.Authorities(ctx)
 				if err != nil {
 					return err
@@ -107,7 +106,7 @@ func checkKind(text string) (registry.AuthorityKind, error) {
 }
 
 func caExport() *cli.Command {
-	var dir string
+	var at place
 	return &cli.Command{
 		Name:  "export",
 		Args:  "[server|device]",
@@ -122,7 +121,7 @@ which go without saying, are what devices and apps have to trust, as in
 
 They are no secret. A hub with --cert shows a certificate of another authority:
 then that one is what they have to trust.`,
-		Flags: func(fs *pflag.FlagSet) { dataFlag(fs, &dir) },
+		Flags: func(fs *pflag.FlagSet) { at.flags(fs) },
 		Run: func(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 			kind := registry.ServerAuthority
 			if len(args) > 0 {
@@ -131,7 +130,7 @@ then that one is what they have to trust.`,
 					return err
 				}
 			}
-			return withRegistry(dir, sqlite.Options{MustExist: true}, stderr, func(r *sqlite.Registry) error {
+			return at.withRegistry(ctx, opening{mustExist: true}, stderr, func(r registry.Registry) error {
 				all, err := credential.Ensure(ctx, r)
 				if err == nil {
 					_, err = stdout.Write(credential.Bundle(all, kind))
@@ -143,7 +142,7 @@ then that one is what they have to trust.`,
 }
 
 func caRenew() *cli.Command {
-	var dir string
+	var at place
 	return &cli.Command{
 		Name:  "renew",
 		Args:  "server|device",
@@ -158,13 +157,13 @@ to all devices and apps; then hub ca remove the old one.
 device: certificates that the hub makes from now on are signed by the new one.
 No device has to do anything: what the hub made before counts as long as it is
 on record. hub device renew gives a device a new certificate.`,
-		Flags: func(fs *pflag.FlagSet) { dataFlag(fs, &dir) },
+		Flags: func(fs *pflag.FlagSet) { at.flags(fs) },
 		Run: func(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 			kind, err := checkKind(args[0])
 			if err != nil {
 				return err
 			}
-			return withRegistry(dir, sqlite.Options{MustExist: true}, stderr, func(r *sqlite.Registry) error {
+			return at.withRegistry(ctx, opening{mustExist: true}, stderr, func(r registry.Registry) error {
 				a, err := credential.Renew(ctx, r, kind)
 				if err != nil {
 					return err
@@ -179,7 +178,7 @@ on record. hub device renew gives a device a new certificate.`,
 }
 
 func caAdd() *cli.Command {
-	var dir string
+	var at place
 	return &cli.Command{
 		Name:  "add",
 		Args:  "FILE",
@@ -193,7 +192,7 @@ now on.
 
 To move devices from one authority of your own to the next: hub ca add the new
 one, give them new certificates, then hub ca remove the old one.`,
-		Flags: func(fs *pflag.FlagSet) { dataFlag(fs, &dir) },
+		Flags: func(fs *pflag.FlagSet) { at.flags(fs) },
 		Run: func(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 			data, err := os.ReadFile(args[0])
 			if err != nil {
@@ -203,7 +202,7 @@ one, give them new certificates, then hub ca remove the old one.`,
 			if err != nil {
 				return fmt.Errorf("%s: %w", args[0], err)
 			}
-			err = withRegistry(dir, sqlite.Options{}, stderr, func(r *sqlite.Registry) error { return credential.Add(ctx, r, a) })
+			err = at.withRegistry(ctx, opening{}, stderr, func(r registry.Registry) error { return credential.Add(ctx, r, a) })
 			switch {
 			case errors.Is(err, registry.ErrAuthorityTwice):
 				return cli.Hint(fmt.Errorf("%s: %w", args[0], err), "hub ca list shows them all")
@@ -223,7 +222,7 @@ var afterRemoval = map[registry.AuthorityKind]string{
 }
 
 func caRemove() *cli.Command {
-	var dir string
+	var at place
 	return &cli.Command{
 		Name:  "remove",
 		Args:  "FINGERPRINT",
@@ -239,13 +238,13 @@ old one is removed: until then they still believe whoever has its key.
 device: certificates that only this authority vouches for open nothing any more,
 and connections with them end within five minutes. Those on record stay as good
 as they were: hub device list has their fingerprints.`,
-		Flags: func(fs *pflag.FlagSet) { dataFlag(fs, &dir) },
+		Flags: func(fs *pflag.FlagSet) { at.flags(fs) },
 		Run: func(ctx context.Context, args []string, _, stderr io.Writer) error {
 			fingerprint, err := credential.ParseFingerprint(args[0])
 			if err != nil {
 				return cli.Hint(cli.Usagef("%q: %w", args[0], err), "hub ca list prints the fingerprints")
 			}
-			return withRegistry(dir, sqlite.Options{MustExist: true}, stderr, func(r *sqlite.Registry) error {
+			return at.withRegistry(ctx, opening{mustExist: true}, stderr, func(r registry.Registry) error {
 				a, err := credential.Remove(ctx, r, fingerprint)
 				switch {
 				case errors.Is(err, credential.ErrNoAuthority):

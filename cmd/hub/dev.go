@@ -85,7 +85,7 @@ func (c *Config) dev(ctx context.Context, stdin io.Reader, stdout, stderr io.Wri
 		defer listeners[i].Close()
 	}
 	mqtt, rest, ws := listeners[0], listeners[1], listeners[2]
-	h, err := c.newHub(documents, devices, log)
+	h, err := c.newHub(documents, devices, nil, log)
 	if err != nil {
 		return err
 	}

@@ -7,16 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/spf13/pflag"
 
 	"github.com/twinpanel/twinpanel/hub/credential"
-	"github.com/twinpanel/twinpanel/hub/docstore"
-	"github.com/twinpanel/twinpanel/hub/docstore/sqlite"
 	"github.com/twinpanel/twinpanel/hub/registry"
 	"github.com/twinpanel/twinpanel/internal/cli"
 	"github.com/twinpanel/twinpanel/twin"
@@ -89,16 +84,16 @@ func printLine(w io.Writer, v any) error {
 }
 
 func deviceList() *cli.Command {
-	var dir string
+	var at place
 	return &cli.Command{
 		Name:  "list",
 		Short: "Print all devices.",
 		Long: `Print all devices by name, one JSON object a line. certificate_fingerprint is the
 SHA-256 of the certificate on record; last_activity_at is up to a minute old while
 the hub runs. What there isn't is null.`,
-		Flags: func(fs *pflag.FlagSet) { dataFlag(fs, &dir) },
+		Flags: func(fs *pflag.FlagSet) { at.flags(fs) },
 		Run: func(ctx context.Context, _ []string, stdout, stderr io.Writer) error {
-			return withRegistry(dir, sqlite.Options{MustExist: true}, stderr, func(r *sqlite.Registry) error {
+			return at.withRegistry(ctx, opening{mustExist: true}, stderr, func(r registry.Registry) error {
 				devices, err := r.Devices(ctx)
 				if err != nil {
 					return err
@@ -115,7 +110,7 @@ the hub runs. What there isn't is null.`,
 }
 
 func deviceRemove() *cli.Command {
-	var dir string
+	var at place
 	return &cli.Command{
 		Name:  "remove",
 		Args:  "NAME|ID",
@@ -123,9 +118,9 @@ func deviceRemove() *cli.Command {
 		Long: `Remove the device with this name or id, all documents of its twin, and the tokens
 that open this twin alone. If it is connected it loses its connection at its next
 request.`,
-		Flags: func(fs *pflag.FlagSet) { dataFlag(fs, &dir) },
+		Flags: func(fs *pflag.FlagSet) { at.flags(fs) },
 		Run: func(ctx context.Context, args []string, _, stderr io.Writer) error {
-			return withRegistry(dir, sqlite.Options{MustExist: true}, stderr, func(r *sqlite.Registry) error {
+			return at.withRegistry(ctx, opening{mustExist: true}, stderr, func(r registry.Registry) error {
 				d, err := findDevice(ctx, r, args[0])
 				if err == nil {
 					err = r.RemoveDevice(ctx, d.ID)
@@ -149,30 +144,6 @@ func findDevice(ctx context.Context, r registry.Registry, idOrName string) (regi
 
 func noDevice(idOrName string) error {
 	return cli.Hint(fmt.Errorf("there is no device %q", idOrName), "hub device list shows them all")
-}
-
-// withRegistry opens the devices and tokens of a data folder, on which a hub may be
-// running, and closes them after do. It says on stderr what it did to the folder itself.
-func withRegistry(dir string, o sqlite.Options, stderr io.Writer, do func(*sqlite.Registry) error) error {
-	if err := checkData(dir); err != nil {
-		return err
-	}
-	_, missing := os.Stat(dir)
-	r, err := sqlite.OpenRegistry(dir, o)
-	if err != nil {
-		return err
-	}
-	if errors.Is(missing, fs.ErrNotExist) {
-		fmt.Fprintf(stderr, "created data folder %s\n", dir)
-	}
-	if r.Kept != "" {
-		fmt.Fprintf(stderr, "upgraded data folder %s; as it was, it is kept in %s\n", dir, filepath.Base(r.Kept))
-	}
-	err = errors.Join(do(r), r.Close())
-	if _, unknown := errors.AsType[*docstore.OutcomeError](err); unknown {
-		return cli.Hint(err, "hub device list, hub token list and hub ca list show whether it was done")
-	}
-	return err
 }
 
 // textFlag defines a flag whose value must not be empty: a variable of a script that isn't set

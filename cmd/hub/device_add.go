@@ -10,7 +10,6 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/twinpanel/twinpanel/hub/credential"
-	"github.com/twinpanel/twinpanel/hub/docstore/sqlite"
 	"github.com/twinpanel/twinpanel/hub/registry"
 	"github.com/twinpanel/twinpanel/internal/cli"
 	"github.com/twinpanel/twinpanel/twin"
@@ -18,7 +17,7 @@ import (
 
 func deviceAdd() *cli.Command {
 	var (
-		dir                          string
+		at                           place
 		order                        credentialOrder
 		readOnly                     []string
 		allowInsecure, allowMultiple bool
@@ -44,7 +43,7 @@ Without, the JSON has it as certificate.crt, certificate.key and secret, and
 hub ca export prints ca.pem. It is shown only now: the hub keeps neither the key
 nor the secret.`,
 		Flags: func(fs *pflag.FlagSet) {
-			dataFlag(fs, &dir)
+			at.flags(fs)
 			order.flags(fs)
 			fs.StringArrayVar(&readOnly, "read-only", nil, "`document` that it may get but not put or patch, such as desired; can be repeated")
 			fs.BoolVar(&allowInsecure, "allow-insecure", false, "compatibility: let it connect with nothing but its id, as whoever learns the id can do")
@@ -65,7 +64,7 @@ nor the secret.`,
 			}
 			var given handover
 			var files *deviceFiles
-			err = withRegistry(dir, sqlite.Options{}, stderr, func(r *sqlite.Registry) error {
+			err = at.withRegistry(ctx, opening{}, stderr, func(r registry.Registry) error {
 				all, err := credential.Ensure(ctx, r)
 				if err != nil {
 					return err

@@ -11,7 +11,6 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/twinpanel/twinpanel/hub/credential"
-	"github.com/twinpanel/twinpanel/hub/docstore/sqlite"
 	"github.com/twinpanel/twinpanel/hub/registry"
 	"github.com/twinpanel/twinpanel/internal/cli"
 	"github.com/twinpanel/twinpanel/twin"
@@ -31,15 +30,15 @@ request. Its credential, its documents and the tokens for it stay as they are.`)
 }
 
 func deviceSwitch(disabled bool, name, short, long string) *cli.Command {
-	var dir string
+	var at place
 	return &cli.Command{
 		Name:  name,
 		Args:  "NAME|ID",
 		Short: short,
 		Long:  long,
-		Flags: func(fs *pflag.FlagSet) { dataFlag(fs, &dir) },
+		Flags: func(fs *pflag.FlagSet) { at.flags(fs) },
 		Run: func(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-			d, err := changeDevice(ctx, dir, args[0], stderr, func(d *registry.Device) { d.Disabled = disabled })
+			d, err := changeDevice(ctx, at, args[0], stderr, func(d *registry.Device) { d.Disabled = disabled })
 			if err != nil {
 				return err
 			}
@@ -50,7 +49,8 @@ func deviceSwitch(disabled bool, name, short, long string) *cli.Command {
 
 func deviceSet() *cli.Command {
 	var (
-		dir, description             string
+		at                           place
+		description                  string
 		readOnly                     []string
 		allowInsecure, allowMultiple bool
 		flags                        *pflag.FlagSet
@@ -64,7 +64,7 @@ func deviceSet() *cli.Command {
 else, and print it as hub device list does. If it is connected, what it may do
 changes at its next request.`,
 		Flags: func(fs *pflag.FlagSet) {
-			dataFlag(fs, &dir)
+			at.flags(fs)
 			fs.StringVar(&description, "description", "", "`text` for people")
 			fs.StringArrayVar(&readOnly, "read-only", nil, "`document` that it may get but not put or patch; can be repeated, and replaces those before; --read-only=\"\" lets it write all")
 			fs.BoolVar(&allowInsecure, "allow-insecure", false, "compatibility: let it connect with nothing but its id, as whoever learns the id can do; --allow-insecure=false ends that")
@@ -86,7 +86,7 @@ changes at its next request.`,
 			if err != nil {
 				return err
 			}
-			d, err := changeDevice(ctx, dir, args[0], stderr, func(d *registry.Device) {
+			d, err := changeDevice(ctx, at, args[0], stderr, func(d *registry.Device) {
 				if flags.Changed("description") {
 					d.Description = description
 				}
@@ -115,7 +115,7 @@ changes at its next request.`,
 }
 
 func deviceRenew() *cli.Command {
-	var dir string
+	var at place
 	var order credentialOrder
 	return &cli.Command{
 		Name:  "renew",
@@ -126,7 +126,7 @@ hub device add does. Certificate and secret from before open nothing any more: i
 the device is connected with them it loses its connection at its next request. The
 hub makes it a key and a certificate, unless a flag says otherwise.`,
 		Flags: func(fs *pflag.FlagSet) {
-			dataFlag(fs, &dir)
+			at.flags(fs)
 			order.flags(fs)
 		},
 		Run: func(ctx context.Context, args []string, stdout, stderr io.Writer) error {
@@ -136,7 +136,7 @@ hub makes it a key and a certificate, unless a flag says otherwise.`,
 			var d registry.Device
 			var given handover
 			var files *deviceFiles
-			err := withRegistry(dir, sqlite.Options{MustExist: true}, stderr, func(r *sqlite.Registry) (err error) {
+			err := at.withRegistry(ctx, opening{mustExist: true}, stderr, func(r registry.Registry) (err error) {
 				if d, err = findDevice(ctx, r, args[0]); err != nil {
 					return err
 				}
@@ -171,8 +171,8 @@ hub makes it a key and a certificate, unless a flag says otherwise.`,
 }
 
 // changeDevice finds a device and changes it.
-func changeDevice(ctx context.Context, dir, idOrName string, stderr io.Writer, change func(*registry.Device)) (d registry.Device, err error) {
-	err = withRegistry(dir, sqlite.Options{MustExist: true}, stderr, func(r *sqlite.Registry) error {
+func changeDevice(ctx context.Context, at place, idOrName string, stderr io.Writer, change func(*registry.Device)) (d registry.Device, err error) {
+	err = at.withRegistry(ctx, opening{mustExist: true}, stderr, func(r registry.Registry) error {
 		found, err := findDevice(ctx, r, idOrName)
 		if err != nil {
 			return err

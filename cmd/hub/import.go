@@ -6,11 +6,11 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 
 	"github.com/spf13/pflag"
 
 	"github.com/twinpanel/twinpanel/hub/docstore"
+	"github.com/twinpanel/twinpanel/hub/docstore/postgres"
 	"github.com/twinpanel/twinpanel/hub/docstore/sqlite"
 	"github.com/twinpanel/twinpanel/hub/importer"
 	"github.com/twinpanel/twinpanel/hub/registry"
@@ -21,14 +21,14 @@ import (
 const sourceToken = "SCW_SECRET_KEY"
 
 func importCommand() *cli.Command {
-	var dir string
+	var at place
 	var c importer.Config
 	var dryRun bool
 	return &cli.Command{
 		Name:  "import",
 		Short: "Bring a hub over from Scaleway, or from another hub.",
-		Long: `Bring a hub with its devices and documents into a data folder, on which no hub may
-run: ids, names, certificates, versions and settings are as at the source, which is
+		Long: `Bring a hub with its devices and documents into a data folder or a database, on
+which no hub may run: ids, names, certificates, versions and settings are as at the source, which is
 only read. Its token comes from the environment:
 
   read -rs SCW_SECRET_KEY && export SCW_SECRET_KEY
@@ -42,7 +42,7 @@ stderr, what was done as one JSON object on stdout. The exit code is 0 if nothin
 missing.`,
 		Flags: func(fs *pflag.FlagSet) {
 			fs.StringVar(&c.Source, "from", "", "`URL` of the source's API, as in https://api.scaleway.com; required")
-			dataFlag(fs, &dir)
+			at.flags(fs)
 			fs.StringVar(&c.Hub, "hub", "", "`ID` of the hub, where the source has several")
 			fs.StringVar(&c.CAFile, "ca", "", "`file` with certificates, in PEM, of the authorities that may vouch for the source; without it, those that the system trusts")
 			fs.BoolVar(&dryRun, "dry-run", false, "say what would be done, and write nothing")
@@ -53,7 +53,7 @@ missing.`,
 			if c.Source == "" {
 				return cli.Hint(cli.Usagef("--from is missing"), "name the source, as in --from https://api.scaleway.com")
 			}
-			if err := checkData(dir); err != nil {
+			if err := at.check(); err != nil {
 				return err
 			}
 			if c.Token = os.Getenv(sourceToken); c.Token == "" {
@@ -64,7 +64,7 @@ missing.`,
 			if err != nil {
 				return err
 			}
-			report, err := runImport(ctx, source, dir, dryRun, stderr)
+			report, err := runImport(ctx, source, at, dryRun, stderr)
 			if ctx.Err() != nil {
 				return cli.Hint(fmt.Errorf("interrupted: %w", context.Cause(ctx)), "run the same command again, and it goes on where it stopped")
 			}
@@ -82,20 +82,18 @@ missing.`,
 	}
 }
 
-// runImport imports into a data folder, or says what that would do.
-func runImport(ctx context.Context, source *importer.Source, dir string, dryRun bool, stderr io.Writer) (report importer.Report, err error) {
-	db, err := sqlite.Open(dir, sqlite.Options{Unchanged: dryRun})
-	if dryRun && errors.Is(err, sqlite.ErrNoData) {
+// runImport imports into a place, or says what that would do.
+func runImport(ctx context.Context, source *importer.Source, at place, dryRun bool, stderr io.Writer) (report importer.Report, err error) {
+	s, err := at.openWhole(ctx, opening{unchanged: dryRun}, nil)
+	if dryRun && (errors.Is(err, sqlite.ErrNoData) || errors.Is(err, postgres.ErrNoData)) {
 		return source.Plan(ctx, importer.Target{Documents: docstore.NewMemory(), Registry: registry.NewMemory()})
 	}
 	if err != nil {
 		return report, err
 	}
-	defer func() { err = errors.Join(err, db.Close()) }()
-	if db.Kept != "" {
-		fmt.Fprintf(stderr, "upgraded data folder %s; as it was, it is kept in %s\n", dir, filepath.Base(db.Kept))
-	}
-	target := importer.Target{Documents: db, Registry: db}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	at.sayKept(stderr, s.kept)
+	target := importer.Target{Documents: s, Registry: s}
 	if dryRun {
 		return source.Plan(ctx, target)
 	}

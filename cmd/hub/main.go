@@ -1,10 +1,8 @@
 // Command hub serves Cloud Twins: devices over MQTT, apps over REST, documents in
-// a data folder.
+// a data folder or PostgreSQL.
 package main
 
 import (
-	"github.com/spf13/pflag"
-
 	"github.com/twinpanel/twinpanel/internal/cli"
 )
 
@@ -33,23 +31,13 @@ For others on the network, with the name or IP address that they know it by:
 
   hub --data ./data --mqtts 0.0.0.0:8883 --https 0.0.0.0:8443 --name hub.example
 
+What --data keeps in a folder, --store keeps in PostgreSQL: any number of hubs on one
+database are one hub to devices and apps.
+
 Devices, tokens and authorities can be added, changed and removed while the hub
 runs, and it needs no restart for a certificate that is renewed.`,
 		Flags:    config.flags,
 		Run:      config.run,
-		Commands: []*cli.Command{deviceCommand(), tokenCommand(), caCommand(), backupCommand(), restoreCommand(), importCommand(), devCommand()},
+		Commands: []*cli.Command{deviceCommand(), tokenCommand(), caCommand(), backupCommand(), restoreCommand(), importCommand(), copyCommand(), devCommand()},
 	}
-}
-
-// dataFlag is the flag that every command has.
-func dataFlag(fs *pflag.FlagSet, dir *string) {
-	fs.StringVar(dir, "data", "", "`folder` with documents, devices and tokens; required")
-}
-
-// checkData refuses a command that has no data folder.
-func checkData(dir string) error {
-	if dir == "" {
-		return cli.Hint(cli.Usagef("--data is missing"), "name the folder that keeps documents, devices and tokens, as in --data ./data")
-	}
-	return nil
 }

@@ -14,7 +14,7 @@ import (
 )
 
 func restoreCommand() *cli.Command {
-	var dir string
+	var at place
 	var replace bool
 	return &cli.Command{
 		Name:  "restore",
@@ -29,21 +29,21 @@ All is then as it was at the time of the backup: panels obey the desired documen
 it, and tokens revoked, passwords changed and devices disabled since then are valid
 again.`,
 		Flags: func(fs *pflag.FlagSet) {
-			dataFlag(fs, &dir)
+			at.flags(fs)
 			fs.BoolVar(&replace, "replace", false, "do so also in a folder that has a hub's data, which is kept under another name")
 			cli.FlagOnly(fs, "replace")
 		},
 		Run: func(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-			if err := checkBackupArgs(dir, args[0]); err != nil {
+			if err := checkBackupArgs(&at, args[0]); err != nil {
 				return err
 			}
-			c, replaced, err := sqlite.Restore(ctx, args[0], dir, replace)
+			c, replaced, err := sqlite.Restore(ctx, args[0], at.Data, replace)
 			if err != nil {
 				return err
 			}
 			if replaced != "" {
-				kept := filepath.Join(dir, filepath.Base(replaced))
-				fmt.Fprintf(stderr, "what was there is kept in %s; this brings it back:\n  hub restore %s --data %s --replace\n", kept, shellWord(kept), shellWord(dir))
+				kept := filepath.Join(at.Data, filepath.Base(replaced))
+				fmt.Fprintf(stderr, "what was there is kept in %s; this brings it back:\n  hub restore %s --data %s --replace\n", kept, shellWord(kept), shellWord(at.Data))
 			}
 			fmt.Fprintln(stderr, "warning: panels obey the desired documents of the backup, and what was revoked since then is valid again")
 			return printLine(stdout, contentLine(c))

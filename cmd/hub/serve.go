@@ -16,13 +16,14 @@ import (
 	"github.com/twinpanel/twinpanel/hub/credential"
 	"github.com/twinpanel/twinpanel/hub/docstore"
 	"github.com/twinpanel/twinpanel/hub/graphite"
+	"github.com/twinpanel/twinpanel/hub/peers"
 	"github.com/twinpanel/twinpanel/hub/registry"
 	"github.com/twinpanel/twinpanel/internal/cli"
 )
 
 // Config is what the hub is told by flags and environment. flags has the defaults.
 type Config struct {
-	Data        string   // folder; created if need be
+	Place       place    // of documents, devices and all else
 	MQTT        string   // host:port to listen on, as the next five; port 0 takes a free one, empty = none
 	MQTTS       string   // with TLS
 	REST        string   //
@@ -39,7 +40,7 @@ type Config struct {
 }
 
 func (c *Config) flags(fs *pflag.FlagSet) {
-	dataFlag(fs, &c.Data)
+	c.Place.flags(fs)
 	fs.StringVar(&c.MQTT, "mqtt", "127.0.0.1:1883", "`address` for devices in plain text; port 0 takes a free one, \"\" = none, as for the others")
 	fs.StringVar(&c.MQTTS, "mqtts", "", "`address` for devices with TLS, as in 0.0.0.0:8883; none without it")
 	fs.StringVar(&c.REST, "rest", "127.0.0.1:8081", "`address` for apps in plain text")
@@ -84,7 +85,7 @@ func (c *Config) listeners() []listener {
 
 // Validate says which flag is missing or wrong.
 func (c *Config) Validate() error {
-	if err := checkData(c.Data); err != nil {
+	if err := c.Place.check(); err != nil {
 		return err
 	}
 	listeners := c.listeners()
@@ -150,20 +151,24 @@ func (c *Config) run(ctx context.Context, _ []string, stdout, stderr io.Writer) 
 		}
 		defer open[i].Close()
 	}
-	db, err := c.openData(ctx, log) // after the addresses: one that can't be had leaves no folder behind
+	s, err := c.Place.openLogged(ctx, log) // after the addresses: one that can't be had leaves no folder behind
 	if err != nil {
 		return err
 	}
 	defer func() {
-		if e := db.Close(); e != nil {
-			err = errors.Join(err, fmt.Errorf("closing data folder: %w", e))
+		if e := s.Close(); e != nil {
+			err = errors.Join(err, fmt.Errorf("closing %s: %w", c.Place, e))
 		}
 	}()
-	h, err := c.newHub(db, db, log)
+	h, err := c.newHub(s, s, s.link, log)
 	if err != nil {
 		return err
 	}
-	watchDisk(h.Metrics(), c.Data)
+	healthy := servesOn
+	if c.Place.Store == "" {
+		watchDisk(h.Metrics(), c.Place.Data)
+		healthy = works
+	}
 	servers := make([]func() error, len(listeners))
 	for i, l := range listeners {
 		if l.tls == "" {
@@ -185,7 +190,7 @@ func (c *Config) run(ctx context.Context, _ []string, stdout, stderr io.Writer) 
 	if c.Graphite != "" {
 		fmt.Fprintf(stdout, "Time series to %s\n", graphite.Config{URI: c.Graphite}.Server())
 	}
-	defer cli.Serves(ctx, works(h.Ready, log), log)()
+	defer cli.Serves(ctx, healthy(h.Ready, log), log)()
 	return serve(ctx, h, log, servers...)
 }
 
@@ -207,10 +212,11 @@ func certificateError(err error) error {
 }
 
 // newHub is the hub that hubFlags describe.
-func (c *Config) newHub(documents docstore.Store, devices registry.Registry, log *slog.Logger) (*hub.Hub, error) {
+func (c *Config) newHub(documents docstore.Store, devices registry.Registry, link peers.Link, log *slog.Logger) (*hub.Hub, error) {
 	return hub.New(hub.Config{
 		Documents:   documents,
 		Registry:    devices,
+		Peers:       link,
 		OtherTopics: hub.OtherTopics(c.OtherTopics),
 		Graphite:    c.Graphite,
 		Names:       c.Names,

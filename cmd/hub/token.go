@@ -9,7 +9,6 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"github.com/twinpanel/twinpanel/hub/docstore/sqlite"
 	"github.com/twinpanel/twinpanel/hub/registry"
 	"github.com/twinpanel/twinpanel/internal/cli"
 	"github.com/twinpanel/twinpanel/twin"
@@ -50,7 +49,8 @@ func scope(t registry.Token) string {
 }
 
 func tokenAdd() *cli.Command {
-	var dir, device string
+	var at place
+	var device string
 	var readOnly bool
 	return &cli.Command{
 		Name:  "add",
@@ -67,7 +67,7 @@ X-Auth-Token. It is shown only now: the hub keeps a hash. What it opens:
 An app that shows and arms one panel needs --device, a screen that only shows it
 needs both.`,
 		Flags: func(fs *pflag.FlagSet) {
-			dataFlag(fs, &dir)
+			at.flags(fs)
 			fs.BoolVar(&readOnly, "read-only", false, "let it read, but not put, patch or delete")
 			textFlag(fs, &device, "device", "`name or id` of the one device whose documents it opens; the token goes when the device is removed", "no device is named")
 			cli.FlagOnly(fs, "read-only", "device")
@@ -78,7 +78,7 @@ needs both.`,
 				return &cli.UsageError{Err: err}
 			}
 			t.ReadOnly = readOnly
-			err = withRegistry(dir, sqlite.Options{MustExist: device != ""}, stderr, func(r *sqlite.Registry) (err error) {
+			err = at.withRegistry(ctx, opening{mustExist: device != ""}, stderr, func(r registry.Registry) (err error) {
 				if device != "" {
 					d, err := findDevice(ctx, r, device)
 					if err != nil {
@@ -105,16 +105,16 @@ needs both.`,
 }
 
 func tokenList() *cli.Command {
-	var dir string
+	var at place
 	return &cli.Command{
 		Name:  "list",
 		Short: "Print all tokens.",
 		Long: `Print all tokens by name, one JSON object a line, without their secrets. scope is
 everything or one device, either of which may be read only; last_used_at is up to a
 minute old while the hub runs, and null for a token that was never used.`,
-		Flags: func(fs *pflag.FlagSet) { dataFlag(fs, &dir) },
+		Flags: func(fs *pflag.FlagSet) { at.flags(fs) },
 		Run: func(ctx context.Context, _ []string, stdout, stderr io.Writer) error {
-			return withRegistry(dir, sqlite.Options{MustExist: true}, stderr, func(r *sqlite.Registry) error {
+			return at.withRegistry(ctx, opening{mustExist: true}, stderr, func(r registry.Registry) error {
 				tokens, err := r.Tokens(ctx)
 				if err != nil {
 					return err
@@ -131,15 +131,15 @@ minute old while the hub runs, and null for a token that was never used.`,
 }
 
 func tokenRevoke() *cli.Command {
-	var dir string
+	var at place
 	return &cli.Command{
 		Name:  "revoke",
 		Args:  "NAME",
 		Short: "Revoke a token.",
 		Long:  "Revoke the token with this name. It opens nothing from the next request on.",
-		Flags: func(fs *pflag.FlagSet) { dataFlag(fs, &dir) },
+		Flags: func(fs *pflag.FlagSet) { at.flags(fs) },
 		Run: func(ctx context.Context, args []string, _, stderr io.Writer) error {
-			err := withRegistry(dir, sqlite.Options{MustExist: true}, stderr, func(r *sqlite.Registry) error { return r.RemoveToken(ctx, args[0]) })
+			err := at.withRegistry(ctx, opening{mustExist: true}, stderr, func(r registry.Registry) error { return r.RemoveToken(ctx, args[0]) })
 			if errors.Is(err, registry.ErrNoToken) {
 				return cli.Hint(fmt.Errorf("there is no token %q", args[0]), "hub token list shows them all")
 			}

@@ -1,0 +1,122 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/twinpanel/twinpanel/hub/docstore"
+	"github.com/twinpanel/twinpanel/hub/docstore/sqlite"
+	"github.com/twinpanel/twinpanel/hub/registry"
+	"github.com/twinpanel/twinpanel/twin"
+)
+
+// fillFolder makes a data folder with devices, each with three documents.
+func fillFolder(t *testing.T, dir string, devices int) {
+	t.Helper()
+	db, err := sqlite.Open(dir, sqlite.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	errs := make(chan error)
+	for n := range devices {
+		go func() {
+			id := twin.ID(fmt.Sprintf("0b6e2b2e-7a4b-4c39-9d5e-%012d", n))
+			err := db.AddDevice(t.Context(), registry.Device{ID: id, Name: fmt.Sprint("device ", n)})
+			for i, name := range []twin.Name{"_config", "current", "desired"} {
+				if err == nil {
+					err = db.Set(t.Context(), docstore.Key{Twin: id, Name: name}, docstore.Document{Version: uint32(n + i + 1), Data: fmt.Appendf(nil, `{"n":%d}`, n)})
+				}
+			}
+			errs <- err
+		}()
+	}
+	for range devices {
+		if err := <-errs; err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// hubCopy is a copy from one place to another, which is killed when it has said so many lines; 0 = it isn't.
+func hubCopy(t *testing.T, from, to string, lines int) (stdout string, err error) {
+	t.Helper()
+	command := exec.Command("hub", "copy", "--from", from, "--to", to)
+	var out bytes.Buffer
+	command.Stdout = &out
+	said, err := command.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var log strings.Builder
+	for scanner := bufio.NewScanner(said); scanner.Scan(); {
+		log.WriteString(scanner.Text() + "\n")
+		if strings.Count(log.String(), "\n") == lines {
+			_ = command.Process.Kill()
+		}
+	}
+	if err := command.Wait(); err != nil {
+		return out.String(), fmt.Errorf("%w\n%s", err, &log)
+	}
+	return out.String(), nil
+}
+
+// A copy is killed at each of its lines, and when it clears what an earlier one has left. No hub starts on what is left,
+// and no command; the next copy makes it whole.
+func TestCopyKilledStartsOver(t *testing.T) {
+	from := filepath.Join(t.TempDir(), "from")
+	fillFolder(t, from, 500)
+	killedCopies(t, from, func(*testing.T) string { return filepath.Join(t.TempDir(), "to") }, "--data")
+}
+
+func killedCopies(t *testing.T, from string, newPlace func(*testing.T) string, flag string) {
+	want, err := hubCopy(t, from, newPlace(t), 0)
+	if err != nil || !strings.Contains(want, `"documents":1500,"devices":500,`) {
+		t.Fatalf("a copy that goes on: %q, %v", want, err)
+	}
+	unfinished := 0
+	for lines := 1; lines <= 5; lines++ {
+		to := newPlace(t)
+		for _, kill := range []int{lines, 1} {
+			if _, err := hubCopy(t, from, to, kill); err == nil {
+				t.Logf("a copy that said %d lines was not killed before its end", kill)
+				break
+			}
+			command := exec.Command("hub", "device", "list", flag, to)
+			out, err := command.CombinedOutput()
+			switch {
+			case err == nil: // it had not begun to write, or had ended
+				if n := strings.Count(string(out), "\n"); n != 0 && n != 500 {
+					t.Errorf("killed after %d lines: a copy with %d devices passes for a hub", kill, n)
+				}
+			case strings.Contains(string(out), " holds a copy of a hub that is not finished\nhint: run the same hub copy again, "):
+				unfinished++
+				if p, err := startHub(".", to); err == nil {
+					_, _ = p.Stop(os.Kill)
+					t.Errorf("killed after %d lines: a hub starts on it", kill)
+				}
+			default:
+				t.Errorf("killed after %d lines: %s", kill, out)
+			}
+		}
+		got, err := hubCopy(t, from, to, 0)
+		if err != nil && strings.Contains(err.Error(), "are the same hub") {
+			continue // it was done before the kill
+		}
+		if err != nil || got != want {
+			t.Errorf("after a kill at line %d: got %q, %v; want %q", lines, got, err, want)
+		}
+	}
+	if unfinished == 0 {
+		t.Error("no copy was cut off in the middle")
+	}
+}

@@ -1,0 +1,123 @@
+package main
+
+import (
+	"errors"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"github.com/twinpanel/twinpanel/internal/cli"
+)
+
+// A place is where a hub keeps all it has: a data folder, or a PostgreSQL database, which several hubs may share.
+type place struct {
+	Data  string // folder
+	Store string // postgres://…, which may hold a password: only String is for people
+}
+
+// passwordAdvice is where a database's password belongs.
+const passwordAdvice = `Whoever uses this computer can read a command line. So a URL with a password belongs
+in the environment variable; or the password alone in ~/.pgpass or PGPASSWORD.`
+
+// flags are those that every command has.
+func (p *place) flags(fs *pflag.FlagSet) {
+	fs.StringVar(&p.Data, "data", "", "`folder` with documents, devices and tokens; this or --store is required")
+	fs.StringVar(&p.Store, "store", "", "`URL` of a PostgreSQL database for the same, as in postgres://USER@HOST/DATABASE, which several hubs may share; with a password it belongs in the variable, or the password in ~/.pgpass: whoever uses this computer can read a command line")
+}
+
+// check refuses a command that has no place, or two. A service has its state folder.
+func (p *place) check() error {
+	if p.Data == "" && p.Store == "" {
+		p.Data = os.Getenv("STATE_DIRECTORY")
+	}
+	switch {
+	case p.Data == "" && p.Store == "":
+		return cli.Hint(cli.Usagef("--data is missing"), "name the folder that keeps documents, devices and tokens, as in --data ./data, or a PostgreSQL database with --store")
+	case p.Data != "" && p.Store != "":
+		return cli.Hint(cli.Usagef("--data with --store: a hub has one place for what it keeps"), "leave out the one or the other; HUB_DATA and HUB_STORE in the environment count as well")
+	case p.Store != "":
+		if err := checkStore(p.Store); err != nil {
+			return cli.Hint(cli.Usagef("--store: %w", err), "write postgres://USER@HOST/DATABASE")
+		}
+	}
+	return nil
+}
+
+// checkFolder refuses a command for data folders that has none.
+func (p *place) checkFolder() error {
+	if err := p.check(); err != nil {
+		return err
+	}
+	if p.Store != "" {
+		return cli.Hint(cli.Usagef("--store: this is for data folders"),
+			"PostgreSQL has its own means, such as pg_dump and pg_restore; hub copy copies all of a hub to a data folder")
+	}
+	return nil
+}
+
+// parsePlace reads a place where a folder and a URL may stand.
+func parsePlace(text string) (place, error) {
+	if !strings.Contains(text, "://") {
+		return place{Data: text}, nil
+	}
+	return place{Store: text}, checkStore(text)
+}
+
+// checkStore says what is wrong with a URL, and doesn't repeat it.
+func checkStore(text string) error {
+	u, err := url.Parse(text)
+	switch {
+	case err != nil && isPostgres(text):
+		return errors.New("the URL can't be read: characters such as @ / : % ? # in a password are written as %40 %2F %3A %25 %3F %23")
+	case err != nil || !isPostgres(text):
+		return errors.New("expected a URL that begins with postgres://")
+	case strings.Trim(u.Path, "/") == "" && !u.Query().Has("dbname"):
+		return errors.New("the URL names no database")
+	}
+	return nil
+}
+
+func isPostgres(text string) bool {
+	return strings.HasPrefix(text, "postgres://") || strings.HasPrefix(text, "postgresql://")
+}
+
+// String is the place as people may see it: without a password.
+func (p place) String() string {
+	if p.Store == "" {
+		return p.Data
+	}
+	u, err := url.Parse(p.Store)
+	if err != nil {
+		return "the database"
+	}
+	shown := url.URL{Scheme: "postgres", Host: u.Host, Path: "/" + strings.Trim(u.Path, "/")}
+	query := make(url.Values)
+	for _, name := range []string{"host", "port", "dbname"} {
+		if value := u.Query().Get(name); value != "" {
+			query.Set(name, value)
+		}
+	}
+	shown.RawQuery = query.Encode()
+	return shown.String()
+}
+
+// whole is the place as it is for everybody, wherever they are.
+func (p place) whole() (string, error) {
+	if p.Store == "" {
+		return filepath.Abs(p.Data)
+	}
+	return p.String(), nil
+}
+
+// isSame tells whether two places are one, by whatever names of a folder.
+func (p place) isSame(other place) bool {
+	if p.Store != "" || other.Store != "" {
+		return p.Store == other.Store
+	}
+	a, errA := os.Stat(p.Data)
+	b, errB := os.Stat(other.Data)
+	return errA == nil && errB == nil && os.SameFile(a, b) || filepath.Clean(p.Data) == filepath.Clean(other.Data)
+}

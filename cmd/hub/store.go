@@ -1,0 +1,159 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"github.com/twinpanel/twinpanel/hub/copier"
+	"github.com/twinpanel/twinpanel/hub/docstore"
+	"github.com/twinpanel/twinpanel/hub/docstore/postgres"
+	"github.com/twinpanel/twinpanel/hub/docstore/sqlite"
+	"github.com/twinpanel/twinpanel/hub/peers"
+	"github.com/twinpanel/twinpanel/hub/registry"
+	"github.com/twinpanel/twinpanel/internal/cli"
+)
+
+// What an opening may do to a place. The zero value suits a hub.
+type opening struct {
+	mustExist bool // refuse a place without a hub's data, for who looks at what is there
+	unchanged bool // refuse also to upgrade what an older hub has written
+}
+
+// A store is an open place.
+type store struct {
+	copier.Store            // documents, devices and all else
+	link         peers.Link // to the other hubs on it; nil for a folder, which has one hub
+	kept         string     // path of the copy that was kept of a folder that was upgraded; empty = it wasn't
+}
+
+// open opens a place for a hub, or for who needs the documents: nobody else may have a folder meanwhile.
+func (p place) open(ctx context.Context, o opening, log *slog.Logger) (*store, error) {
+	if p.Store != "" {
+		db, err := postgres.Open(ctx, p.Store, postgres.Options{MustExist: o.mustExist, Unchanged: o.unchanged, Logger: log})
+		if err != nil {
+			return nil, fmt.Errorf("opening %s: %w", p, err)
+		}
+		s := &store{Store: db}
+		s.link, _ = copier.Store(db).(peers.Link)
+		return s, nil
+	}
+	db, err := sqlite.Open(p.Data, sqlite.Options{MustExist: o.mustExist, Unchanged: o.unchanged})
+	if err != nil {
+		return nil, err
+	}
+	return &store{Store: db, kept: db.Kept}, nil
+}
+
+// openWhole opens a place as open does, unless it holds a copy that was not finished.
+func (p place) openWhole(ctx context.Context, o opening, log *slog.Logger) (*store, error) {
+	s, err := p.open(ctx, o, log)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.checkWhole(ctx, s); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+// checkWhole refuses a copy that was not finished.
+func (p place) checkWhole(ctx context.Context, r registry.Registry) error {
+	h, err := r.Hub(ctx)
+	if err != nil {
+		return err
+	}
+	if !copier.Unfinished(h) {
+		return nil
+	}
+	return cli.Hint(fmt.Errorf("%s holds a copy of a hub that is not finished", p),
+		"run the same hub copy again, which starts over; or start this on the place that it copies from, which has everything")
+}
+
+// openLogged opens a place for a hub and logs whose it seems to be: the hub of a mistyped folder is empty.
+func (p place) openLogged(ctx context.Context, log *slog.Logger) (*store, error) {
+	ctx = context.WithoutCancel(ctx) // a signal during the start is a clean end, too
+	where, err := p.whole()
+	if err != nil {
+		return nil, err
+	}
+	_, missing := os.Stat(where)
+	s, err := p.openWhole(ctx, opening{}, log)
+	if err != nil {
+		return nil, err
+	}
+	if s.kept != "" {
+		log.Info("data folder upgraded", "copy", s.kept)
+	}
+	if p.Store == "" && errors.Is(missing, fs.ErrNotExist) {
+		log.Info("data folder created", "data", where, "hint", "it has no devices and no tokens yet; if it should, check --data")
+		return s, nil
+	}
+	devices, err := s.Devices(ctx)
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	tokens, err := s.Tokens(ctx)
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	if p.Store == "" {
+		log.Info("data folder opened", "data", where, "devices", len(devices), "tokens", len(tokens))
+	} else {
+		log.Info("database opened", "store", where, "devices", len(devices), "tokens", len(tokens))
+	}
+	return s, nil
+}
+
+// withRegistry opens all but the documents of a place, on which hubs may be running, and closes it after do. It says on
+// stderr what it did to a folder itself.
+func (p place) withRegistry(ctx context.Context, o opening, stderr io.Writer, do func(registry.Registry) error) error {
+	if err := p.check(); err != nil {
+		return err
+	}
+	r, closing, err := p.openRegistry(ctx, o, stderr)
+	if err != nil {
+		return err
+	}
+	if err = p.checkWhole(ctx, r); err == nil {
+		err = do(r)
+	}
+	err = errors.Join(err, closing())
+	if _, unknown := errors.AsType[*docstore.OutcomeError](err); unknown {
+		return cli.Hint(err, "hub device list, hub token list and hub ca list show whether it was done")
+	}
+	return err
+}
+
+// openRegistry opens the registry of a place, and returns how to close it.
+func (p place) openRegistry(ctx context.Context, o opening, stderr io.Writer) (r registry.Registry, closing func() error, err error) {
+	if p.Store != "" {
+		s, err := p.open(ctx, o, nil)
+		if err != nil {
+			return nil, nil, err
+		}
+		return s, s.Close, nil
+	}
+	_, missing := os.Stat(p.Data)
+	folder, err := sqlite.OpenRegistry(p.Data, sqlite.Options{MustExist: o.mustExist})
+	if err != nil {
+		return nil, nil, err
+	}
+	if errors.Is(missing, fs.ErrNotExist) {
+		fmt.Fprintf(stderr, "created data folder %s\n", p.Data)
+	}
+	p.sayKept(stderr, folder.Kept)
+	return folder, folder.Close, nil
+}
+
+// sayKept says that a folder was upgraded, if it was.
+func (p place) sayKept(stderr io.Writer, kept string) {
+	if kept != "" {
+		fmt.Fprintf(stderr, "upgraded data folder %s; as it was, it is kept in %s\n", p.Data, filepath.Base(kept))
+	}
+}
