@@ -1,0 +1,21 @@
+//go:build linux
+
+package main
+
+import "io"
+
+// printLegend says what is beside the hub, and what it does that the hub doesn't.
+func printLegend(w io.Writer) error {
+	_, err := io.WriteString(w, `
+mosquitto + responder: Debian's broker, and a program that answers gets from memory through it, which is what it takes
+  to have twins behind a broker. At QoS 1 it carries request and answer at QoS 1; the hub acknowledges the request, and
+  answers at QoS 0 on the same connection. What it does that the hub doesn't: any topic to any number of subscribers,
+  QoS 2, retained messages, sessions that outlive a connection, wills, bridges, MQTT 5. What the hub does that the pair
+  doesn't: documents on a disk, versions, patches, a device per get looked up, so that a revoked one is out at once.
+bare store: hub/docstore/sqlite by itself, with the same number of writers, each get and put with the exact version. No
+  network, no JSON, no devices.
+Latency at full load is mostly waiting in line: with n connections it is about n / rate. Generator, servers and disk
+  share the processors of this computer.
+`)
+	return err
+}

@@ -1,0 +1,43 @@
+package panels
+
+import (
+	"errors"
+	"math/rand/v2"
+	"sync/atomic"
+	"time"
+)
+
+// retryPause is how long a panel waits after a connection that failed, up to as much again. It is far less than real
+// panels wait, a second and more each time: this is as many at once as there can be.
+const retryPause = 100 * time.Millisecond
+
+// weather waits until a panel's server is gone and counts how long it takes from there until the panel has connected to
+// the next one and read its document.
+func (f *Fleet) weather(i int, h *Histogram, attempts *atomic.Int64) error {
+	old := f.panels[i]
+	_, _, err := old.next()
+	if err == nil {
+		return errors.New("got a packet in place of the server's end")
+	}
+	lost := time.Now()
+	old.drop()
+	for {
+		if f.ctx.Err() != nil {
+			return errors.Join(errors.New("not served again"), err)
+		}
+		attempts.Add(1)
+		var p *panel
+		if p, err = f.connect(i); err == nil {
+			p.packets += old.packets
+			f.panels[i] = p
+			h.Add(time.Since(lost))
+			return nil
+		}
+		if errors.Is(err, errAnswer) {
+			return err
+		}
+		if err := sleep(f.ctx, retryPause+rand.N(retryPause)); err != nil {
+			return err
+		}
+	}
+}
