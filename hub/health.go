@@ -44,9 +44,9 @@ func (h *Hub) readyz(w http.ResponseWriter, r *http.Request) {
 // Metrics are what /metrics of the REST API shows; numbers can be added.
 func (h *Hub) Metrics() *metrics.Metrics { return h.metrics }
 
-// Ready returns an error when the hub writes nothing any more, until it is started again, or can't write within
-// two seconds: the one that the registry has for it. A disk that is full now is no such error, since
-// writes go on by themselves when there is room.
+// Ready returns an error when the hub can't write within two seconds: the one that the registry has for it. A hub
+// on a data folder then writes nothing any more until it is started again; one on a database goes on by itself when
+// the database does. A disk that is full now is no such error, since writes go on when there is room.
 func (h *Hub) Ready(ctx context.Context) error { return h.writable.check(ctx, h) }
 
 // writable remembers for a moment whether the registry takes writes.
@@ -119,7 +119,7 @@ func (h *Hub) watch() {
 		return map[string]float64{"device": float64(admitted), "newcomer": float64(newcomers)}
 	})
 	h.metrics.Gauge("devices_connected", "Devices that have a connection.", func() float64 { return float64(len(h.endpoint.connectedDevices())) })
-	h.metrics.Gauge("writable", "1 if the hub takes writes, 0 if it takes none before it is started again, as /readyz has it; see data_free_bytes for a full disk.", func() float64 {
+	h.metrics.Gauge("writable", "1 if the hub can write, 0 if it can't, as /readyz has it; see data_free_bytes for a full disk.", func() float64 {
 		if h.Ready(context.Background()) != nil {
 			return 0
 		}

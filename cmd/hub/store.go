@@ -37,7 +37,7 @@ func (p place) open(ctx context.Context, o opening, log *slog.Logger) (*store, e
 	if p.Store != "" {
 		db, err := postgres.Open(ctx, p.Store, postgres.Options{MustExist: o.mustExist, Unchanged: o.unchanged, Logger: log})
 		if err != nil {
-			return nil, fmt.Errorf("opening %s: %w", p, err)
+			return nil, err
 		}
 		s := &store{Store: db}
 		s.link, _ = copier.Store(db).(peers.Link)

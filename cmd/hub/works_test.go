@@ -44,3 +44,30 @@ func TestWorksWhileItCanWrite(t *testing.T) {
 		t.Errorf("at the end: log %s", &log)
 	}
 }
+
+// A hub on a database is fed whatever becomes of the database: a start would cost the devices their connections and bring
+// nothing back. The log hears of it once.
+func TestServesOnWithoutItsDatabase(t *testing.T) {
+	var log bytes.Buffer
+	var broken error
+	check := servesOn(func(context.Context) error { return broken }, slog.New(slog.NewTextHandler(&log, nil)))
+	for _, tt := range []struct {
+		now string
+		err error
+		log string
+	}{
+		{"as it should", nil, ""},
+		{"away", errors.New("connection refused"), `level=ERROR msg="the database can't be written: the hub goes on when it can" error="connection refused"`},
+		{"still away", errors.New("connection refused"), ""},
+		{"back", nil, `level=INFO msg="the data can be written again"`},
+	} {
+		log.Reset()
+		broken = tt.err
+		if !check(t.Context()) {
+			t.Errorf("%s: the watchdog is not fed", tt.now)
+		}
+		if lines := log.String(); !strings.Contains(lines, tt.log) || (strings.Count(lines, "\n") == 1) != (tt.log != "") {
+			t.Errorf("%s: log %q, want %q", tt.now, lines, tt.log)
+		}
+	}
+}
