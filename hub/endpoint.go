@@ -34,9 +34,9 @@ const (
 //
 // Before its CONNECT is accepted, a connection is anybody's, so there are few of
 // these. Memory for a CONNECT grows with the bytes that arrive, from piece to piece
-// twice as large, and the client id and user name are copied out of it. So the
+// twice as large, and its fields are copied out of it. So the
 // worst that strangers can make the hub hold is 2 × maxConnectPacket each, 64 MiB in
-// all, and they have to send half as much for it. Over TLS come certificates before it, of which
+// all, and they have to send half as much for it. A broker behind the hub makes that 3 ×, 96 MiB. Over TLS come certificates before it, of which
 // crypto/tls takes 256 KiB: 192 MiB in all, while it parses them twice that.
 const (
 	maxMQTTConns = 20000 // open at the same time; more are closed at once
@@ -45,12 +45,13 @@ const (
 )
 
 // shares says how many connections of each kind there may be in a process that may
-// have so many files open: what the reserve leaves.
-func shares(files int) (mqtt, rest, web int) {
+// have so many files open: what the reserve leaves. Each of MQTT takes so many files: two where there is a
+// broker behind the hub.
+func shares(files, each int) (mqtt, rest, web int) {
 	free := max(0, files-fileReserve)
 	web = min(webMaxConns, free/8)
 	rest = min(restMaxConns, (free-web)/2)
-	mqtt = min(maxMQTTConns, free-web-rest)
+	mqtt = min(maxMQTTConns, (free-web-rest)/each)
 	return max(1, mqtt), max(1, rest), max(1, web)
 }
 
@@ -67,7 +68,8 @@ var (
 // An endpoint is the hub's MQTT side: a server for MQTT 3.1 and 3.1.1 that
 // answers each request on the connection it came on. It knows sessions only as
 // long as their connection lasts and passes nothing from one to another, but for
-// the [notices] that a document has changed.
+// the [notices] that a document has changed. What is not about twins it refuses, or a [relay] for
+// each session passes it on to a broker.
 //
 // A connection costs one goroutine, which reads a packet, does what it asks,
 // writes the answer and only then reads on. So the requests of a connection
@@ -80,6 +82,7 @@ type endpoint struct {
 	origins     []string
 	do          doFunc
 	list        listFunc
+	broker      *broker // behind the hub; nil = none
 	tlsReason   func(text string) string
 	seen        *seen
 	logins      *logins
@@ -96,6 +99,7 @@ type endpoint struct {
 	closed    bool
 	listeners map[net.Listener]struct{}
 	sessions  map[*session]struct{} // all of them, also before CONNECT
+	plain     int                   // sessions of clients that are no device
 	newcomers int                   // sessions before CONNECT is accepted
 	addresses map[netip.Prefix]int  // of them, how many of each address that counts, see package netgroup
 	devices   map[twin.ID]*device
@@ -109,7 +113,7 @@ type listFunc func(context.Context, *session, twin.ID) ([]twin.Name, error)
 
 // newEndpoint is the one of a hub, with so many connections at a time.
 func newEndpoint(h *Hub, c Config, conns int) *endpoint {
-	return &endpoint{
+	e := &endpoint{
 		registry:     c.Registry,
 		peers:        c.Peers,
 		otherTopics:  c.OtherTopics,
@@ -129,6 +133,10 @@ func newEndpoint(h *Hub, c Config, conns int) *endpoint {
 		addresses:    make(map[netip.Prefix]int),
 		devices:      make(map[twin.ID]*device),
 	}
+	if c.Upstream != nil {
+		e.broker = newBroker(*c.Upstream, h.log)
+	}
+	return e
 }
 
 // serve accepts connections until the listener is closed, or the endpoint, which is
@@ -262,6 +270,9 @@ func (e *endpoint) run(s *session) {
 		s.conn.Close()
 		if ws, ok := s.conn.(*webSocketConn); ok && s.device == "" {
 			<-ws.carried // a stranger counts until he is gone
+		}
+		if r := s.relay.Load(); r != nil {
+			r.close()
 		}
 		s.notices.close()
 		e.leave(s)

@@ -192,11 +192,21 @@ func (e *endpoint) connectedDevices() []twin.ID {
 	return ids
 }
 
-// connections counts those of devices, and those of clients that have not yet shown who they are.
-func (e *endpoint) connections() (devices, newcomers int) {
+// connections counts those of devices, those of clients that are none, and those of clients that have not yet
+// shown who they are.
+func (e *endpoint) connections() (devices, plain, newcomers int) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return len(e.sessions) - e.newcomers, e.newcomers
+	return len(e.sessions) - e.plain - e.newcomers, e.plain, e.newcomers
+}
+
+// admitPlain lets in a client that is no device. Which connections it takes over is the broker's business.
+func (e *endpoint) admitPlain(s *session) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.arrived(s, -1)
+	s.admitted = true
+	e.plain++
 }
 
 // connected is called with endpoint.mu held.
@@ -216,8 +226,11 @@ func (e *endpoint) leave(s *session) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	delete(e.sessions, s)
-	if !s.admitted {
+	switch {
+	case !s.admitted:
 		e.arrived(s, -1)
+	case s.device == "":
+		e.plain--
 	}
 	if d := e.devices[s.device]; d != nil {
 		d.sessions = slices.DeleteFunc(d.sessions, func(o *session) bool { return o == s })

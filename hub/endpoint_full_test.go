@@ -24,7 +24,7 @@ func TestShares(t *testing.T) {
 		{math.MaxInt, maxMQTTConns, restMaxConns, webMaxConns},
 	}
 	for _, tt := range tests {
-		if mqtt, rest, web := shares(tt.files); mqtt != tt.mqtt || rest != tt.rest || web != tt.web {
+		if mqtt, rest, web := shares(tt.files, 1); mqtt != tt.mqtt || rest != tt.rest || web != tt.web {
 			t.Errorf("with %d files: %d, %d and %d connections, want %d, %d and %d", tt.files, mqtt, rest, web, tt.mqtt, tt.rest, tt.web)
 		}
 	}

@@ -114,10 +114,17 @@ func (h *Hub) serveMetrics() http.Handler {
 
 // watch adds what is read when somebody asks.
 func (h *Hub) watch() {
-	h.metrics.Gauges("connections", "Open MQTT connections, over TCP and WebSocket: of devices, and of clients that have not yet shown who they are.", "state", func() map[string]float64 {
-		admitted, newcomers := h.endpoint.connections()
-		return map[string]float64{"device": float64(admitted), "newcomer": float64(newcomers)}
+	h.metrics.Gauges("connections", "Open MQTT connections, over TCP and WebSocket: of devices, of clients of the broker behind the hub that are no device, and of clients that have not yet shown who they are.", "state", func() map[string]float64 {
+		devices, plain, newcomers := h.endpoint.connections()
+		now := map[string]float64{"device": float64(devices), "newcomer": float64(newcomers)}
+		if h.endpoint.broker != nil {
+			now["plain"] = float64(plain)
+		}
+		return now
 	})
+	if b := h.endpoint.broker; b != nil {
+		b.watch(h.metrics)
+	}
 	h.metrics.Gauge("devices_connected", "Devices that have a connection.", func() float64 { return float64(len(h.endpoint.connectedDevices())) })
 	h.metrics.Gauge("writable", "1 if the hub can write, 0 if it can't, as /readyz has it; see data_free_bytes for a full disk.", func() float64 {
 		if h.Ready(context.Background()) != nil {
@@ -188,6 +195,10 @@ func connectOutcome(err error) string {
 		return "too many failed logins"
 	case isRefused(err):
 		return "refused"
+	case byBroker(err):
+		return "broker away"
+	case isBrokerRefusal(err):
+		return "refused by broker"
 	case errors.Is(err, errUnavailable):
 		return "devices unreadable"
 	}

@@ -1,7 +1,7 @@
 // Package hub is Cloud Twins as a server: an MQTT 3.1.1 endpoint that answers
 // in-band requests on the connection that asked, and the REST API. Both are
 // ways into one function, [Hub.Do]. Nothing is routed between connections:
-// there is no broker here.
+// there is no broker here, but the hub can stand in front of one, see [Upstream].
 package hub
 
 import (
@@ -42,6 +42,7 @@ type Config struct {
 	Graphite    string            // URI that time series are pushed to, see [graphite.Config]; empty = [registry.Hub.Graphite]
 	Names       []string          // hosts that the hub's own certificate is for, see [credential.NewServer]
 	Certificate credential.Files  // shown instead of that one; zero = none
+	Upstream    *Upstream         // a broker that the hub stands in front of; nil = none
 	Origins     []string          // of web pages that may open a WebSocket, beside the hub's own, see [Hub.WebSocket]
 	Logger      *slog.Logger      // nil = silent
 }
@@ -67,6 +68,14 @@ func (c Config) Validate() error {
 	if c.Graphite != "" {
 		if err := (graphite.Config{URI: c.Graphite}).Validate(); err != nil {
 			return fmt.Errorf("hub: Config.Graphite: %w", err)
+		}
+	}
+	if c.Upstream != nil {
+		if err := c.Upstream.Validate(); err != nil {
+			return fmt.Errorf("hub: Config.Upstream: %w", err)
+		}
+		if c.OtherTopics != "" {
+			return errors.New("hub: Config.OtherTopics: other topics are those of Config.Upstream")
 		}
 	}
 	switch c.OtherTopics {
@@ -122,7 +131,11 @@ func New(c Config) (*Hub, error) {
 	h.seen, h.logins = newSeen(c.Registry, h.log), newLogins()
 	h.metrics, h.writable = metrics.New(), newWritable()
 	h.expiry = newExpiry(h.expiries, c.Logger)
-	mqtt, rest, web := shares(fileLimit())
+	files := 1
+	if c.Upstream != nil {
+		files = 2
+	}
+	mqtt, rest, web := shares(fileLimit(), files)
 	h.endpoint = newEndpoint(h, c, mqtt)
 	h.rest = newHTTPServer("REST", rest, h.log, h.tlsReason)
 	h.rest.http.Handler = h.REST()

@@ -7,13 +7,16 @@ import (
 )
 
 // Packet types of MQTT 3.1.1, section 2.2.1: the upper half of a packet's
-// first byte. PUBACK to PUBCOMP never come from a client of this hub, which
-// sends everything at QoS 0 and refuses QoS 2.
+// first byte. The hub itself sends everything at QoS 0 and refuses QoS 2, so PUBACK
+// to PUBCOMP come from a client only where there is a broker behind the hub.
 const (
 	packetConnect     = 1
 	packetConnack     = 2
 	packetPublish     = 3
 	packetPuback      = 4
+	packetPubrec      = 5
+	packetPubrel      = 6
+	packetPubcomp     = 7
 	packetSubscribe   = 8
 	packetSuback      = 9
 	packetUnsubscribe = 10
@@ -100,15 +103,17 @@ type filterPacket struct {
 	tail int    // bytes after each filter: 1 in a SUBSCRIBE, the QoS asked for
 }
 
-// filters yields the filters in their order. They are UTF-8 without NUL, but
+// filters yields the filters in their order, each also as it stands in the packet: with its
+// length before it and the tail behind. They are UTF-8 without NUL, but
 // not yet checked as filters: an invalid one has an answer.
-func (p filterPacket) filters(yield func(filter []byte) bool) {
+func (p filterPacket) filters(yield func(filter, field []byte) bool) {
 	for rest := p.list; len(rest) > 0; {
 		filter, after, _ := cutBytes(rest)
-		if !yield(filter) {
+		after = after[p.tail:]
+		if !yield(filter, rest[:len(rest)-len(after)]) {
 			return
 		}
-		rest = after[p.tail:]
+		rest = after
 	}
 }
 
@@ -158,6 +163,22 @@ func decodeEmpty(flags byte, body []byte) error {
 		return errLong
 	}
 	return nil
+}
+
+// decodeAck checks a packet that is a packet identifier alone: PUBACK to PUBCOMP, and UNSUBACK.
+func decodeAck(first byte, body []byte) (id uint16, err error) {
+	want := byte(0)
+	if first>>4 == packetPubrel {
+		want = 2 // [MQTT-3.6.1-1]
+	}
+	if first&0x0f != want {
+		return 0, errFlags
+	}
+	id, rest, err := cutPacketID(body)
+	if err == nil && len(rest) > 0 {
+		err = errLong
+	}
+	return id, err
 }
 
 // checkTopic applies the rules for a topic that is published to.

@@ -13,14 +13,23 @@ var (
 	errLevel5 = errors.New("MQTT 5 is not spoken here, set the client to 3.1.1")
 )
 
-// A connect is a CONNECT. Its will is checked and forgotten: the hub publishes
-// nothing between connections, so no will could be heard by anyone.
+// A connect is a CONNECT. Its will is for the broker behind the hub, if there is one: the hub itself
+// publishes nothing between connections.
 type connect struct {
+	level        byte // 3 or 4
+	flags        byte // as they came
 	clientID     string
 	username     string        // empty = none
 	password     string        // likewise
 	keepAlive    time.Duration // 0 = off
 	cleanSession bool
+	will         will
+}
+
+// A will is what a broker publishes when a client is lost. Its topic is empty if there is none.
+type will struct {
+	topic   string
+	payload string
 }
 
 // Bits of the connect flags, section 3.1.2.3.
@@ -28,6 +37,7 @@ const (
 	flagReserved     = 1 << 0
 	flagCleanSession = 1 << 1
 	flagWill         = 1 << 2
+	flagWillQoS      = 3 << 3
 	flagWillRetain   = 1 << 5
 	flagPassword     = 1 << 6
 	flagUsername     = 1 << 7
@@ -62,6 +72,8 @@ func decodeConnect(flags byte, body []byte) (connect, error) {
 	}
 	has := body[0]
 	c := connect{
+		level:        level,
+		flags:        has,
 		keepAlive:    time.Duration(binary.BigEndian.Uint16(body[1:])) * time.Second,
 		cleanSession: has&flagCleanSession != 0,
 	}
@@ -82,9 +94,11 @@ func decodeConnect(flags byte, body []byte) (connect, error) {
 		if err := checkTopic(s); err != nil {
 			return connect{}, err
 		}
-		if _, body, err = cutBytes(body); err != nil {
+		c.will.topic = string(s)
+		if s, body, err = cutBytes(body); err != nil {
 			return connect{}, err
 		}
+		c.will.payload = string(s)
 	}
 	if has&flagUsername != 0 {
 		if s, body, err = cutString(body); err != nil {
@@ -105,7 +119,7 @@ func decodeConnect(flags byte, body []byte) (connect, error) {
 }
 
 func checkConnectFlags(has byte) error {
-	willQoS := has >> 3 & 3
+	willQoS := has & flagWillQoS >> 3
 	switch {
 	case has&flagReserved != 0:
 		return errConnectFlag

@@ -11,6 +11,7 @@ const (
 // A packetReader cuts a connection's bytes into packets. It keeps a small
 // buffer, enough for most requests; a larger packet gets memory of its own,
 // which grows with the bytes that arrive, not with the length that is claimed.
+// What is only passed on, see relay, is never in memory as a whole.
 type packetReader struct {
 	source  timedReader
 	by      time.Time // when the packet must be complete; zero = no limit
@@ -18,6 +19,9 @@ type packetReader struct {
 	start   int       // small[start:end] has arrived and was not taken
 	end     int
 	small   [smallPacket]byte
+
+	head    [5]byte // the header that was taken last, as it came
+	headLen int
 }
 
 // A timedReader reads what there is, at the latest until a given time (zero =
@@ -38,6 +42,7 @@ func (r *packetReader) header(by time.Time) (first byte, length int, err error) 
 		length |= int(c&0x7f) << (7 * i)
 		if c < 0x80 {
 			first = r.small[r.start]
+			r.headLen = copy(r.head[:], r.small[r.start:r.start+i+2])
 			r.start += i + 2
 			return first, length, nil
 		}

@@ -178,16 +178,19 @@ func TestDecodeConnect(t *testing.T) {
 		packet []byte
 		want   connect
 	}{
-		{"3.1.1", packet(0x10, "MQTT", 4, 2, uint16(60), "id"), connect{"id", "", "", time.Minute, true}},
-		{"3.1", packet(0x10, "MQIsdp", 3, 2, uint16(0), "id"), connect{"id", "", "", 0, true}},
-		{"session to be kept", packet(0x10, "MQTT", 4, 0, uint16(65535), "id"), connect{"id", "", "", 65535 * time.Second, false}},
-		{"everything", packet(0x10, "MQTT", 4, 0xf6, uint16(1), "", "will", "message", "user", "password"), connect{"", "user", "password", time.Second, true}},
-		{"empty fields", packet(0x10, "MQTT", 4, 0xc6, uint16(0), "", "w", "", "", ""), connect{"", "", "", 0, true}},
-		{"any other character", packet(0x10, "MQTT", 4, 2, uint16(0), "\ufeff\U0001f6a8"), connect{"\ufeff\U0001f6a8", "", "", 0, true}},
+		{"3.1.1", packet(0x10, "MQTT", 4, 2, uint16(60), "id"), connect{4, 2, "id", "", "", time.Minute, true, will{}}},
+		{"3.1", packet(0x10, "MQIsdp", 3, 2, uint16(0), "id"), connect{3, 2, "id", "", "", 0, true, will{}}},
+		{"session to be kept", packet(0x10, "MQTT", 4, 0, uint16(65535), "id"), connect{4, 0, "id", "", "", 65535 * time.Second, false, will{}}},
+		{"everything", packet(0x10, "MQTT", 4, 0xf6, uint16(1), "", "will", "message", "user", "password"), connect{4, 0xf6, "", "user", "password", time.Second, true, will{"will", "message"}}},
+		{"empty fields", packet(0x10, "MQTT", 4, 0xc6, uint16(0), "", "w", "", "", ""), connect{4, 0xc6, "", "", "", 0, true, will{"w", ""}}},
+		{"any other character", packet(0x10, "MQTT", 4, 2, uint16(0), "\ufeff\U0001f6a8"), connect{4, 2, "\ufeff\U0001f6a8", "", "", 0, true, will{}}},
 	}
 	for _, tt := range tests {
 		if got, err := decode(tt.packet); err != nil || got != tt.want {
 			t.Errorf("%s: got %+v, %v, want %+v", tt.name, got, err, tt.want)
+		}
+		if got := appendConnect(nil, tt.want); !bytes.Equal(got, tt.packet) {
+			t.Errorf("%s: encoded again: got %x, want %x", tt.name, got, tt.packet)
 		}
 	}
 }
@@ -225,6 +228,11 @@ func FuzzPacket(f *testing.F) {
 		}
 		if !sameAs(asPaho(got), fromPaho(peer)) {
 			t.Errorf("got %+v\npaho's decoder got %v", got, peer)
+		}
+		if c, ok := got.(connect); ok {
+			if again, err := decode(appendConnect(nil, c)); err != nil || again != c {
+				t.Errorf("encoded again: got %+v, %v, want %+v", again, err, c)
+			}
 		}
 	})
 }
@@ -264,7 +272,14 @@ func asPaho(p any) any {
 func fromPaho(p packets.ControlPacket) any {
 	switch p := p.(type) {
 	case *packets.ConnectPacket:
-		return connect{p.ClientIdentifier, p.Username, string(p.Password), time.Duration(p.Keepalive) * time.Second, p.CleanSession}
+		flags := p.WillQos << 3
+		for bit, set := range map[byte]bool{flagCleanSession: p.CleanSession, flagWill: p.WillFlag, flagWillRetain: p.WillRetain, flagPassword: p.PasswordFlag, flagUsername: p.UsernameFlag} {
+			if set {
+				flags |= bit
+			}
+		}
+		return connect{p.ProtocolVersion, flags, p.ClientIdentifier, p.Username, string(p.Password), time.Duration(p.Keepalive) * time.Second,
+			p.CleanSession, will{p.WillTopic, string(p.WillMessage)}}
 	case *packets.PublishPacket:
 		return publish{[]byte(p.TopicName), p.Payload, p.MessageID, p.Qos, p.Retain, p.Dup}
 	case *packets.SubscribePacket:

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/twinpanel/twinpanel/twin"
@@ -34,13 +35,13 @@ var (
 // A session is one connection of a client, from the first byte to the last.
 //
 // Its goroutine alone uses the fields above stopping. Any goroutine may write
-// and stop.
+// and stop. Where there is a broker behind the hub, see relay for the rest.
 type session struct {
 	endpoint *endpoint
 	conn     net.Conn
 	in       packetReader
 
-	device    twin.ID // empty until CONNECT has shown it
+	device    twin.ID // empty until CONNECT has shown it, and where it is a client of the broker's alone
 	proof     proof   // by which it is that device
 	name      string  // of the device
 	clientID  string
@@ -67,14 +68,14 @@ type session struct {
 
 	notices notices
 
-	writing chan struct{} // holds an element while somebody writes, which may take time
-	broken  error         // of a write: the client may have a part of a packet
+	out   sender
+	relay atomic.Pointer[relay] // what leads on to the broker; nil = there is none, or not yet
 }
 
 func newSession(e *endpoint, conn net.Conn) *session {
 	conn = prompt(conn)
-	s := &session{endpoint: e, conn: conn, epoch: unknownEpoch, stopped: make(chan struct{}), ended: make(chan struct{}), writing: make(chan struct{}, 1)}
-	s.in.source = s
+	s := &session{endpoint: e, conn: conn, epoch: unknownEpoch, stopped: make(chan struct{}), ended: make(chan struct{})}
+	s.in.source, s.out = s, newSender(s.writeNow)
 	return s
 }
 
@@ -89,11 +90,23 @@ func (s *session) serve() {
 	}
 	err = s.loop()
 	tellReason(s.conn, err)
+	if byBroker(err) {
+		s.logBroker("disconnected", err)
+		return
+	}
 	level := slog.LevelInfo
 	if isFault(err) {
 		level = slog.LevelWarn
 	}
-	s.log(level, "device disconnected", "reason", err, "requests", s.requests, "dropped", s.dropped)
+	s.log(level, s.who()+" disconnected", "reason", err, "requests", s.requests, "dropped", s.dropped)
+}
+
+// who is at the other end, in a word: a device, or a client of the broker's that is none.
+func (s *session) who() string {
+	if s.device == "" {
+		return "client"
+	}
+	return "device"
 }
 
 // isFault tells whether a connection ended by somebody's fault, as opposed to
@@ -112,11 +125,19 @@ func isFault(err error) bool {
 func (s *session) log(level slog.Level, msg string, attrs ...any) {
 	log := s.endpoint.log
 	if s.device == "" {
-		log.stranger(level, hostOf(s.conn.RemoteAddr().String()), msg, append([]any{"remote", s.conn.RemoteAddr()}, attrs...)...)
+		log.stranger(level, hostOf(s.conn.RemoteAddr().String()), msg, append(s.attrs(), attrs...)...)
 		return
 	}
 	key := logKey{logBudget{level: level}, string(s.device)}
-	log.write(key, msg, append([]any{"device", s.name, "id", shortID(s.device)}, attrs...))
+	log.write(key, msg, append(s.attrs(), attrs...))
+}
+
+// attrs say in the log which session it is about.
+func (s *session) attrs() []any {
+	if s.device == "" {
+		return []any{"remote", s.conn.RemoteAddr()}
+	}
+	return []any{"device", s.name, "id", shortID(s.device)}
 }
 
 // loop does what the client asks, packet by packet, until something ends it.
@@ -133,19 +154,33 @@ func (s *session) loop() error {
 		if err != nil {
 			return s.readError(err)
 		}
-		if length > maxPacket {
-			return errTooLarge
-		}
-		body, err := s.in.body(length)
-		if err != nil {
-			return s.readError(err)
-		}
-		s.endpoint.seen.device(s.device)
-		if err := s.handle(first, body); err != nil {
+		if err := s.take(first, length); err != nil {
 			return err
 		}
 	}
 	return s.reason
+}
+
+// take takes the rest of a packet and does what it asks.
+func (s *session) take(first byte, length int) error {
+	if s.device != "" {
+		s.endpoint.seen.device(s.device)
+	}
+	if r := s.relay.Load(); r != nil && first>>4 == packetPublish {
+		if twins, err := s.in.isTwins(length); err != nil {
+			return s.readError(err)
+		} else if !twins {
+			return r.publish(first, length)
+		}
+	}
+	if length > maxPacket {
+		return errTooLarge
+	}
+	body, err := s.in.body(length)
+	if err != nil {
+		return s.readError(err)
+	}
+	return s.handle(first, body)
 }
 
 // await waits for the next packet to begin, at the latest until by (zero = without
@@ -203,7 +238,14 @@ func (s *session) handle(first byte, body []byte) error {
 		if err := decodeEmpty(flags, body); err != nil {
 			return err
 		}
+		if r := s.relay.Load(); r != nil {
+			r.bye()
+		}
 		return errBye
+	case packetPuback, packetPubrec, packetPubrel, packetPubcomp:
+		if r := s.relay.Load(); r != nil {
+			return r.acknowledge(first, body)
+		}
 	}
 	return errUnexpected // a second CONNECT among them [MQTT-3.1.0-2]
 }
@@ -216,6 +258,9 @@ func (s *session) stop(reason error) {
 		close(s.stopped)
 		s.conn.SetReadDeadline(time.Unix(1, 0)) // long past: wakes the reader
 		s.conn.SetWriteDeadline(time.Now().Add(stopTime))
+		if r := s.relay.Load(); r != nil {
+			r.interrupt()
+		}
 	})
 }
 
@@ -257,16 +302,10 @@ func (s *session) readError(err error) error {
 }
 
 // write sends b in one piece. After an error nothing more is sent.
-func (s *session) write(b []byte) error {
-	s.writing <- struct{}{}
-	defer func() { <-s.writing }()
-	if s.broken == nil {
-		s.broken = s.writeLocked(b)
-	}
-	return s.broken
-}
+func (s *session) write(b []byte) error { return s.out.packet(b) }
 
-func (s *session) writeLocked(b []byte) error {
+// writeNow is for out.
+func (s *session) writeNow(b []byte) error {
 	s.conn.SetWriteDeadline(time.Now().Add(writeTime))
 	if s.isStopped() { // see readBy
 		s.conn.SetWriteDeadline(time.Now().Add(stopTime))

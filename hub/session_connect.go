@@ -49,7 +49,7 @@ func (s *session) connect() error {
 		shown.chain = t.ConnectionState().PeerCertificates
 	}
 	d, proof, err := s.endpoint.identify(shown)
-	if err != nil {
+	if err != nil && !s.endpoint.takesPlain(err) {
 		return s.refuse(err)
 	}
 	s.device, s.name, s.proof = d.ID, d.Name, proof
@@ -63,14 +63,24 @@ func (s *session) connect() error {
 		}
 		tcp.SetKeepAliveConfig(probes)
 	}
+	if s.endpoint.broker != nil {
+		return s.connectThrough(c, shown, d)
+	}
 	if err := s.endpoint.admit(s, d); err != nil {
 		return s.refuse(err)
 	}
-	s.endpoint.seen.device(s.device)
-	if err := s.write(appendConnack(nil, accepted)); err != nil {
+	return s.welcome(appendConnack(nil, accepted))
+}
+
+// welcome sends the CONNACK of a client that is accepted.
+func (s *session) welcome(connack []byte) error {
+	if s.device != "" {
+		s.endpoint.seen.device(s.device)
+	}
+	if err := s.write(connack); err != nil {
 		return err
 	}
-	s.log(slog.LevelInfo, "device connected", "remote", s.conn.RemoteAddr())
+	s.log(slog.LevelInfo, s.who()+" connected", "remote", s.conn.RemoteAddr())
 	return nil
 }
 
@@ -140,10 +150,13 @@ func (s *session) refuse(err error) error {
 		answer = appendConnack(nil, refusedLevel)
 	case errors.Is(err, errNoClientID):
 		answer = appendConnack(nil, refusedClientID)
-	case errors.Is(err, errUnavailable):
+	case errors.Is(err, errUnavailable), byBroker(err):
 		answer = appendConnack(nil, refusedUnavailable)
 	case errors.Is(err, errOld): // as for one that is taken over on this hub
 		return err
+	case isBrokerRefusal(err):
+		refusal, _ := errors.AsType[*brokerRefusal](err)
+		answer = appendConnack(nil, refusal.code)
 	case isRefused(err), errors.Is(err, errRemoved):
 		answer = appendConnack(nil, refusedDevice)
 	default:
@@ -160,7 +173,9 @@ func (s *session) logRefused(err error) {
 	switch {
 	case errors.Is(err, errUnavailable):
 		s.log(slog.LevelError, "connection refused", "reason", err)
-	case s.device != "": // stopped or gone between CONNECT and CONNACK
+	case byBroker(err):
+		s.logBroker("not connected", err)
+	case s.device != "": // stopped or gone between CONNECT and CONNACK, or refused by the broker
 		s.log(slog.LevelInfo, "device not connected", "reason", err)
 	case errors.Is(err, errEmpty):
 	default:

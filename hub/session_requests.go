@@ -32,7 +32,7 @@ func (s *session) publish(p publish) error {
 		return s.drop(p)
 	}
 	t, err := twin.ParseTopic(string(p.topic))
-	if err != nil || t.Result != twin.Request || len(p.topic) > maxRequestTopic {
+	if err != nil || s.device == "" || t.Result != twin.Request || len(p.topic) > maxRequestTopic {
 		return s.drop(p)
 	}
 	return s.request(t, p)
@@ -110,17 +110,14 @@ func (s *session) do(t twin.Topic, payload []byte) (twin.Document, error) {
 // subscribe answers a SUBSCRIBE: QoS 0 for each filter that can be of use here,
 // failure for the others.
 func (s *session) subscribe(p filterPacket) error {
+	if r := s.relay.Load(); r != nil {
+		return r.subscribe(p)
+	}
 	var codes []byte
 	var asking filters
 	for b := range p.filters {
-		code := byte(subackFailure)
-		if f, ok := parseFilter(b); ok && f.inTwins() && s.filters.add(f) {
-			code = 0
-			if f.asksForNotices() {
-				asking.add(f)
-			}
-		}
-		codes = append(codes, code)
+		f, _ := parseFilter(b)
+		codes = append(codes, s.grant(f, &asking))
 	}
 	if err := s.write(appendSuback(nil, p.id, codes)); err != nil {
 		return err
@@ -128,8 +125,22 @@ func (s *session) subscribe(p filterPacket) error {
 	return s.asked(asking)
 }
 
+// grant subscribes to a filter, empty = one that is not valid, and returns the code for that. asking gets those that ask for notices.
+func (s *session) grant(f filter, asking *filters) (code byte) {
+	if s.device == "" || !f.inTwins() || !s.filters.add(f) {
+		return subackFailure
+	}
+	if f.asksForNotices() {
+		asking.add(f)
+	}
+	return 0
+}
+
 // unsubscribe answers an UNSUBSCRIBE, which is never refused [MQTT-3.10.4-5].
 func (s *session) unsubscribe(p filterPacket) error {
+	if r := s.relay.Load(); r != nil {
+		return r.unsubscribe(p)
+	}
 	for f := range p.filters {
 		s.filters.remove(filter(f))
 	}
@@ -142,6 +153,9 @@ func (s *session) unsubscribe(p filterPacket) error {
 func (s *session) ping() error {
 	if err := s.verify(); err != nil {
 		return err
+	}
+	if r := s.relay.Load(); r != nil {
+		return r.ping()
 	}
 	return s.write(pingresp)
 }

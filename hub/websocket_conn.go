@@ -114,8 +114,10 @@ func closeFrame(reason error) (code websocket.StatusCode, text string) {
 		return websocket.StatusNormalClosure, ""
 	case errors.Is(reason, errGone): // and yet here: its frames were wrong
 		return websocket.StatusProtocolError, ""
-	case isRefused(reason):
+	case isRefused(reason), isBrokerRefusal(reason):
 		return websocket.StatusPolicyViolation, ""
+	case byBroker(reason):
+		return websocket.StatusBadGateway, ""
 	case errors.Is(reason, errClosed):
 		code = websocket.StatusGoingAway
 	case errors.Is(reason, errFull), errors.Is(reason, errCrowd):

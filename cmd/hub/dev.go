@@ -56,7 +56,7 @@ The device may connect with its id alone. The environment of the hub that is in
 use doesn't hold here: tests must not push to its database.`,
 		Flags: func(fs *pflag.FlagSet) {
 			c.hubFlags(fs)
-			cli.FlagOnly(fs, "ws-origin", "graphite", "other-topics")
+			cli.FlagOnly(fs, "ws-origin", "graphite", "other-topics", "upstream", "upstream-ca")
 		},
 		Run: func(ctx context.Context, _ []string, stdout, stderr io.Writer) error {
 			return c.dev(ctx, os.Stdin, stdout, stderr)

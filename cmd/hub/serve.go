@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"slices"
+	"sync"
 
 	"github.com/spf13/pflag"
 
@@ -36,7 +37,9 @@ type Config struct {
 	Insecure    bool     // listen in plain text also outside loopback
 	Origins     []string // hosts of web pages that may open a WebSocket, beside the hub's own
 	Graphite    string   // URI that time series are pushed to; empty = none. It may hold credentials
-	OtherTopics string   // what a PUBLISH outside $SCW/twins/ does: refuse or drop
+	OtherTopics string   // what a PUBLISH outside $SCW/twins/ does: refuse or drop; empty = refuse, or on to Upstream
+	Upstream    string   // URL of a broker that the hub stands in front of; empty = none. It may hold a password
+	UpstreamCA  string   // file with the authorities that vouch for it; empty = the system's
 }
 
 func (c *Config) flags(fs *pflag.FlagSet) {
@@ -58,7 +61,10 @@ func (c *Config) flags(fs *pflag.FlagSet) {
 func (c *Config) hubFlags(fs *pflag.FlagSet) {
 	fs.StringSliceVar(&c.Origins, "ws-origin", nil, "`host` of web pages that may open a WebSocket, beside the hub's own, as in app.example or *.example:8080; can be repeated")
 	fs.StringVar(&c.Graphite, "graphite", "", "`URI` that time series are pushed to: tcp://HOST:2003 or https://USER:TOKEN@HOST/PATH; whoever uses this computer can read a command line")
-	fs.StringVar(&c.OtherTopics, "other-topics", string(hub.RefuseOtherTopics), "`refuse|drop` what a device publishes outside $SCW/twins/: refuse closes its connection, drop ignores the message")
+	fs.StringVar(&c.OtherTopics, "other-topics", "", "`refuse|drop` what a device publishes outside $SCW/twins/: refuse, the default, closes its connection, drop ignores the message")
+	fs.StringVar(&c.Upstream, "upstream", "", "`URL` of an MQTT 3.1.1 broker that the hub stands in front of, for all but twins: mqtt://HOST or mqtts://[USER:PASSWORD@]HOST[:PORT]; with a user, whom every device is to the broker, only devices may connect; "+
+		"whoever uses this computer can read a command line, so a password is better off in the environment")
+	fs.StringVar(&c.UpstreamCA, "upstream-ca", "", "`file` with the authority that signed the certificate of an mqtts broker, in PEM; without it those of this computer")
 }
 
 // A listener is one of the addresses that the hub may listen on.
@@ -126,8 +132,11 @@ func (c *Config) validateHub() error {
 			return cli.Usagef("--graphite: %w", err)
 		}
 	}
+	if err := c.validateUpstream(); err != nil {
+		return err
+	}
 	switch hub.OtherTopics(c.OtherTopics) {
-	case hub.RefuseOtherTopics, hub.DropOtherTopics:
+	case "", hub.RefuseOtherTopics, hub.DropOtherTopics:
 		return nil
 	}
 	return cli.Usagef("--other-topics is %q: expected %s or %s", c.OtherTopics, hub.RefuseOtherTopics, hub.DropOtherTopics)
@@ -187,6 +196,9 @@ func (c *Config) run(ctx context.Context, _ []string, stdout, stderr io.Writer) 
 	for i, l := range listeners {
 		fmt.Fprintf(stdout, l.lines, open[i].Addr())
 	}
+	if upstream := h.Upstream(); upstream != nil {
+		fmt.Fprintf(stdout, "In front of %s\n", upstream)
+	}
 	if c.Graphite != "" {
 		fmt.Fprintf(stdout, "Time series to %s\n", graphite.Config{URI: c.Graphite}.Server())
 	}
@@ -213,11 +225,16 @@ func certificateError(err error) error {
 
 // newHub is the hub that hubFlags describe.
 func (c *Config) newHub(documents docstore.Store, devices registry.Registry, link peers.Link, log *slog.Logger) (*hub.Hub, error) {
+	upstream, err := c.upstream()
+	if err != nil {
+		return nil, err
+	}
 	return hub.New(hub.Config{
 		Documents:   documents,
 		Registry:    devices,
 		Peers:       link,
 		OtherTopics: hub.OtherTopics(c.OtherTopics),
+		Upstream:    upstream,
 		Graphite:    c.Graphite,
 		Names:       c.Names,
 		Certificate: credential.Files{Cert: c.Cert, Key: c.KeyFile},
@@ -234,6 +251,9 @@ func serve(ctx context.Context, h *hub.Hub, log *slog.Logger, servers ...func() 
 		go func() { ended <- run() }()
 	}
 	serving := len(servers)
+	var looking sync.WaitGroup
+	looking.Go(func() { h.TryUpstream(ctx) })
+	defer looking.Wait()
 	select {
 	case <-ctx.Done():
 		log.Info("ending", "reason", context.Cause(ctx))
