@@ -80,7 +80,11 @@ func (s *session) welcome(connack []byte) error {
 	if err := s.write(connack); err != nil {
 		return err
 	}
-	s.log(slog.LevelInfo, s.who()+" connected", "remote", s.conn.RemoteAddr())
+	var remote []any
+	if s.device != "" { // else it is there anyway
+		remote = []any{"remote", s.conn.RemoteAddr()}
+	}
+	s.log(slog.LevelInfo, s.who()+" connected", remote...)
 	return nil
 }
 
