@@ -111,6 +111,7 @@ func (t *tx) commitBatch(batch []*write) error {
 	if resultCode(err) == sqlite3.SQLITE_FULL {
 		return explainWrite(err)
 	}
+	t.broken = fmt.Errorf("nothing is written any more since a commit failed; restart the hub: %w", err)
 	return &docstore.OutcomeError{Err: fmt.Errorf("committing: %w; nothing more is written until the hub is restarted", err)}
 }
 

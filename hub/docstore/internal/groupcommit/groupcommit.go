@@ -9,7 +9,6 @@ package groupcommit
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 
@@ -38,10 +37,9 @@ type request[Op any] struct {
 // time and applies its operations in their order. It returns nil when the batch is
 // durable; an operation that was refused is no error of the batch and says so
 // in a place of its own. Any other error speaks for every operation of the
-// batch and means that nothing was written. The exception is a
-// [*docstore.OutcomeError]: it ends writing, because a store that cannot tell
-// what it holds must not be built upon; every later write is refused until the
-// store has been opened again.
+// batch and means that nothing was written, unless it is a
+// [*docstore.OutcomeError]. Whether anything may be written after such a one
+// is for commit to say.
 func New[Op any](commit func(ops []Op) error) *Writer[Op] {
 	w := &Writer[Op]{
 		commit:  commit,
@@ -96,7 +94,6 @@ func (w *Writer[Op]) run() {
 	defer close(w.done)
 	var batch []request[Op]
 	var ops []Op
-	var stopped error
 	for {
 		clear(batch)
 		clear(ops)
@@ -112,15 +109,9 @@ func (w *Writer[Op]) run() {
 			ops = append(ops, r.op)
 		}
 
-		err := stopped
-		if err == nil {
-			err = w.commit(ops)
-		}
+		err := w.commit(ops)
 		for _, r := range batch {
 			r.done <- err
-		}
-		if unknown, ok := errors.AsType[*docstore.OutcomeError](err); ok {
-			stopped = fmt.Errorf("nothing is written any more since a commit failed; restart the hub: %w", unknown.Err)
 		}
 	}
 }

@@ -154,23 +154,20 @@ func TestFailureBeforeCommitEndsNothing(t *testing.T) {
 	})
 }
 
-func TestFailedCommitEndsWriting(t *testing.T) {
+func TestCommitWithoutAnOutcome(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		broken := errors.New("fsync failed")
-		d := &disk{fail: &docstore.OutcomeError{Err: broken}}
+		cut := errors.New("connection lost")
+		d := &disk{fail: &docstore.OutcomeError{Err: cut}}
 		w := groupcommit.New(d.commit)
 		defer w.Close()
 		first := start(t.Context(), w, "first")
 		second := start(t.Context(), w, "second")
-		wantUnknown(t, <-first, broken)
-		wantNothingWritten(t, <-second, broken)
-		d.fail = nil // the disk has recovered; nobody knows what it holds
-		err := w.Do(t.Context(), "third")
-		wantNothingWritten(t, err, broken)
-		if !strings.Contains(err.Error(), "restart the hub") {
-			t.Errorf("%q doesn't say what to do", err)
+		wantUnknown(t, <-first, cut)
+		d.fail = nil // what follows is the store's to decide
+		if err := <-second; err != nil {
+			t.Error(err)
 		}
-		d.check(t)
+		d.check(t, "second")
 	})
 }
 
