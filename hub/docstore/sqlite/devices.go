@@ -3,8 +3,6 @@ package sqlite
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
-	"errors"
 	"strings"
 	"time"
 
@@ -20,18 +18,15 @@ func scanDevice(row scanner) (registry.Device, error) {
 	var d registry.Device
 	var created, updated, lastActivity int64
 	var readOnly string
-	var secret []byte
-	var filters sql.NullString
-	err := row.Scan(&d.ID, &d.Name, &d.AllowInsecure, &d.AllowMultipleConnections, &created, &updated, &lastActivity,
+	var secret, filters []byte
+	err := row.Scan((*string)(&d.ID), &d.Name, &d.AllowInsecure, &d.AllowMultipleConnections, &created, &updated, &lastActivity,
 		&d.Description, &d.Disabled, &readOnly, &d.Certificate, &d.CustomCertificate, &secret, &filters)
 	d.Created, d.Updated, d.LastActivity = fromMicro(created), fromMicro(updated), fromMicro(lastActivity)
 	for name := range strings.FieldsSeq(readOnly) {
 		d.ReadOnly = append(d.ReadOnly, twin.Name(name))
 	}
 	copy(d.Secret[:], secret) // the schema has checked the length
-	if filters.Valid {
-		d.MessageFilters = json.RawMessage(filters.String)
-	}
+	d.MessageFilters = filters
 	return d, err
 }
 
@@ -53,28 +48,17 @@ func fromMicro(us int64) time.Time {
 
 // Device implements [registry.Registry].
 func (r *Registry) Device(ctx context.Context, id twin.ID) (registry.Device, error) {
-	return r.device(ctx, r.getDevice, string(id))
+	return find(ctx, r, "a device", registry.ErrNoDevice, selectDevice+" WHERE id = ?", scanDevice, string(id))
 }
 
 // DeviceByName implements [registry.Registry].
 func (r *Registry) DeviceByName(ctx context.Context, name string) (registry.Device, error) {
-	return r.device(ctx, r.getDeviceByName, name)
+	return find(ctx, r, "a device", registry.ErrNoDevice, selectDevice+" WHERE name = ?", scanDevice, name)
 }
 
 // DeviceByFingerprint implements [registry.Registry].
 func (r *Registry) DeviceByFingerprint(ctx context.Context, fingerprint [32]byte) (registry.Device, error) {
-	return r.device(ctx, r.getDeviceByFingerprint, fingerprint[:])
-}
-
-func (r *Registry) device(ctx context.Context, get *sql.Stmt, by any) (registry.Device, error) {
-	d, err := scanDevice(get.QueryRowContext(ctx, by))
-	switch {
-	case errors.Is(err, sql.ErrNoRows):
-		return registry.Device{}, registry.ErrNoDevice
-	case err != nil:
-		return registry.Device{}, r.readError("a device", err)
-	}
-	return d, nil
+	return find(ctx, r, "a device", registry.ErrNoDevice, selectDevice+" WHERE fingerprint = ?", scanDevice, fingerprint[:])
 }
 
 // AddDevice implements [registry.Registry].

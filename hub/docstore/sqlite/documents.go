@@ -2,8 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
-	"errors"
 
 	"github.com/twinpanel/twinpanel/hub/docstore"
 	"github.com/twinpanel/twinpanel/twin"
@@ -13,15 +11,13 @@ const selectDocument = "SELECT version, data FROM documents WHERE twin = ? AND n
 
 // Get implements [docstore.Store].
 func (db *DB) Get(ctx context.Context, key docstore.Key) (docstore.Document, error) {
-	var doc docstore.Document
-	err := db.getDocument.QueryRowContext(ctx, string(key.Twin), string(key.Name)).Scan(&doc.Version, &doc.Data)
-	switch {
-	case errors.Is(err, sql.ErrNoRows):
-		return docstore.Document{}, twin.ErrDocumentNotFound
-	case err != nil:
-		return docstore.Document{}, db.readError("a document", err)
-	}
-	return doc, nil
+	return find(ctx, db.Registry, "a document", twin.ErrDocumentNotFound, selectDocument, scanDocument, string(key.Twin), string(key.Name))
+}
+
+// scanDocument reads a row of selectDocument.
+func scanDocument(row scanner) (doc docstore.Document, err error) {
+	err = row.Scan(&doc.Version, &doc.Data)
+	return doc, err
 }
 
 // Put implements [docstore.Store].

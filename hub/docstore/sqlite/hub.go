@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"errors"
 
 	"github.com/twinpanel/twinpanel/hub/registry"
 )
@@ -11,6 +12,8 @@ const (
 	events_topic_prefix, created, updated FROM hub`
 	selectAuthorities = "SELECT kind, certificate, private_key, cross_signed, created FROM authorities ORDER BY position"
 )
+
+var errNoHub = errors.New("it is missing from the database")
 
 // scanHub reads a row of selectHub.
 func scanHub(row scanner) (registry.Hub, error) {
@@ -33,11 +36,7 @@ func scanAuthority(row scanner) (registry.Authority, error) {
 
 // Hub implements [registry.Registry].
 func (r *Registry) Hub(ctx context.Context) (registry.Hub, error) {
-	h, err := scanHub(r.getHub.QueryRowContext(ctx))
-	if err != nil {
-		return registry.Hub{}, r.readError("the hub's record", err)
-	}
-	return h, nil
+	return find(ctx, r, "the hub's record", errNoHub, selectHub, scanHub)
 }
 
 // UpdateHub implements [registry.Registry].

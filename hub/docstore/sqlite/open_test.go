@@ -332,7 +332,10 @@ func TestDurabilitySettings(t *testing.T) {
 		t.Error(db.tx.err)
 	}
 	if _, err := db.reads.Exec("DELETE FROM documents"); err == nil {
-		t.Error("a connection for reading can write")
+		t.Error("a connection for lists can write")
+	}
+	if _, err := db.readers.row(t.Context(), "DELETE FROM documents", nil); err == nil {
+		t.Error("a reader can write")
 	}
 }
 
@@ -371,8 +374,11 @@ func TestOpenRemovesLeftovers(t *testing.T) {
 
 func TestOpenHasAllReaders(t *testing.T) {
 	db := mustOpen(t, t.TempDir())
-	if s := db.reads.Stats(); s.OpenConnections != readConnections || s.Idle != readConnections {
-		t.Errorf("%d readers are open and %d of them idle, want %d", s.OpenConnections, s.Idle, readConnections)
+	if n := len(db.readers); n != readConnections {
+		t.Errorf("%d readers are open and idle, want %d", n, readConnections)
+	}
+	if s := db.reads.Stats(); s.OpenConnections != listConnections || s.Idle != listConnections {
+		t.Errorf("%d connections for lists are open and %d of them idle, want %d", s.OpenConnections, s.Idle, listConnections)
 	}
 }
 

@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 
-	driver "modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
@@ -234,8 +233,7 @@ func explain(path string, err error) error {
 
 // lacksShared says whether the disk has no room for the file with what SQLite shares between processes.
 func lacksShared(err error) bool {
-	e, ok := errors.AsType[*driver.Error](err)
-	return ok && e.Code() == sqlite3.SQLITE_IOERR_SHMSIZE
+	return extendedCode(err) == sqlite3.SQLITE_IOERR_SHMSIZE
 }
 
 // damaged says whether SQLite can't make sense of a file.

@@ -38,7 +38,8 @@ const (
 	newInfix     = ".new-"  // between hub.db and a number: a database that is not complete
 	lockFile     = "lock"
 
-	readConnections = 4        // reads at the same time
+	readConnections = 4        // reads of one row at the same time
+	listConnections = 2        // and of many
 	busyTimeout     = 4_000    // ms that a write waits for the write of another process; see below
 	checkpointPages = 8000     // of 4 KiB in the WAL before they are copied into the database
 	walSizeLimit    = 64 << 20 // bytes that the WAL's file keeps after that
@@ -127,15 +128,13 @@ type Registry struct {
 	// upgraded from an older format, when that has just happened.
 	Kept string
 
-	use    io.Closer // keeps [Restore] out
-	reads  *sql.DB   // readConnections, query_only
-	writes *sql.DB   // one connection, which tx holds
-	tx     *tx
-	writer *groupcommit.Writer[*write]
-	closed atomic.Bool
-
-	getDocument, getToken, getHub                      *sql.Stmt
-	getDevice, getDeviceByName, getDeviceByFingerprint *sql.Stmt
+	use     io.Closer // keeps [Restore] out
+	readers readers
+	reads   *sql.DB // listConnections, query_only
+	writes  *sql.DB // one connection, which tx holds
+	tx      *tx
+	writer  *groupcommit.Writer[*write]
+	closed  atomic.Bool
 }
 
 var _ registry.Registry = (*Registry)(nil)
@@ -208,26 +207,14 @@ func (r *Registry) open(path string, o Options, locked bool) error {
 	if err := makeHub(r.tx); err != nil {
 		return err
 	}
-	if r.reads, err = connect(path, readConnections, "query_only(1)"); err != nil {
+	if r.reads, err = connect(path, listConnections, "query_only(1)"); err != nil {
 		return err
 	}
 	if err := openAll(r.reads); err != nil {
 		return err
 	}
-	for _, s := range []struct {
-		stmt  **sql.Stmt
-		query string
-	}{
-		{&r.getDocument, selectDocument},
-		{&r.getDevice, selectDevice + " WHERE id = ?"},
-		{&r.getDeviceByName, selectDevice + " WHERE name = ?"},
-		{&r.getDeviceByFingerprint, selectDevice + " WHERE fingerprint = ?"},
-		{&r.getToken, selectToken + " WHERE hash = ?"},
-		{&r.getHub, selectHub},
-	} {
-		if *s.stmt, err = r.reads.Prepare(s.query); err != nil {
-			return err
-		}
+	if r.readers, err = openReaders(path, readConnections); err != nil {
+		return err
 	}
 	if r.tx.exec("PRAGMA busy_timeout = 0"); r.tx.err != nil { // from here on tx.begin waits
 		return r.tx.err
@@ -301,8 +288,13 @@ func (r *Registry) Close() error {
 	// The last connection to close copies the WAL into the database: the one that writes. Where that has failed, it must
 	// not be tried on what the kernel has in its cache. The readers then stay open, and there is no last one.
 	var errs []error
-	if r.reads != nil && (r.tx == nil || r.tx.broken == nil) {
-		errs = append(errs, r.reads.Close())
+	if r.tx == nil || r.tx.broken == nil {
+		if r.readers != nil {
+			errs = append(errs, r.readers.close())
+		}
+		if r.reads != nil {
+			errs = append(errs, r.reads.Close())
+		}
 	}
 	if r.tx != nil {
 		errs = append(errs, r.tx.close())

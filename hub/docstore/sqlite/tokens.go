@@ -2,8 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
-	"errors"
 
 	"github.com/twinpanel/twinpanel/hub/registry"
 )
@@ -15,7 +13,7 @@ func scanToken(row scanner) (registry.Token, error) {
 	var t registry.Token
 	var hash []byte
 	var created, lastUsed int64
-	err := row.Scan(&t.Name, &hash, &created, &t.ReadOnly, &t.Device, &lastUsed)
+	err := row.Scan(&t.Name, &hash, &created, &t.ReadOnly, (*string)(&t.Device), &lastUsed)
 	copy(t.Hash[:], hash) // the schema has checked the length
 	t.Created, t.LastUsed = fromMicro(created), fromMicro(lastUsed)
 	return t, err
@@ -23,14 +21,7 @@ func scanToken(row scanner) (registry.Token, error) {
 
 // TokenByHash implements [registry.Registry].
 func (r *Registry) TokenByHash(ctx context.Context, hash [32]byte) (registry.Token, error) {
-	t, err := scanToken(r.getToken.QueryRowContext(ctx, hash[:]))
-	switch {
-	case errors.Is(err, sql.ErrNoRows):
-		return registry.Token{}, registry.ErrNoToken
-	case err != nil:
-		return registry.Token{}, r.readError("a token", err)
-	}
-	return t, nil
+	return find(ctx, r, "a token", registry.ErrNoToken, selectToken+" WHERE hash = ?", scanToken, hash[:])
 }
 
 // AddToken implements [registry.Registry].

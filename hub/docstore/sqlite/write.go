@@ -144,8 +144,16 @@ func explainWrite(err error) error {
 
 // resultCode is SQLite's primary result code, 0 for errors that are not SQLite's.
 func resultCode(err error) int {
+	return extendedCode(err) & 0xff
+}
+
+// extendedCode says more than resultCode.
+func extendedCode(err error) int {
 	if e, ok := errors.AsType[*driver.Error](err); ok {
-		return e.Code() & 0xff
+		return e.Code()
+	}
+	if e, ok := errors.AsType[*codeError](err); ok {
+		return e.code
 	}
 	return 0
 }
