@@ -59,11 +59,11 @@ func (s *stage) startBroker(ctx context.Context) (*server, error) {
 	if err := os.WriteFile(s.path(brokerConfig), fmt.Appendf(nil, mosquittoConfig, append(parts, cert, key)...), 0o600); err != nil {
 		return nil, err
 	}
-	b := &server{addresses: at, byID: true}
+	b := &server{plain: at[:1], secure: at[1:], byID: true}
 	if err := s.startMosquitto(ctx, b); err != nil {
 		return nil, err
 	}
-	responder, err := itself(ctx, "respond", "--broker", at[plain], "--panels", fmt.Sprint(s.size.devices()))
+	responder, err := itself(ctx, "respond", "--broker", at[0], "--panels", fmt.Sprint(s.size.devices()))
 	if err == nil {
 		var p *process
 		if p, err = s.start(responder, "responder", "responding"); err == nil {
@@ -88,7 +88,7 @@ func (s *stage) startMosquitto(ctx context.Context, b *server) error {
 		return err
 	}
 	b.processes = append([]*process{p}, b.processes...)
-	if err := awaitListener(ctx, b.addresses[plain]); err != nil {
+	if err := awaitListener(ctx, b.plain[0]); err != nil {
 		return errors.Join(err, b.end())
 	}
 	return nil

@@ -93,6 +93,9 @@ type run struct {
 // rate is in requests a second.
 func (r run) rate() float64 { return float64(r.Requests) / r.Time.Seconds() }
 
+// hostileRate is how many connections hostile clients have made in a second.
+func (r run) hostileRate() float64 { return float64(r.Hostile) / r.Time.Seconds() }
+
 // perRequest is the server's processor time for each request, in nanoseconds.
 func (r run) perRequest() float64 { return float64(r.serverTime) / float64(max(r.Requests, 1)) }
 
@@ -100,7 +103,7 @@ func (r run) perRequest() float64 { return float64(r.serverTime) / float64(max(r
 func (s *stage) do(ctx context.Context, at *server, j panels.Job) (r run, err error) {
 	j.ByID = at.byID
 	if j.Servers == nil {
-		j.Servers = at.addresses[plain:secure]
+		j.Servers = at.plain
 	}
 	if j.Time == 0 {
 		j.Time = s.time

@@ -80,6 +80,31 @@ func (s *stage) measurePaced(ctx context.Context) error {
 				figure{what: "  p99", show: asTime, hub: ours.of(rare), peer: theirs.of(rare), target: 2},
 				figure{what: "  processor time of a get", show: asTime, hub: ours.of(run.perRequest), peer: theirs.of(run.perRequest)})
 		}
-		return nil
+		return s.measureHostile(ctx, hub, j)
 	})
+}
+
+// measureHostile is the same at the hub, at QoS 0, among hostile clients, beside the hub without them.
+func (s *stage) measureHostile(ctx context.Context, hub *server, j panels.Job) error {
+	j.QoS = 0
+	hostile := j
+	hostile.Hostile = s.size.hostile
+	var with, without runs
+	for range s.runs {
+		a, err := s.do(ctx, hub, hostile)
+		if err != nil {
+			return fmt.Errorf("among hostile clients: %w", err)
+		}
+		b, err := s.do(ctx, hub, j)
+		if err != nil {
+			return err
+		}
+		with, without = append(with, a), append(without, b)
+	}
+	s.table = append(s.table,
+		figure{what: fmt.Sprintf("the same among %d hostile clients, QoS 0, p50", hostile.Hostile), show: asTime, hub: with.of(median), peer: without.of(median), uneven: true,
+			note: "the hub without them"},
+		figure{what: "  p99", show: asTime, hub: with.of(rare), peer: without.of(rare), uneven: true},
+		figure{what: "  their connections, a second", show: asNumber, hub: with.of(run.hostileRate), note: "deaf, flooding, malformed, vanishing, silent: a fifth each"})
+	return nil
 }

@@ -12,6 +12,7 @@ mosquitto + responder: Debian's broker, and a program that answers gets from mem
   answers at QoS 0 on the same connection. What it does that the hub doesn't: any topic to any number of subscribers,
   QoS 2, retained messages, sessions that outlive a connection, wills, bridges, MQTT 5. What the hub does that the pair
   doesn't: documents on a disk, versions, patches, a device per get looked up, so that a revoked one is out at once.
+  Among hostile clients it is not measured: a flood of gets fills the responder's queue, and everybody waits in it.
 bare store: hub/docstore/sqlite by itself, with the same number of writers, each get and put with the exact version. No
   network, no JSON, no devices.
 Latency at full load is mostly waiting in line: with n connections it is about n / rate. Generator, servers and disk

@@ -18,17 +18,17 @@ const idleLimit = 12_000
 func (s *stage) measureMemory(ctx context.Context) error {
 	for _, kind := range []struct {
 		name  string
-		index int
+		tls   bool
 		limit float64
-	}{{"plain", plain, idleLimit}, {"TLS", secure, 0}} {
+	}{{"plain", false, idleLimit}, {"TLS", true, 0}} {
 		var ours, theirs sample
 		for range s.fewer() {
 			err := s.besideBroker(ctx, func(hub, broker *server) error {
-				a, err := s.growth(ctx, hub, kind.index)
+				a, err := s.growth(ctx, hub, kind.tls)
 				if err != nil {
 					return fmt.Errorf("hub: %w", err)
 				}
-				b, err := s.growth(ctx, broker, kind.index)
+				b, err := s.growth(ctx, broker, kind.tls)
 				if err != nil {
 					return fmt.Errorf("broker: %w", err)
 				}
@@ -46,15 +46,17 @@ func (s *stage) measureMemory(ctx context.Context) error {
 }
 
 // growth is what the first process of a server, hub or broker, has more of memory for each idle panel.
-func (s *stage) growth(ctx context.Context, at *server, index int) (float64, error) {
+func (s *stage) growth(ctx context.Context, at *server, tls bool) (float64, error) {
 	pid := at.pids()[0]
 	before, err := residentMemory(pid)
 	if err != nil {
 		return 0, err
 	}
-	g, err := startGenerator(ctx, panels.Job{
-		Kind: panels.Idle, Servers: at.addresses[index : index+1], TLS: index == secure, Panels: s.size.many, ByID: at.byID,
-	})
+	j := panels.Job{Kind: panels.Idle, Servers: at.plain, TLS: tls, Panels: s.size.many, ByID: at.byID}
+	if tls {
+		j.Servers = at.secure
+	}
+	g, err := startGenerator(ctx, j)
 	if err != nil {
 		return 0, err
 	}

@@ -113,16 +113,10 @@ func (p *process) explain(err error) error {
 
 // A server is what panels connect to. It may be several processes.
 type server struct {
-	addresses []string
-	byID      bool // panels must use their id in topics
-	processes []*process
+	plain, secure []string // addresses without TLS and with it, of which panels take each in turn
+	byID          bool     // panels must use their id in topics
+	processes     []*process
 }
-
-// Indices of a server's addresses.
-const (
-	plain = iota
-	secure
-)
 
 func (s *server) pids() (pids []int) {
 	for _, p := range s.processes {

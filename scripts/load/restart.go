@@ -52,7 +52,7 @@ func (s *stage) restartHub(ctx context.Context) (c comeback, err error) {
 		return c, err
 	}
 	return s.restart(ctx, hub, func() error {
-		again, err := s.startHub(ctx, hub.addresses[plain])
+		again, err := s.startHub(ctx, hub.plain[0])
 		if err == nil {
 			hub.processes = again.processes
 		}
@@ -71,7 +71,7 @@ func (s *stage) restartBroker(ctx context.Context) (c comeback, err error) {
 // restart kills the first process of a server when all panels are connected. start starts another one in its place.
 func (s *stage) restart(ctx context.Context, at *server, start func() error) (c comeback, err error) {
 	defer func() { err = errors.Join(err, at.end()) }()
-	g, err := startGenerator(ctx, panels.Job{Kind: panels.Storm, Servers: at.addresses[:secure], Panels: s.size.many, ByID: at.byID})
+	g, err := startGenerator(ctx, panels.Job{Kind: panels.Storm, Servers: at.plain, Panels: s.size.many, ByID: at.byID})
 	if err != nil {
 		return c, err
 	}

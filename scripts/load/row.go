@@ -22,6 +22,8 @@ var rows = []row{
 	{"patches", "durable writes a second, beside the bare store and the disk", (*stage).measurePatches},
 	{"memory", "memory of an idle connection, plain and TLS, beside mosquitto", (*stage).measureMemory},
 	{"restart", "all panels come back at once after a kill, beside mosquitto", (*stage).measureRestart},
+	{"cpu", "processor time of a get and a patch, on a data folder and on PostgreSQL", (*stage).measureCPU},
+	{"panels", "what honest panels cost, by their number and kind", (*stage).measurePanels},
 }
 
 // rowNames are what --rows may have.
@@ -49,17 +51,19 @@ type size struct {
 	writers     []int
 	many        int // panels that are idle, and that come back
 	settle      time.Duration
+	askers      int   // where the cost of a request is measured
+	houses      []int // honest panels
 }
 
 var (
 	full = size{
 		connections: []int{1, 100, 1000}, pacedPanels: 1000, pacedRate: 5000, hostile: 50, writers: []int{64, 512},
-		many: 10_000, settle: 3 * time.Second,
+		many: 10_000, settle: 3 * time.Second, askers: 64, houses: []int{100, 1000, 10_000},
 	}
 	// short is of the kind of full: small, and everything is there.
 	short = size{
 		connections: []int{1, 50}, pacedPanels: 50, pacedRate: 500, hostile: 10, writers: []int{16},
-		many: 300, settle: 200 * time.Millisecond,
+		many: 300, settle: 200 * time.Millisecond, askers: 16, houses: []int{100},
 	}
 )
 

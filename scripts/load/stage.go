@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"github.com/twinpanel/twinpanel/hub/docstore"
-	"github.com/twinpanel/twinpanel/hub/docstore/sqlite"
 	"github.com/twinpanel/twinpanel/hub/registry"
 	"github.com/twinpanel/twinpanel/scripts/load/panels"
 )
@@ -29,7 +28,8 @@ type stage struct {
 	progress io.Writer
 	table    table
 
-	seeded bool // there is a data folder with all devices
+	filled bool  // there is a data folder with all devices
+	shared costs // of requests to one hub on PostgreSQL; nil = not measured
 }
 
 // build builds the hub as it ships.
@@ -46,34 +46,37 @@ func (s *stage) path(name string) string { return filepath.Join(s.dir, name) }
 
 // startHub starts a hub on the data folder, at an address of its own or at a given one.
 func (s *stage) startHub(ctx context.Context, at string) (*server, error) {
-	data := s.path("data")
-	if err := s.seed(ctx, data); err != nil {
+	return s.startHubAt(ctx, folderStore{s}, at)
+}
+
+// startHubs starts so many hubs on a store.
+func (s *stage) startHubs(ctx context.Context, on store, n int) (*server, error) {
+	all := new(server)
+	for range n {
+		h, err := s.startHubAt(ctx, on, "127.0.0.1:0")
+		if err != nil {
+			return nil, errors.Join(err, all.end())
+		}
+		all.plain, all.secure = append(all.plain, h.plain...), append(all.secure, h.secure...)
+		all.processes = append(all.processes, h.processes...)
+	}
+	return all, nil
+}
+
+func (s *stage) startHubAt(ctx context.Context, on store, at string) (*server, error) {
+	if err := on.fill(ctx); err != nil {
 		return nil, err
 	}
-	cmd := program(ctx, s.path("hub"), "--data", data, "--mqtt", at, "--mqtts", "127.0.0.1:0", "--rest", "127.0.0.1:0", "--name", "127.0.0.1")
-	p, err := s.start(cmd, "hub", "REST at ")
+	args := append(on.flags(), "--mqtt", at, "--mqtts", "127.0.0.1:0", "--rest", "127.0.0.1:0", "--name", "127.0.0.1")
+	p, err := s.start(program(ctx, s.path("hub"), args...), "hub", "REST at ")
 	if err != nil {
 		return nil, err
 	}
-	h := &server{processes: []*process{p}, addresses: make([]string, 2)}
-	if _, err := fmt.Sscanf(p.head, "MQTT at mqtt://%s\nMQTT over TLS at mqtts://%s\n", &h.addresses[plain], &h.addresses[secure]); err != nil {
+	h := &server{processes: []*process{p}, plain: make([]string, 1), secure: make([]string, 1)}
+	if _, err := fmt.Sscanf(p.head, "MQTT at mqtt://%s\nMQTT over TLS at mqtts://%s\n", &h.plain[0], &h.secure[0]); err != nil {
 		return nil, errors.Join(fmt.Errorf("the hub doesn't say where it is: %q", p.head), h.end())
 	}
 	return h, nil
-}
-
-// seed fills the data folder of a hub, once.
-func (s *stage) seed(ctx context.Context, data string) error {
-	if s.seeded {
-		return nil
-	}
-	db, err := sqlite.Open(data, sqlite.Options{})
-	if err != nil {
-		return err
-	}
-	err = errors.Join(fill(ctx, db, db, s.size.devices()), db.Close())
-	s.seeded = err == nil
-	return err
 }
 
 // fill puts devices with their document "desired" into a store, as fast as it takes them.

@@ -44,6 +44,7 @@ type figure struct {
 	more      bool    // more is better; else less is
 	target    float64 // the ratio hub/peer that is wanted, or better; 0 = none
 	limit     float64 // of the hub's figure itself; 0 = none
+	uneven    bool    // the two are not after the same: no verdict
 	note      string
 }
 
@@ -67,7 +68,7 @@ func (f figure) verdict() string {
 	if f.target > 0 {
 		parts = append(parts, fmt.Sprintf("%s %s %.2f", met(f.better(f.ratio(), f.target)), sign, f.target))
 	}
-	if len(f.peer) > 0 {
+	if len(f.peer) > 0 && !f.uneven {
 		switch {
 		case !f.better(f.ratio(), 1):
 			parts = append(parts, "BEHIND")

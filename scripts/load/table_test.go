@@ -22,6 +22,7 @@ func TestVerdicts(t *testing.T) {
 		{"above the limit", figure{hub: sample{13}, limit: 12}, "MISSED ≤ 12"},
 		{"below the limit", figure{hub: sample{11}, peer: sample{1}, limit: 12}, "met ≤ 12, BEHIND"},
 		{"quicker", figure{hub: sample{1}, peer: sample{2}}, "ahead"},
+		{"no race", figure{hub: sample{2}, peer: sample{1}, uneven: true}, ""},
 		{"without a peer", figure{hub: sample{1}}, ""},
 	}
 	for _, tt := range tests {

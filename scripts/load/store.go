@@ -1,0 +1,84 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/twinpanel/twinpanel/hub/docstore/postgres"
+	"github.com/twinpanel/twinpanel/hub/docstore/sqlite"
+	"github.com/twinpanel/twinpanel/internal/pgtest"
+)
+
+// A store is where hubs keep documents and devices.
+type store interface {
+	flags() []string // that name it to a hub
+	pids() []int     // of its own processes
+	// fill puts all devices there, if they are not there yet.
+	fill(ctx context.Context) error
+}
+
+// A folderStore is the stage's data folder.
+type folderStore struct{ *stage }
+
+func (f folderStore) flags() []string { return []string{"--data", f.path("data")} }
+func (f folderStore) pids() []int     { return nil }
+
+func (f folderStore) fill(ctx context.Context) error {
+	if f.filled {
+		return nil
+	}
+	db, err := sqlite.Open(f.path("data"), sqlite.Options{})
+	if err != nil {
+		return err
+	}
+	err = errors.Join(fill(ctx, db, db, f.size.devices()), db.Close())
+	f.filled = err == nil
+	return err
+}
+
+// A postgresStore is a database on a server of the stage's own.
+type postgresStore struct {
+	server *pgtest.Server
+	url    string
+	n      int // devices
+	filled bool
+}
+
+// startPostgres starts a server whose commits wait for the disk, as they must. Its files are beside the stage's folder, which no other
+// user can enter.
+func (s *stage) startPostgres(ctx context.Context) (*postgresStore, error) {
+	server, err := pgtest.Start(pgtest.Options{Sync: true})
+	if errors.Is(err, pgtest.ErrNotInstalled) {
+		return nil, missing(err, "postgresql")
+	}
+	if err != nil {
+		return nil, err
+	}
+	url, err := server.NewDatabase("load")
+	if err != nil {
+		return nil, errors.Join(err, server.Stop())
+	}
+	return &postgresStore{server: server, url: url, n: s.size.devices()}, nil
+}
+
+func (p *postgresStore) flags() []string { return []string{"--store", p.url} }
+func (p *postgresStore) pids() []int     { return p.server.Processes() }
+func (p *postgresStore) end() error      { return p.server.Stop() }
+
+func (p *postgresStore) fill(ctx context.Context) error {
+	if p.filled {
+		return nil
+	}
+	db, err := postgres.Open(ctx, p.url, postgres.Options{})
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(fill(ctx, db, db, p.n), db.Close()); err != nil {
+		return fmt.Errorf("filling the database: %w", err)
+	}
+	p.filled = true
+	return nil
+}
