@@ -27,6 +27,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/twinpanel/twinpanel/hub/docstore"
+	"github.com/twinpanel/twinpanel/hub/peers"
 	"github.com/twinpanel/twinpanel/hub/registry"
 )
 
@@ -54,7 +55,8 @@ type Options struct {
 	Logger *slog.Logger
 }
 
-// DB is a PostgreSQL database with a hub's data: a [docstore.Store] and a [registry.Registry].
+// DB is a PostgreSQL database with a hub's data: a [docstore.Store], a [registry.Registry], and the [peers.Link] between the
+// hubs on it.
 //
 // While the server can't be reached or takes no writes, calls fail within seconds; when it is back, they
 // work again.
@@ -62,13 +64,16 @@ type DB struct {
 	reads   *pgxpool.Pool
 	updates *pgxpool.Pool // transactions of several round trips
 	batches *pgxpool.Pool // what the lanes commit
+	telling *pgxpool.Pool // what other hubs are told
 	lanes   [lanes]lane
+	link    *link
 	closed  atomic.Bool
 }
 
 var (
 	_ docstore.Store    = (*DB)(nil)
 	_ registry.Registry = (*DB)(nil)
+	_ peers.Link        = (*DB)(nil)
 )
 
 // Open opens the database at a URL such as postgres://USER:PASSWORD@HOST:5432/DATABASE, in which the hub's tables
@@ -102,6 +107,7 @@ func (db *DB) open(ctx context.Context, config *pgxpool.Config, o Options) (err 
 		{&db.reads, readConnections},
 		{&db.updates, updateConnections},
 		{&db.batches, laneConnections},
+		{&db.telling, 1},
 	} {
 		config := config.Copy()
 		config.MaxConns = p.size
@@ -112,6 +118,7 @@ func (db *DB) open(ctx context.Context, config *pgxpool.Config, o Options) (err 
 	for i := range db.lanes {
 		db.lanes[i] = newLane(db)
 	}
+	db.link = newLink(db, o.Logger)
 	conn, err := db.updates.Acquire(ctx)
 	if err != nil {
 		return err
@@ -134,7 +141,10 @@ func (db *DB) Close() error {
 	for _, l := range db.lanes {
 		l.close()
 	}
-	for _, pool := range []*pgxpool.Pool{db.batches, db.updates, db.reads} {
+	if db.link != nil {
+		db.link.end()
+	}
+	for _, pool := range []*pgxpool.Pool{db.telling, db.batches, db.updates, db.reads} {
 		if pool != nil {
 			pool.Close()
 		}
@@ -145,7 +155,7 @@ func (db *DB) Close() error {
 // reset gives up all connections, after one was found to be dead or to lead to a server that
 // takes no writes any more. Those in use are closed when they are given back.
 func (db *DB) reset() {
-	for _, pool := range []*pgxpool.Pool{db.batches, db.updates, db.reads} {
+	for _, pool := range []*pgxpool.Pool{db.telling, db.batches, db.updates, db.reads} {
 		pool.Reset()
 	}
 }

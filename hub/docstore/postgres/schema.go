@@ -109,7 +109,7 @@ CREATE TABLE twinpanel.authorities (
 	cross_signed bytea,
 	created      bigint NOT NULL
 );
-`}
+` + presenceTables}
 
 const application = "twinpanel hub"
 
