@@ -3,6 +3,8 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"database/sql"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -10,9 +12,12 @@ import (
 	"strings"
 	"testing"
 
+	_ "github.com/jackc/pgx/v5/stdlib" // the driver for database/sql
+
 	"github.com/twinpanel/twinpanel/hub/docstore"
 	"github.com/twinpanel/twinpanel/hub/docstore/sqlite"
 	"github.com/twinpanel/twinpanel/hub/registry"
+	"github.com/twinpanel/twinpanel/internal/pgtest"
 	"github.com/twinpanel/twinpanel/twin"
 )
 
@@ -47,7 +52,7 @@ func fillFolder(t *testing.T, dir string, devices int) {
 // hubCopy is a copy from one place to another, which is killed when it has said so many lines; 0 = it isn't.
 func hubCopy(t *testing.T, from, to string, lines int) (stdout string, err error) {
 	t.Helper()
-	command := exec.Command("hub", "copy", "--from", from, "--to", to)
+	command := exec.CommandContext(t.Context(), "hub", "copy", "--from", from, "--to", to)
 	var out bytes.Buffer
 	command.Stdout = &out
 	said, err := command.StderrPipe()
@@ -74,13 +79,15 @@ func hubCopy(t *testing.T, from, to string, lines int) (stdout string, err error
 // and no command; the next copy makes it whole.
 func TestCopyKilledStartsOver(t *testing.T) {
 	from := filepath.Join(t.TempDir(), "from")
-	fillFolder(t, from, 500)
 	killedCopies(t, from, func(*testing.T) string { return filepath.Join(t.TempDir(), "to") }, "--data")
 }
 
+// killedCopies copies a folder to new places, which flag names.
 func killedCopies(t *testing.T, from string, newPlace func(*testing.T) string, flag string) {
+	const devices = 200
+	fillFolder(t, from, devices)
 	want, err := hubCopy(t, from, newPlace(t), 0)
-	if err != nil || !strings.Contains(want, `"documents":1500,"devices":500,`) {
+	if err != nil || !strings.Contains(want, fmt.Sprintf(`"documents":%d,"devices":%d,`, 3*devices, devices)) {
 		t.Fatalf("a copy that goes on: %q, %v", want, err)
 	}
 	unfinished := 0
@@ -95,7 +102,7 @@ func killedCopies(t *testing.T, from string, newPlace func(*testing.T) string, f
 			out, err := command.CombinedOutput()
 			switch {
 			case err == nil: // it had not begun to write, or had ended
-				if n := strings.Count(string(out), "\n"); n != 0 && n != 500 {
+				if n := strings.Count(string(out), "\n"); n != 0 && n != devices {
 					t.Errorf("killed after %d lines: a copy with %d devices passes for a hub", kill, n)
 				}
 			case strings.Contains(string(out), " holds a copy of a hub that is not finished\nhint: run the same hub copy again, "):
@@ -119,4 +126,57 @@ func killedCopies(t *testing.T, from string, newPlace func(*testing.T) string, f
 	if unfinished == 0 {
 		t.Error("no copy was cut off in the middle")
 	}
+}
+
+// What a newer hub has written is left alone, on either side.
+func TestCopyRefusesANewerFormat(t *testing.T) {
+	folder, data := filepath.Join(t.TempDir(), "newer"), filepath.Join(t.TempDir(), "data")
+	fillFolder(t, folder, 1)
+	fillFolder(t, data, 1)
+	execute(t, "sqlite", filepath.Join(folder, "hub.db"), "PRAGMA user_version = 99")
+	refusesNewer(t, folder, data, "it was written by a newer hub (format 99, ")
+}
+
+func TestCopyRefusesANewerSchemaOfPostgres(t *testing.T) {
+	database, data := pgtest.URL(t), filepath.Join(t.TempDir(), "data")
+	fillFolder(t, data, 1)
+	if _, err := hubCopy(t, data, database, 0); err != nil {
+		t.Fatal(err)
+	}
+	execute(t, "pgx", database, "UPDATE twinpanel.store SET version = 99")
+	refusesNewer(t, database, data, "it was written by a newer hub (schema 99, ")
+}
+
+// execute executes a statement on a database behind the hub's back.
+func execute(t *testing.T, driver, database, statement string) {
+	t.Helper()
+	db, err := sql.Open(driver, database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = db.ExecContext(t.Context(), statement)
+	if err := errors.Join(err, db.Close()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// refusesNewer wants copies from and to a newer place to be refused.
+func refusesNewer(t *testing.T, newer, other, want string) {
+	t.Helper()
+	for _, test := range []struct{ side, from, to string }{
+		{"source", newer, filepath.Join(t.TempDir(), "to")},
+		{"destination", other, newer},
+	} {
+		_, err := hubCopy(t, test.from, test.to, 0)
+		if err == nil || !strings.Contains(err.Error(), "hub: "+test.side+": ") || !strings.Contains(err.Error(), want) ||
+			!strings.Contains(err.Error(), "\nhint: run the newer hub") {
+			t.Errorf("a newer %s: %v, want it refused", test.side, err)
+		}
+	}
+}
+
+func TestCopyToPostgresKilledStartsOver(t *testing.T) {
+	pgtest.URL(t) // without PostgreSQL the test ends here
+	from := filepath.Join(t.TempDir(), "from")
+	killedCopies(t, from, func(t *testing.T) string { return pgtest.URL(t) }, "--store")
 }

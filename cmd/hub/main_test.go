@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -23,6 +24,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/twinpanel/twinpanel/internal/cli/clitest"
+	"github.com/twinpanel/twinpanel/internal/pgtest"
 )
 
 func TestMain(m *testing.M) {
@@ -32,7 +34,7 @@ func TestMain(m *testing.M) {
 // TestCommands runs the scripts in testdata. Beside the commands of testscript they have
 //
 //	fails CODE hub [arg...]     run a program that has to end with this exit code
-//	start [flag...]             start a hub in the background; sets $MQTT and $REST
+//	start [URL] [flag...]       start a hub on data or a database in the background; sets $MQTT and $REST
 //	dev [flag...]               start hub dev instead; sets what its line has: $MQTT, $REST, $WS, $TOKEN, $READ_ONLY_TOKEN, $ID
 //	end SIGNAL|EOF              send TERM, INT or KILL to it, or end its stdin, and wait; prints what it printed
 //	rest METHOD PATH [BODY]     call $REST/PATH with $TOKEN; prints status and body
@@ -42,11 +44,32 @@ func TestMain(m *testing.M) {
 //	secure DIR                  CONNECT to $MQTTS and $WSS with what hub device add wrote there, and GET $HTTPS; prints codes
 //	occupy                      listen on a port; sets $TAKEN to its address
 //	capture NAME PATTERN        set $NAME to the first group of PATTERN in the last stdout
-func TestCommands(t *testing.T) {
+func TestCommands(t *testing.T) { runScripts(t, "testdata", nil) }
+
+// TestCommandsOnPostgres runs the scripts in testdata/postgres, which have three empty databases: $DATABASE, whose name is
+// $NAME, $OTHER and $THIRD, on $SERVER. Their URLs hold $PASSWORD.
+func TestCommandsOnPostgres(t *testing.T) {
+	variables := make(map[string]string)
+	for _, name := range []string{"DATABASE", "OTHER", "THIRD"} {
+		variables[name] = pgtest.URL(t)
+	}
+	u, err := url.Parse(variables["DATABASE"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	variables["PASSWORD"], _ = u.User.Password()
+	variables["SERVER"], variables["NAME"] = u.Host, strings.Trim(u.Path, "/")
+	runScripts(t, "testdata/postgres", variables)
+}
+
+func runScripts(t *testing.T, dir string, variables map[string]string) {
 	testscript.Run(t, testscript.Params{
-		Dir: "testdata",
+		Dir: dir,
 		Setup: func(e *testscript.Env) error {
 			e.Values[state{}] = new(state)
+			for name, value := range variables {
+				e.Setenv(name, value)
+			}
 			return clitest.Setup(e)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
@@ -74,9 +97,13 @@ type process struct {
 	stdin      io.Closer         // of hub dev
 }
 
-// startHub starts the program on free ports and waits until it says where it listens.
+// startHub starts the program on a folder or a database, on free ports and waits until it says where it listens.
 func startHub(dir, data string, flags ...string) (*process, error) {
-	command := exec.Command("hub", append([]string{"--data", data, "--mqtt", "127.0.0.1:0", "--rest", "127.0.0.1:0"}, flags...)...)
+	flag := "--data"
+	if checkStore(data) == nil {
+		flag = "--store"
+	}
+	command := exec.Command("hub", append([]string{flag, data, "--mqtt", "127.0.0.1:0", "--rest", "127.0.0.1:0"}, flags...)...)
 	command.Dir = dir
 	ready := "REST at"
 	switch {
@@ -134,7 +161,11 @@ type state struct{ hub *process }
 func stateOf(ts *testscript.TestScript) *state { return ts.Value(state{}).(*state) }
 
 func cmdStart(ts *testscript.TestScript, neg bool, args []string) {
-	p, err := startHub(ts.MkAbs("."), "data", args...)
+	place := "data"
+	if len(args) > 0 && checkStore(args[0]) == nil {
+		place, args = args[0], args[1:]
+	}
+	p, err := startHub(ts.MkAbs("."), place, args...)
 	if neg || err != nil {
 		ts.Fatalf("start: got error %v, negation %t", err, neg)
 	}
