@@ -82,12 +82,12 @@ func copyPlace(flag, text, hint string) (place, error) {
 }
 
 func runCopy(ctx context.Context, from, to place, stderr io.Writer) (report copier.Report, err error) {
-	source, err := from.openWhole(ctx, opening{unchanged: true}, nil)
+	source, err := from.openWhole(ctx, opening{unchanged: true, alone: true}, nil)
 	if err != nil {
 		return report, fmt.Errorf("source: %w", err)
 	}
 	defer func() { err = errors.Join(err, source.Close()) }()
-	destination, err := to.open(ctx, opening{}, nil)
+	destination, err := to.open(ctx, opening{alone: true}, nil)
 	if err != nil {
 		return report, fmt.Errorf("destination: %w", err)
 	}

@@ -84,7 +84,7 @@ missing.`,
 
 // runImport imports into a place, or says what that would do.
 func runImport(ctx context.Context, source *importer.Source, at place, dryRun bool, stderr io.Writer) (report importer.Report, err error) {
-	s, err := at.openWhole(ctx, opening{unchanged: dryRun}, nil)
+	s, err := at.openWhole(ctx, opening{unchanged: dryRun, alone: true}, nil)
 	if dryRun && (errors.Is(err, sqlite.ErrNoData) || errors.Is(err, postgres.ErrNoData)) {
 		return source.Plan(ctx, importer.Target{Documents: docstore.NewMemory(), Registry: registry.NewMemory()})
 	}

@@ -23,6 +23,7 @@ import (
 type opening struct {
 	mustExist bool // refuse a place without a hub's data, for who looks at what is there
 	unchanged bool // refuse also to upgrade what an older hub has written
+	alone     bool // refuse a database on which hubs run; a folder has one user only
 }
 
 // A store is an open place.
@@ -39,15 +40,27 @@ func (p place) open(ctx context.Context, o opening, log *slog.Logger) (*store, e
 		if err != nil {
 			return nil, err
 		}
-		s := &store{Store: db}
-		s.link, _ = copier.Store(db).(peers.Link)
-		return s, nil
+		if o.alone {
+			if err := p.checkAlone(ctx, db); err != nil {
+				return nil, errors.Join(err, db.Close())
+			}
+		}
+		return &store{Store: db, link: db}, nil
 	}
 	db, err := sqlite.Open(p.Data, sqlite.Options{MustExist: o.mustExist, Unchanged: o.unchanged})
 	if err != nil {
 		return nil, err
 	}
 	return &store{Store: db, kept: db.Kept}, nil
+}
+
+// checkAlone refuses a database on which hubs run.
+func (p place) checkAlone(ctx context.Context, db *postgres.DB) error {
+	n, err := db.Hubs(ctx)
+	if err != nil || n == 0 {
+		return err
+	}
+	return cli.Hint(fmt.Errorf("%s is in use: %d hubs run on it", p, n), "stop them all; one that was killed counts for ten seconds more")
 }
 
 // openWhole opens a place as open does, unless it holds a copy that was not finished.

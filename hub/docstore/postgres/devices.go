@@ -180,7 +180,7 @@ func (db *DB) Devices(ctx context.Context) ([]registry.Device, error) {
 	return list(ctx, db, "devices", scanDevice, selectDevice+" ORDER BY name")
 }
 
-// Seen implements [registry.Registry].
+// Seen implements [registry.Registry]. With nothing to note it writes nothing, but fails where a write would.
 func (db *DB) Seen(ctx context.Context, devices map[twin.ID]time.Time, tokens map[string]time.Time) error {
 	ids, seen := columns(devices)
 	names, used := columns(tokens)
@@ -193,9 +193,6 @@ func (db *DB) Seen(ctx context.Context, devices map[twin.ID]time.Time, tokens ma
 			{`UPDATE twinpanel.tokens AS t SET last_used = s.at FROM unnest($1::text[], $2::bigint[]) AS s (name, at)
 				WHERE t.name = s.name AND t.last_used < s.at`, []any{names, used}},
 		} {
-			if ids := s.args[0].([]string); len(ids) == 0 {
-				continue
-			}
 			if _, err := t.exec(s.sql, s.args...); err != nil {
 				return err
 			}
