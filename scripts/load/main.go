@@ -114,7 +114,7 @@ func (c *Config) run(ctx context.Context, _ []string, stdout, stderr io.Writer) 
 	}
 	fmt.Fprintf(stdout, "%s on %s/%s with %d processors; runs: %d of %v; load %s; %.0f s in all\n\n", runtime.Version(), runtime.GOOS, runtime.GOARCH,
 		runtime.NumCPU(), c.Runs, c.Time, loadAverage(), time.Since(began).Seconds())
-	return errors.Join(s.table.print(stdout), printLegend(stdout))
+	return errors.Join(s.table.print(stdout), s.printMillion(stdout), printLegend(stdout))
 }
 
 // helpers are the commands that load calls itself by, to have its parts as processes of their own.

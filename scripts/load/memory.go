@@ -39,6 +39,9 @@ func (s *stage) measureMemory(ctx context.Context) error {
 				return err
 			}
 		}
+		if kind.tls {
+			s.idle = ours
+		}
 		s.table = append(s.table, figure{what: fmt.Sprintf("memory of an idle connection of %d, %s", s.size.many, kind.name), show: asSize,
 			hub: ours, peer: theirs, limit: kind.limit, note: "mosquitto; RSS, one subscription each"})
 	}

@@ -28,8 +28,11 @@ type stage struct {
 	progress io.Writer
 	table    table
 
-	filled bool  // there is a data folder with all devices
-	shared costs // of requests to one hub on PostgreSQL; nil = not measured
+	filled bool // there is a data folder with all devices
+
+	// What printMillion needs; nil = not measured.
+	idle   sample // memory of an idle connection with TLS
+	shared costs  // of requests to one hub on PostgreSQL
 }
 
 // build builds the hub as it ships.

@@ -78,7 +78,7 @@ func TestALivingPanelHearsOfChanges(t *testing.T) {
 		}
 		var times Histogram
 		done := make(chan error)
-		go func() { done <- p.live(t.Context(), noticedPoll, time.Now().Add(10*time.Minute), &times) }()
+		go func() { done <- p.live(t.Context(), NoticedPoll, time.Now().Add(10*time.Minute), &times) }()
 		for range 10 {
 			time.Sleep(time.Minute)
 			synctest.Wait()

@@ -157,9 +157,9 @@ func (f *Fleet) run(i int, start time.Time, h *Histogram, late, attempts *atomic
 	case Patches:
 		return f.pace(i, start).keep(f.ctx, p.patch, p.flush, h, late)
 	case Polls:
-		return p.live(f.ctx, poll, end, h)
+		return p.live(f.ctx, Poll, end, h)
 	case Notices:
-		return p.live(f.ctx, noticedPoll, end, h)
+		return p.live(f.ctx, NoticedPoll, end, h)
 	case Storm:
 		return f.weather(i, h, attempts)
 	}

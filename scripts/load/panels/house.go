@@ -9,16 +9,16 @@ import (
 
 // How often an honest panel does what: as package twinclient does by default.
 const (
-	poll        = 2 * time.Second
-	noticedPoll = 30 * time.Second // where the hub tells of changes
-	heartbeat   = 30 * time.Second
+	Poll        = 2 * time.Second
+	NoticedPoll = 30 * time.Second // where the hub tells of changes
+	Heartbeat   = 30 * time.Second
 	doorEvent   = 10 * time.Minute // between two moves of the door, on the average
 )
 
 // live is an honest panel until end: it looks at "desired" and tells how it is. It begins somewhere between two polls.
 func (p *panel) live(ctx context.Context, every time.Duration, end time.Time, h *Histogram) error {
 	start := time.Now()
-	look, beat, door := start.Add(rand.N(every)), start.Add(rand.N(heartbeat)), start.Add(wait(doorEvent))
+	look, beat, door := start.Add(rand.N(every)), start.Add(rand.N(Heartbeat)), start.Add(wait(doorEvent))
 	for {
 		due := earliest(look, beat, door, end)
 		if there, err := p.await(due); err != nil {
@@ -39,10 +39,10 @@ func (p *panel) live(ctx context.Context, every time.Duration, end time.Time, h 
 		case due.Equal(door):
 			p.door = !p.door
 			err = p.patch()
-			door, beat = due.Add(wait(doorEvent)), due.Add(heartbeat)
+			door, beat = due.Add(wait(doorEvent)), due.Add(Heartbeat)
 		case due.Equal(beat):
 			err = p.patch()
-			beat = due.Add(heartbeat)
+			beat = due.Add(Heartbeat)
 		default:
 			continue
 		}
