@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 
@@ -107,12 +108,7 @@ func (db *DB) insert(ctx context.Context, key docstore.Key, version uint32, data
 	if err != nil {
 		return false, err
 	}
-	for _, name := range names {
-		if name == key.Name {
-			return false, nil
-		}
-	}
-	if len(names) >= twin.MaxDocuments {
+	if !slices.Contains(names, key.Name) && len(names) >= twin.MaxDocuments {
 		return false, twin.ErrTooManyDocuments
 	}
 	return false, nil

@@ -127,6 +127,9 @@ const (
 
 // explainOpen adds to why a database can't be used, where it is known, what to do.
 func explainOpen(err error, config *pgxpool.Config) error {
+	if _, explained := errors.AsType[*Error](err); explained {
+		return err
+	}
 	c := config.ConnConfig
 	hint := ""
 	switch code(err) {

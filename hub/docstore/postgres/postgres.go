@@ -40,6 +40,7 @@ const (
 
 	openPatience    = 15 * time.Second // for everything that happens at a start
 	connectPatience = 4 * time.Second  // for one connection
+	pingPatience    = time.Second      // for a connection that wasn't used for a while to prove that it leads anywhere
 	patience        = 5 * time.Second  // for a read, a statement or a commit
 )
 

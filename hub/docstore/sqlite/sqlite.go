@@ -285,7 +285,7 @@ func (r *Registry) Close() error {
 	if r.writer != nil {
 		r.writer.Close()
 	}
-	// The last connection to close copies the WAL into the database: the one that writes. Where that has failed, it must
+	// The last connection to close copies the WAL into the database: the one that writes. Where that or a commit has failed, it must
 	// not be tried on what the kernel has in its cache. The readers then stay open, and there is no last one.
 	var errs []error
 	if r.tx == nil || r.tx.broken == nil {
