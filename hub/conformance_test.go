@@ -11,9 +11,11 @@ import (
 
 	"github.com/twinpanel/twinpanel/hub"
 	"github.com/twinpanel/twinpanel/hub/conformance"
+	"github.com/twinpanel/twinpanel/hub/docstore/postgres"
 	"github.com/twinpanel/twinpanel/hub/docstore/sqlite"
 	"github.com/twinpanel/twinpanel/hub/hubtest"
 	"github.com/twinpanel/twinpanel/hub/registry"
+	"github.com/twinpanel/twinpanel/internal/pgtest"
 	"github.com/twinpanel/twinpanel/twin"
 	"github.com/twinpanel/twinpanel/twinclient"
 )
@@ -35,6 +37,8 @@ func TestConformance(t *testing.T) {
 		{"REST and MQTT in turn", startInMemory, enterBoth, false},
 		{"core on SQLite", startOnSQLite, enterCore, false},
 		{"REST and MQTT in turn on SQLite", startOnSQLite, enterBoth, false},
+		{"core on PostgreSQL", startOnPostgres, enterCore, false},
+		{"REST and MQTT in turn on PostgreSQL", startOnPostgres, enterBoth, false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -69,6 +73,16 @@ func startOnSQLite(t *testing.T) *hubtest.Hub {
 			t.Error(err)
 		}
 	})
+	return hubtest.Start(t, func(c *hub.Config) { c.Documents, c.Registry = db, db })
+}
+
+func startOnPostgres(t *testing.T) *hubtest.Hub {
+	t.Helper()
+	db, err := postgres.Open(t.Context(), pgtest.URL(t), postgres.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
 	return hubtest.Start(t, func(c *hub.Config) { c.Documents, c.Registry = db, db })
 }
 
