@@ -16,8 +16,6 @@ import (
 	"github.com/twinpanel/twinpanel/twin"
 )
 
-const panelID twin.ID = "0b6e2b2e-7a4b-4c39-9d5e-2f6b5c1a9e01"
-
 func panelKey(name string) docstore.Key { return docstore.Key{Twin: panelID, Name: twin.Name(name)} }
 
 func mustPut(t *testing.T, db *DB, key docstore.Key) uint32 {
