@@ -34,7 +34,9 @@ and on the disk; each page of it has been read back. What it holds is printed as
 JSON object, in numbers. Certificate files given by --cert are not in it.
 
 Whoever has the file can act as the hub: keep it where nobody else can read it. An
-existing file is never overwritten: name it after the day.`,
+existing file is never overwritten: name it after the day.
+
+This is for a data folder. PostgreSQL has its own means, such as pg_dump.`,
 		Flags: func(fs *pflag.FlagSet) { at.flags(fs) },
 		Run: func(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 			if err := checkBackupArgs(&at, args[0]); err != nil {

@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -145,6 +146,25 @@ func TestCopyRefusesANewerSchemaOfPostgres(t *testing.T) {
 	}
 	execute(t, "pgx", database, "UPDATE twinpanel.store SET version = 99")
 	refusesNewer(t, database, data, "it was written by a newer hub (schema 99, ")
+}
+
+// Who may not make what a hub needs in a database hears how to get the right.
+func TestCopyToPostgresWithoutRights(t *testing.T) {
+	database, data := pgtest.URL(t), filepath.Join(t.TempDir(), "data")
+	fillFolder(t, data, 1)
+	u, err := url.Parse(database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	user := "user_of_" + strings.Trim(u.Path, "/")
+	execute(t, "pgx", database, "CREATE ROLE "+user+" LOGIN PASSWORD 's3cret'")
+	defer execute(t, "pgx", database, "DROP ROLE "+user)
+	u.User = url.UserPassword(user, "s3cret")
+	_, err = hubCopy(t, data, u.String(), 0)
+	if err == nil || !strings.Contains(err.Error(), "hub: destination: ") || !strings.Contains(err.Error(), "permission denied for database") ||
+		!strings.Contains(err.Error(), "\nhint: as the database's owner: GRANT CREATE ON DATABASE ") || strings.Contains(err.Error(), "s3cret") {
+		t.Errorf("got %v, want it refused", err)
+	}
 }
 
 // execute executes a statement on a database behind the hub's back.

@@ -25,7 +25,7 @@ in the environment variable; or the password alone in ~/.pgpass or PGPASSWORD.`
 // flags are those that every command has.
 func (p *place) flags(fs *pflag.FlagSet) {
 	fs.StringVar(&p.Data, "data", "", "`folder` with documents, devices and tokens; this or --store is required")
-	fs.StringVar(&p.Store, "store", "", "`URL` of a PostgreSQL database for the same, as in postgres://USER@HOST/DATABASE, which several hubs may share; with a password it belongs in the variable, or the password in ~/.pgpass: whoever uses this computer can read a command line")
+	fs.StringVar(&p.Store, "store", "", "`URL` of a PostgreSQL database in its place, as in postgres://USER@HOST/DATABASE, which several hubs may share; whoever uses this computer can read a command line, so a password belongs in the variable, in PGPASSWORD or in ~/.pgpass")
 }
 
 // check refuses a command that has no place, or two. A service has its state folder.

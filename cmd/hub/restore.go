@@ -27,7 +27,9 @@ object, in numbers.
 
 All is then as it was at the time of the backup: panels obey the desired documents in
 it, and tokens revoked, passwords changed and devices disabled since then are valid
-again.`,
+again.
+
+This is for a data folder. PostgreSQL has its own means, such as pg_restore.`,
 		Flags: func(fs *pflag.FlagSet) {
 			at.flags(fs)
 			fs.BoolVar(&replace, "replace", false, "do so also in a folder that has a hub's data, which is kept under another name")

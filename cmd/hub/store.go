@@ -60,7 +60,7 @@ func (p place) checkAlone(ctx context.Context, db *postgres.DB) error {
 	if err != nil || n == 0 {
 		return err
 	}
-	return cli.Hint(fmt.Errorf("%s is in use: %d hubs run on it", p, n), "stop them all; one that was killed counts for ten seconds more")
+	return cli.Hint(fmt.Errorf("%s is in use (running hubs: %d)", p, n), "stop them all; one that was killed counts for ten seconds more")
 }
 
 // openWhole opens a place as open does, unless it holds a copy that was not finished.
