@@ -7,9 +7,11 @@ import (
 	"github.com/twinpanel/twinpanel/hub"
 	"github.com/twinpanel/twinpanel/hub/conformance"
 	"github.com/twinpanel/twinpanel/hub/docstore"
+	"github.com/twinpanel/twinpanel/hub/docstore/postgres"
 	"github.com/twinpanel/twinpanel/hub/hubtest"
 	"github.com/twinpanel/twinpanel/hub/peers"
 	"github.com/twinpanel/twinpanel/hub/registry"
+	"github.com/twinpanel/twinpanel/internal/pgtest"
 	"github.com/twinpanel/twinpanel/twin"
 )
 
@@ -20,6 +22,7 @@ func TestConformanceOfJoinedHubs(t *testing.T) {
 		start func(*testing.T) (a, b *hubtest.Hub)
 	}{
 		{"in memory", startJoinedInMemory},
+		{"on PostgreSQL", startJoinedOnPostgres},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			a, b := tt.start(t)
@@ -46,6 +49,23 @@ func startJoinedInMemory(t *testing.T) (a, b *hubtest.Hub) {
 	all := peers.NewMemory(devices)
 	start := func() *hubtest.Hub {
 		return hubtest.Start(t, func(c *hub.Config) { c.Documents, c.Registry, c.Peers = documents, devices, all.Link() })
+	}
+	return start(), start()
+}
+
+func startJoinedOnPostgres(t *testing.T) (a, b *hubtest.Hub) {
+	url := pgtest.URL(t)
+	start := func() *hubtest.Hub {
+		db, err := postgres.Open(t.Context(), url, postgres.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := db.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+		return hubtest.Start(t, func(c *hub.Config) { c.Documents, c.Registry, c.Peers = db, db, db })
 	}
 	return start(), start()
 }
