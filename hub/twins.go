@@ -42,46 +42,107 @@ func (h *Hub) do(ctx context.Context, from *session, id twin.ID, name twin.Name,
 }
 
 func (h *Hub) doNow(ctx context.Context, from *session, id twin.ID, name twin.Name, m twin.Method, payload []byte) (twin.Document, error) {
-	ctx, cancel, d, err := h.begin(ctx, from, id)
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	key := docstore.Key{Twin: id, Name: name}
+	d, old, err := h.look(ctx, from, key, m)
 	if err != nil {
 		return twin.Document{}, err
 	}
-	defer cancel()
 	if from != nil && m != twin.Get && slices.Contains(d.ReadOnly, name) {
 		from.log(slog.LevelWarn, "write denied: the device may not write this document", "document", name, "method", m)
 		return twin.Document{}, twin.ErrPermissionDenied
 	}
-	key := docstore.Key{Twin: id, Name: name}
 	switch m {
 	case twin.Get:
-		return h.get(ctx, key)
+		if old.Version == 0 {
+			return twin.Document{}, twin.ErrDocumentNotFound
+		}
+		return twin.Document{Version: old.Version, Data: old.Data}, nil
 	case twin.Put:
 		return h.put(ctx, from, key, payload)
 	case twin.Patch:
-		return h.patch(ctx, from, key, payload)
+		return h.patch(ctx, from, key, &old, payload)
 	}
 	return twin.Document{}, fmt.Errorf("unknown method %q", m)
 }
 
+// A pairReader is a store and registry in one that reads a device and a document of its twin at once, where a
+// request would have to ask twice. A document at version 0 is not there; without the device, the error
+// is [registry.ErrNoDevice].
+type pairReader interface {
+	docstore.Store
+	registry.Registry
+	DeviceAndDocument(ctx context.Context, key docstore.Key) (registry.Device, docstore.Document, error)
+}
+
+// pairsOf returns nil where devices and documents have to be read one by one.
+func pairsOf(documents docstore.Store, devices registry.Registry) pairReader {
+	if both, ok := documents.(pairReader); ok && registry.Registry(both) == devices {
+		return both
+	}
+	return nil
+}
+
+// look reads what a request needs to know at first: the device, which must be allowed to ask, and unless it is
+// for a put, the document as it is now, with version 0 if there is none.
+func (h *Hub) look(ctx context.Context, from *session, key docstore.Key, m twin.Method) (registry.Device, docstore.Document, error) {
+	if h.pairs == nil || m == twin.Put {
+		d, err := h.device(ctx, from, key.Twin)
+		if err != nil || m == twin.Put {
+			return d, docstore.Document{}, err
+		}
+		doc, err := h.documents.Get(ctx, key)
+		if errors.Is(err, twin.ErrDocumentNotFound) {
+			return d, docstore.Document{}, nil
+		}
+		return d, doc, err
+	}
+	d, doc, err := h.pairs.DeviceAndDocument(ctx, key)
+	if err != nil {
+		return d, doc, fmt.Errorf("reading device and document: %w", err)
+	}
+	return d, doc, from.mayAsk(d)
+}
+
+// device reads the device that a request is for. There is a twin as long as its device is registered,
+// so a device removed a moment ago can do nothing more on a connection it still has, nor can
+// one whose credential was taken back, or that has connected to another hub meanwhile.
+func (h *Hub) device(ctx context.Context, from *session, id twin.ID) (registry.Device, error) {
+	d, err := h.registry.Device(ctx, id)
+	if err != nil {
+		return d, fmt.Errorf("reading device: %w", err)
+	}
+	return d, from.mayAsk(d)
+}
+
+// mayAsk is [session.holds] for a request; one that came on no MQTT connection, nil, may.
+func (s *session) mayAsk(d registry.Device) error {
+	if s == nil {
+		return nil
+	}
+	return s.holds(d)
+}
+
 // list returns the names of a twin's documents, _config among them. from is as for do.
 func (h *Hub) list(ctx context.Context, from *session, id twin.ID) ([]twin.Name, error) {
-	ctx, cancel, _, err := h.begin(ctx, from, id)
-	if err != nil {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	if _, err := h.device(ctx, from, id); err != nil {
 		return nil, err
 	}
-	defer cancel()
 	return h.documents.List(ctx, id)
 }
 
 // delete removes a document; put again later, it starts at version 1.
 func (h *Hub) delete(ctx context.Context, id twin.ID, name twin.Name) error {
-	ctx, cancel, _, err := h.begin(ctx, nil, id)
-	if err != nil {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	if _, err := h.device(ctx, nil, id); err != nil {
 		return err
 	}
-	defer cancel()
 	key := docstore.Key{Twin: id, Name: name}
-	err = h.documents.Delete(ctx, key, docstore.Any)
+	err := h.documents.Delete(ctx, key, docstore.Any)
 	if err == nil || isUnknown(err) {
 		h.changed(key, nil)
 	}
@@ -90,11 +151,11 @@ func (h *Hub) delete(ctx context.Context, id twin.ID, name twin.Name) error {
 
 // deleteAll removes all documents of a twin.
 func (h *Hub) deleteAll(ctx context.Context, id twin.ID) error {
-	ctx, cancel, _, err := h.begin(ctx, nil, id)
-	if err != nil {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	if _, err := h.device(ctx, nil, id); err != nil {
 		return err
 	}
-	defer cancel()
 	names, err := h.documents.List(ctx, id)
 	if err != nil {
 		return err
@@ -106,32 +167,6 @@ func (h *Hub) deleteAll(ctx context.Context, id twin.ID) error {
 		}
 	}
 	return err
-}
-
-// begin starts every request: there is a twin as long as its device is registered,
-// so a device removed a moment ago can do nothing more on a connection it still has, nor can
-// one whose credential was taken back, or that has connected to another hub meanwhile.
-func (h *Hub) begin(ctx context.Context, from *session, id twin.ID) (context.Context, context.CancelFunc, registry.Device, error) {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
-	d, err := h.registry.Device(ctx, id)
-	if err != nil {
-		err = fmt.Errorf("reading device: %w", err)
-	} else if from != nil {
-		err = from.holds(d)
-	}
-	if err != nil {
-		cancel()
-		return nil, nil, d, err
-	}
-	return ctx, cancel, d, nil
-}
-
-func (h *Hub) get(ctx context.Context, key docstore.Key) (twin.Document, error) {
-	doc, err := h.documents.Get(ctx, key)
-	if err != nil {
-		return twin.Document{}, err
-	}
-	return twin.Document{Version: doc.Version, Data: doc.Data}, nil
 }
 
 func (h *Hub) put(ctx context.Context, from *session, key docstore.Key, payload []byte) (twin.Document, error) {
@@ -146,21 +181,22 @@ func (h *Hub) put(ctx context.Context, from *session, key docstore.Key, payload 
 	return h.write(ctx, write{key: key, cond: cond, data: update.Data, sent: update.Data, from: from})
 }
 
-// patch is get, merge, and put with the exact version. When another writer was
-// faster, a patch without a version starts again: its writer asked for no
-// more than that its own keys end up as he said. Somebody's write succeeds in
+// patch is merge, and put with the exact version. When another writer was
+// faster, a patch without a version reads the document again, which is not old any more, and starts anew: its
+// writer asked for no more than that its own keys end up as he said. Somebody's write succeeds in
 // each round, and ctx bounds the number of rounds: beyond it the error is errOvertaken.
-func (h *Hub) patch(ctx context.Context, from *session, key docstore.Key, payload []byte) (twin.Document, error) {
+func (h *Hub) patch(ctx context.Context, from *session, key docstore.Key, old *docstore.Document, payload []byte) (twin.Document, error) {
 	update, err := twin.ParsePatch(payload)
 	if err != nil {
 		return twin.Document{}, err
 	}
 	for overtaken := false; ; overtaken = true {
-		doc, err := h.patchOnce(ctx, from, key, update)
+		doc, err := h.patchOnce(ctx, from, key, old, update)
 		_, stale := errors.AsType[*twin.VersionError](err)
 		late := errors.Is(err, context.DeadlineExceeded) && !isUnknown(err)
 		switch again := stale && update.Version == 0; {
 		case again && ctx.Err() == nil:
+			old = nil
 			continue
 		case again, overtaken && late:
 			return twin.Document{}, fmt.Errorf("%w: %w", errOvertaken, context.DeadlineExceeded)
@@ -169,12 +205,18 @@ func (h *Hub) patch(ctx context.Context, from *session, key docstore.Key, payloa
 	}
 }
 
-// patchOnce fails with a [*twin.VersionError] when the document has, or gets meanwhile,
-// another version than the patch is for.
-func (h *Hub) patchOnce(ctx context.Context, from *session, key docstore.Key, update twin.Update) (twin.Document, error) {
-	old, err := h.documents.Get(ctx, key)
-	if err != nil {
-		return twin.Document{}, err
+// patchOnce patches a document as it was read; nil = it still has to be. It fails with a [*twin.VersionError]
+// when the document has, or gets meanwhile, another version than the patch is for.
+func (h *Hub) patchOnce(ctx context.Context, from *session, key docstore.Key, old *docstore.Document, update twin.Update) (twin.Document, error) {
+	if old == nil {
+		doc, err := h.documents.Get(ctx, key)
+		if err != nil {
+			return twin.Document{}, err
+		}
+		old = &doc
+	}
+	if old.Version == 0 {
+		return twin.Document{}, twin.ErrDocumentNotFound
 	}
 	if err := twin.CheckVersion(update.Version, old.Version); err != nil {
 		return twin.Document{}, err
@@ -183,7 +225,7 @@ func (h *Hub) patchOnce(ctx context.Context, from *session, key docstore.Key, up
 	if err != nil {
 		return twin.Document{}, err
 	}
-	return h.write(ctx, write{key: key, cond: docstore.If(old.Version), data: merged, sent: update.Data, old: &old, from: from})
+	return h.write(ctx, write{key: key, cond: docstore.If(old.Version), data: merged, sent: update.Data, old: old, from: from})
 }
 
 // A write is one accepted put or patch on its way into the store.

@@ -26,13 +26,16 @@ const (
 )
 
 // scanDevice reads a row of selectDevice.
-func scanDevice(row pgx.CollectableRow) (registry.Device, error) {
+func scanDevice(row pgx.CollectableRow) (registry.Device, error) { return scanDeviceAnd(row) }
+
+// scanDeviceAnd reads a row of deviceColumns, the epoch and others behind them.
+func scanDeviceAnd(row pgx.CollectableRow, others ...any) (registry.Device, error) {
 	var d registry.Device
 	var created, updated, lastActivity int64
 	var readOnly string
 	var secret, description []byte
-	err := row.Scan(&d.ID, &d.Name, &created, &d.AllowInsecure, &d.AllowMultipleConnections, &updated, &lastActivity, &description,
-		&d.Disabled, &readOnly, &d.Certificate, &d.CustomCertificate, &secret, &d.MessageFilters, &d.Epoch)
+	err := row.Scan(append([]any{&d.ID, &d.Name, &created, &d.AllowInsecure, &d.AllowMultipleConnections, &updated, &lastActivity, &description,
+		&d.Disabled, &readOnly, &d.Certificate, &d.CustomCertificate, &secret, &d.MessageFilters, &d.Epoch}, others...)...)
 	d.Created, d.Updated, d.LastActivity = fromMicro(created), fromMicro(updated), fromMicro(lastActivity)
 	for name := range strings.FieldsSeq(readOnly) {
 		d.ReadOnly = append(d.ReadOnly, twin.Name(name))

@@ -51,6 +51,11 @@ func TestRegistry(t *testing.T) {
 	})
 }
 
+func TestPairs(t *testing.T) {
+	url := pgtest.URL(t)
+	registrytest.RunPairs(t, func(t *testing.T) registrytest.Pairs { return emptied(t, url) })
+}
+
 // What one hub writes is there for the other at once.
 func TestRegistryOfAnotherHub(t *testing.T) {
 	url := pgtest.URL(t)

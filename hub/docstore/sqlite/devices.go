@@ -10,24 +10,35 @@ import (
 	"github.com/twinpanel/twinpanel/twin"
 )
 
-const selectDevice = `SELECT id, name, allow_insecure, allow_multiple_connections, created, updated, last_activity,
-	description, disabled, read_only, certificate, custom_certificate, secret, message_filters FROM devices`
+const (
+	deviceColumns = `devices.id, devices.name, allow_insecure, allow_multiple_connections, created, updated, last_activity,
+	description, disabled, read_only, certificate, custom_certificate, secret, message_filters`
+	selectDevice = "SELECT " + deviceColumns + " FROM devices"
+)
 
 // scanDevice reads a row of selectDevice.
-func scanDevice(row scanner) (registry.Device, error) {
-	var d registry.Device
-	var created, updated, lastActivity int64
-	var readOnly string
-	var secret, filters []byte
-	err := row.Scan((*string)(&d.ID), &d.Name, &d.AllowInsecure, &d.AllowMultipleConnections, &created, &updated, &lastActivity,
-		&d.Description, &d.Disabled, &readOnly, &d.Certificate, &d.CustomCertificate, &secret, &filters)
-	d.Created, d.Updated, d.LastActivity = fromMicro(created), fromMicro(updated), fromMicro(lastActivity)
-	for name := range strings.FieldsSeq(readOnly) {
+func scanDevice(row scanner) (registry.Device, error) { return scanDeviceAnd(row) }
+
+// scanDeviceAnd reads a row of deviceColumns and of others behind them.
+func scanDeviceAnd(row scanner, others ...any) (registry.Device, error) {
+	// Scan has all of it moved to the heap: once, and not one by one.
+	var r struct {
+		registry.Device
+		created, updated, lastActivity int64
+		readOnly                       string
+		secret, filters                []byte
+		columns                        [16]any
+	}
+	d := &r.Device
+	err := row.Scan(append(append(r.columns[:0], (*string)(&d.ID), &d.Name, &d.AllowInsecure, &d.AllowMultipleConnections, &r.created, &r.updated,
+		&r.lastActivity, &d.Description, &d.Disabled, &r.readOnly, &d.Certificate, &d.CustomCertificate, &r.secret, &r.filters), others...)...)
+	d.Created, d.Updated, d.LastActivity = fromMicro(r.created), fromMicro(r.updated), fromMicro(r.lastActivity)
+	for name := range strings.FieldsSeq(r.readOnly) {
 		d.ReadOnly = append(d.ReadOnly, twin.Name(name))
 	}
-	copy(d.Secret[:], secret) // the schema has checked the length
-	d.MessageFilters = filters
-	return d, err
+	copy(d.Secret[:], r.secret) // the schema has checked the length
+	d.MessageFilters = r.filters
+	return *d, err
 }
 
 // toMicro is a time as it is stored.

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/twinpanel/twinpanel/hub/docstore"
+	"github.com/twinpanel/twinpanel/hub/registry"
 	"github.com/twinpanel/twinpanel/twin"
 )
 
@@ -18,6 +19,27 @@ func (db *DB) Get(ctx context.Context, key docstore.Key) (docstore.Document, err
 func scanDocument(row scanner) (doc docstore.Document, err error) {
 	err = row.Scan(&doc.Version, &doc.Data)
 	return doc, err
+}
+
+// DeviceAndDocument reads a device and a document of its twin, both as they are at one moment. A document that is not
+// there has version 0.
+func (db *DB) DeviceAndDocument(ctx context.Context, key docstore.Key) (registry.Device, docstore.Document, error) {
+	p, err := find(ctx, db.Registry, "a device and a document", registry.ErrNoDevice, selectPair, scanPair, string(key.Twin), string(key.Name))
+	return p.Device, p.Document, err
+}
+
+// A pair is a row of selectPair.
+type pair struct {
+	registry.Device
+	docstore.Document
+}
+
+const selectPair = "SELECT " + deviceColumns + `, documents.version, documents.data
+	FROM devices LEFT JOIN documents ON documents.twin = devices.id AND documents.name = ?2 WHERE devices.id = ?1`
+
+func scanPair(row scanner) (p pair, err error) {
+	p.Device, err = scanDeviceAnd(row, &p.Version, &p.Data)
+	return p, err
 }
 
 // Put implements [docstore.Store].

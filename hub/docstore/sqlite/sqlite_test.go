@@ -30,6 +30,10 @@ func TestRegistry(t *testing.T) {
 	})
 }
 
+func TestPairs(t *testing.T) {
+	registrytest.RunPairs(t, func(t *testing.T) registrytest.Pairs { return mustOpen(t, t.TempDir()) })
+}
+
 // A command works on the folder of a running hub, in another process in real life.
 func TestRegistryOfCommandBesideHub(t *testing.T) {
 	registrytest.Run(t, func(t *testing.T) (registry.Registry, docstore.Store) {
