@@ -12,7 +12,11 @@ import (
 	"github.com/twinpanel/twinpanel/twin"
 )
 
-const otherID twin.ID = "22222222-2222-4222-8222-222222222222"
+// The devices of the tests.
+const (
+	panelID twin.ID = "11111111-1111-4111-8111-111111111111"
+	otherID twin.ID = "22222222-2222-4222-8222-222222222222"
+)
 
 func TestMessagesThatAreNotUnderstood(t *testing.T) {
 	for name, text := range map[string]string{
@@ -48,9 +52,9 @@ func TestMessage(t *testing.T) {
 	}{
 		{"nothing", nil, "", peers.News{}},
 		{"an epoch", []func(*untold){func(u *untold) { u.raised[panelID] = 17 }},
-			"1 ME\nr 0b6e2b2e-7a4b-4c39-9d5e-2f6b5c1a9e01 17", peers.News{Raised: map[twin.ID]int64{panelID: 17}}},
+			"1 ME\nr 11111111-1111-4111-8111-111111111111 17", peers.News{Raised: map[twin.ID]int64{panelID: 17}}},
 		{"a document, twice", []func(*untold){func(u *untold) { u.changed[desired] = struct{}{} }, func(u *untold) { u.changed[desired] = struct{}{} }},
-			"1 ME\nc 0b6e2b2e-7a4b-4c39-9d5e-2f6b5c1a9e01 desired", peers.News{Changed: []docstore.Key{desired}}},
+			"1 ME\nc 11111111-1111-4111-8111-111111111111 desired", peers.News{Changed: []docstore.Key{desired}}},
 		{"the hub's record", []func(*untold){func(u *untold) { u.hub = true }}, "1 ME\nh", peers.News{Hub: true}},
 		{"too much", []func(*untold){func(u *untold) { u.raised[panelID], u.missed = 17, true }}, "1 ME\nm", peers.News{Missed: true}},
 		{"a hub that has gone", []func(*untold){func(u *untold) { u.gone = true }}, "1 -\nm", peers.News{Missed: true}},
