@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -55,6 +56,20 @@ func TestURLIsAnEmptyDatabaseOfOnesOwn(t *testing.T) {
 	}
 	if n := mustQuery(t, one, "SELECT count(*)::text FROM pg_tables WHERE schemaname = 'public'"); n != "0" {
 		t.Errorf("a new database has %s tables", n)
+	}
+}
+
+func TestProcessesAreTheServers(t *testing.T) {
+	s := New(t, Options{})
+	ids := s.Processes()
+	if len(ids) < 2 || !slices.Contains(ids, s.process.pid) {
+		t.Errorf("got %v, want the server %d and its children", ids, s.process.pid)
+	}
+	if err := s.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if ids := s.Processes(); len(ids) > 0 {
+		t.Errorf("a server that was killed has %v", ids)
 	}
 }
 

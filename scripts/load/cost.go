@@ -91,13 +91,10 @@ func (s *stage) measureOn(ctx context.Context, on store, hubs int, kinds []panel
 func (s *stage) addCosts(where string, c, folder costs) {
 	for _, kind := range []struct {
 		kind panels.Kind
-		name string
+		name string // of one request
 	}{{panels.Gets, "get"}, {panels.Patches, "patch"}} {
 		here := c[kind.kind]
-		rate := figure{what: fmt.Sprintf("%ses %s, a second", kind.name, where), show: asNumber, more: true, uneven: true, hub: here.rate}
-		if kind.kind == panels.Gets {
-			rate.what = fmt.Sprintf("gets %s, a second", where)
-		}
+		rate := figure{what: fmt.Sprintf("%s %s, a second", kind.kind, where), show: asNumber, more: true, uneven: true, hub: here.rate}
 		time := figure{what: "  processor time of a " + kind.name, show: asTime, uneven: true, hub: here.both()}
 		if folder != nil {
 			rate.peer, time.peer = folder[kind.kind].rate, folder[kind.kind].both()
@@ -160,4 +157,4 @@ func (s *stage) measureHouses(ctx context.Context, kind panels.Kind, name string
 }
 
 // houseTime is how long honest panels are looked at: they do little.
-func (s *stage) houseTime() time.Duration { return 8 * s.time }
+func (s *stage) houseTime() time.Duration { return 6 * s.time }

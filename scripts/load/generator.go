@@ -133,6 +133,11 @@ func (s *stage) do(ctx context.Context, at *server, j panels.Job) (r run, err er
 	return r, errors.Join(err1, err2, g.end())
 }
 
+// generatorPerRequest is the generator's.
+func (r run) generatorPerRequest() float64 {
+	return float64(r.generatorTime) / float64(max(r.Requests, 1))
+}
+
 // runs are those of one side of a row.
 type runs []run
 

@@ -30,15 +30,19 @@ func (s *stage) besideBroker(ctx context.Context, measure func(hub, broker *serv
 // measureGets lets panels read their document as fast as answers come.
 func (s *stage) measureGets(ctx context.Context) error {
 	return s.besideBroker(ctx, func(hub, broker *server) error {
+		var ours, theirs runs
 		for qos := range byte(2) {
 			for _, n := range s.size.connections {
-				ours, theirs, err := s.alternate(ctx, s.runs, hub, broker, panels.Job{Kind: panels.Gets, Panels: n, QoS: qos})
+				var err error
+				ours, theirs, err = s.alternate(ctx, s.runs, hub, broker, panels.Job{Kind: panels.Gets, Panels: n, QoS: qos})
 				if err != nil {
 					return err
 				}
 				s.addGets(fmt.Sprintf("gets, QoS %d, %s", qos, connections(n)), 1+float64(qos), ours, theirs)
 			}
 		}
+		s.table = append(s.table, figure{what: "  and of the generator's own", show: asTime, uneven: true,
+			hub: ours.of(run.generatorPerRequest), peer: theirs.of(run.generatorPerRequest), note: "on the same processors"})
 		return nil
 	})
 }
@@ -67,7 +71,7 @@ func connections(n int) string {
 // hostile clients.
 func (s *stage) measurePaced(ctx context.Context) error {
 	return s.besideBroker(ctx, func(hub, broker *server) error {
-		j := panels.Job{Kind: panels.Gets, Panels: s.size.pacedPanels, Rate: s.size.pacedRate, Time: 2 * s.time}
+		j := panels.Job{Kind: panels.Gets, Panels: s.size.pacedPanels, Rate: s.size.pacedRate}
 		what := fmt.Sprintf("%.0f gets a second, %s", j.Rate, connections(j.Panels))
 		for qos := range byte(2) {
 			j.QoS = qos
