@@ -70,6 +70,7 @@ type Checker struct {
 	sessions  sessions
 	words     map[string]string
 	found     []Violation
+	end       int64 // of the history
 }
 
 // New returns a Checker without a history.
@@ -88,6 +89,7 @@ func (c *Checker) Add(e *history.Event) {
 	for _, s := range []*string{(*string)(&e.Kind), (*string)(&e.Outcome), &e.Process, &e.Device, &e.Document, &e.Watches} {
 		*s = c.word(*s)
 	}
+	c.end = max(c.end, e.Return)
 	switch e.Kind {
 	case history.Fault:
 		return
@@ -145,7 +147,7 @@ func (c *Checker) Check() []Violation {
 		c.Figures.Late += c.sessions.late(d)
 		seen[name] = d
 	}
-	return append(found, c.sessions.check(seen, c.NoticeTime)...)
+	return append(found, c.sessions.check(seen, c.NoticeTime, c.end)...)
 }
 
 // Documents are the names of all, sorted.

@@ -15,7 +15,7 @@ type sessions map[uint64]*session
 
 type session struct {
 	connect  *history.Event
-	closed   int64            // when its client found it over; never = it lasted to the end of the history
+	closed   int64            // when its client found it over; never = not before the end of the history
 	requests []*history.Event //
 	noticed  []*history.Event // gets that notices led to
 }
@@ -59,7 +59,7 @@ func (s sessions) byDevice() map[string][]*session {
 }
 
 // check holds connections against each other and against the documents.
-func (s sessions) check(documents map[string]*document, noticeTime int64) (found []Violation) {
+func (s sessions) check(documents map[string]*document, noticeTime, end int64) (found []Violation) {
 	for device, all := range s.byDevice() {
 		newer := newerSessions(all)
 		for _, x := range all {
@@ -69,7 +69,7 @@ func (s sessions) check(documents map[string]*document, noticeTime int64) (found
 					found = append(found, Violation{Old, device, describe(e) + "; the newer one: " + describe(n.by)})
 				}
 			}
-			if v, ok := x.untold(documents, noticeTime); ok {
+			if v, ok := x.untold(documents, min(x.closed, end)-noticeTime); ok {
 				found = append(found, v)
 			}
 		}
@@ -112,11 +112,10 @@ func (l newestList) at(t int64) newest {
 	return l[i-1]
 }
 
-// untold tells whether the client of a connection that asked for notices was left with an old version, although the
-// connection lasted.
-func (x *session) untold(documents map[string]*document, noticeTime int64) (Violation, bool) {
+// untold tells whether the client of a connection that asked for notices was not told what was known at a time, although the
+// connection lasted for long enough after it.
+func (x *session) untold(documents map[string]*document, until int64) (Violation, bool) {
 	d := documents[x.connect.Watches]
-	until := x.closed - noticeTime // what was known then must have been told
 	if d == nil || x.connect.Return > until {
 		return Violation{}, false
 	}
@@ -133,8 +132,7 @@ func (x *session) untold(documents map[string]*document, noticeTime int64) (Viol
 	if told >= int64(last.Version) {
 		return Violation{}, false
 	}
-	return Violation{Told, x.connect.Document, fmt.Sprintf("%s, closed at %.6f s, last told of version %d; but: %s",
-		describe(x.connect), float64(x.closed)/1e9, told, describe(last))}, true
+	return Violation{Told, x.connect.Watches, fmt.Sprintf("%s; told of version %d at last; but: %s", describe(x.connect), told, describe(last))}, true
 }
 
 // knownAt is the answer with the highest version of those that had come before t; nil = none has.
