@@ -37,24 +37,23 @@ type load struct {
 
 // A watch measures the longest time between two successes.
 type watch struct {
-	mu      sync.Mutex
-	last    time.Time
-	longest time.Duration
+	mu   sync.Mutex
+	last time.Time
+	most time.Duration
 }
 
 func (w *watch) success() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	now := time.Now()
-	w.longest = max(w.longest, now.Sub(w.last))
+	w.most = max(w.most, now.Sub(w.last))
 	w.last = now
 }
 
-// get also counts the time that goes on.
-func (w *watch) get() time.Duration {
+func (w *watch) longest() time.Duration {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return max(w.longest, time.Since(w.last))
+	return w.most
 }
 
 func newLoad(recorder *history.Recorder, ids []twin.ID, token, mqtt, rest string, rate, apps int) *load {

@@ -41,6 +41,7 @@ type trial struct {
 	load     *load
 	sabotage *sabotage
 	underway time.Duration // how long the load went on under faults
+	barren   time.Duration // the longest time in which nobody had any success
 }
 
 func (t *trial) run(ctx context.Context) (err error) {
@@ -88,6 +89,7 @@ func (t *trial) settle(ctx context.Context) error {
 	if err := t.await(ctx, "all clients are served again", func() []string { return t.load.unserved(healed) }); err != nil {
 		return err
 	}
+	t.barren = t.load.success.longest()
 	t.load.quiet.Store(true)
 	if err := t.await(ctx, "the last request is answered", t.load.underway); err != nil {
 		return err

@@ -55,9 +55,14 @@ func (c *Checker) Sample(l Limits, random *rand.Rand) (s Sampling, found []Viola
 	return s, found
 }
 
-// operations are the first events of a document, at most so many. What ends after the first one that is left out has an unknown outcome:
-// it may show what that one did.
+// operations are the first events of a document, at most so many. What ends after the first one that is left out may show what that one did,
+// so it has no outcome here.
+//
+// A write whose outcome its client doesn't know, but which somebody was shown, has that outcome, with an open end: otherwise the search would
+// try it everywhere. One that nobody was shown can come at the very end, where it means nothing; so it is left out, unless it is needed to explain
+// a version that nobody was shown, or what a deletion found.
 func operations(events []*history.Event, most int) []porcupine.Operation {
+	shown, complete := shownWrites(events)
 	events = slices.Clone(events)
 	slices.SortStableFunc(events, func(a, b *history.Event) int { return cmp.Compare(a.Call, b.Call) })
 	until := int64(never)
@@ -66,16 +71,47 @@ func operations(events []*history.Event, most int) []porcupine.Operation {
 	}
 	var ops []porcupine.Operation
 	for _, e := range events {
-		op := porcupine.Operation{ClientId: len(ops), Input: e, Call: e.Call, Output: e.Outcome, Return: e.Return}
-		if e.Outcome != history.Unknown && e.Return >= until || e.Outcome == history.Unknown {
-			op.Output, op.Return = history.Unknown, never
+		in := operation{e, e.Outcome, register{e.Version, e.Data}}
+		end := e.Return
+		if e.Outcome == history.Unknown || e.Return >= until {
+			in.outcome, end = history.Unknown, never
 		}
-		if op.Output == history.Failed || op.Output == history.Unknown && e.Kind == history.Get {
+		made, known := shown[e.ID]
+		switch {
+		case in.outcome == history.Failed, in.outcome == history.Unknown && e.Kind == history.Get:
+			continue
+		case in.outcome == history.Unknown && e.Kind.IsWrite() && known:
+			in.outcome, in.shown = history.OK, made
+		case in.outcome == history.Unknown && complete:
 			continue
 		}
-		ops = append(ops, op)
+		ops = append(ops, porcupine.Operation{ClientId: len(ops), Input: in, Call: e.Call, Return: end})
 	}
 	return ops
+}
+
+// shownWrites are the writes that some answer says are the last ones, with what they made of the document. It is complete if they are all there
+// can be up to the last version, and there was no deletion.
+func shownWrites(events []*history.Event) (shown map[uint32]register, complete bool) {
+	shown = map[uint32]register{}
+	highest, deleted := 0, false
+	for _, e := range events {
+		deleted = deleted || e.Kind == history.Delete
+		if v, ok := version(e); ok {
+			highest = max(highest, int(v))
+		}
+		if e.Outcome == history.OK && e.Version > 0 {
+			shown[e.Data.Last] = register{e.Version, e.Data}
+		}
+	}
+	return shown, !deleted && len(shown) >= highest
+}
+
+// An operation is an event as the search sees it.
+type operation struct {
+	*history.Event
+	outcome history.Outcome
+	shown   register // of a get or write that is OK
 }
 
 // A register is a document in the model.
@@ -87,33 +123,29 @@ type register struct {
 // model is a document with versions. A write of unknown outcome is done when it can be; at the end of the order that means nothing.
 var model = porcupine.Model{
 	Init: func() any { return register{} },
-	Step: func(s, input, output any) (bool, any) {
-		return s.(register).step(input.(*history.Event), output.(history.Outcome))
+	Step: func(s, input, _ any) (bool, any) {
+		return s.(register).step(input.(operation))
 	},
 }
 
-func (r register) step(e *history.Event, o history.Outcome) (bool, any) {
-	fits := (e.If == 0 || e.If == r.version) && (e.Kind != history.Patch || r.version > 0)
-	next := register{r.version + 1, r.data.After(e.Kind, e.ID)}
-	if e.Kind == history.Delete {
-		fits, next = r.version > 0, register{}
-	}
-	switch o {
-	case history.Absent:
-		return r.version == 0, r
-	case history.Mismatch:
-		return r.version == e.Version && e.If != r.version, r
-	case history.Unknown:
-		if fits {
-			return true, next
-		}
-		return true, r
-	}
-	switch e.Kind {
-	case history.Get:
-		return r == register{e.Version, e.Data}, r
+func (r register) step(o operation) (bool, any) {
+	fits := (o.If == 0 || o.If == r.version) && (o.Kind != history.Patch || r.version > 0)
+	next := register{r.version + 1, r.data.After(o.Kind, o.ID)}
+	switch o.Kind {
 	case history.Delete:
+		fits, next = r.version > 0, register{}
+	case history.Get:
+		next = r
+	}
+	switch {
+	case o.outcome == history.Absent:
+		return r.version == 0, r
+	case o.outcome == history.Mismatch:
+		return r.version == o.Version && o.If != r.version, r
+	case o.outcome == history.Unknown && !fits:
+		return true, r
+	case o.outcome == history.Unknown || o.Kind == history.Delete:
 		return fits, next
 	}
-	return fits && next == register{e.Version, e.Data}, next
+	return fits && next == o.shown, next
 }
