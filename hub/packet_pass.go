@@ -55,8 +55,8 @@ func (r *packetReader) publishHead(flags byte, length int) (head []byte, p publi
 }
 
 // pass hands over the packet whose header was taken last: that header, what was taken behind
-// it, and the next length bytes, in pieces as they arrive. Each has packetTime for that. It stops at
-// the first error, of its own reading or of write.
+// it, and the next length bytes, in pieces of passPiece: so a smaller packet as a whole. Whenever something
+// arrives, there is packetTime again for the rest. It stops at the first error, of its own reading or of write.
 func (r *packetReader) pass(taken []byte, length int, write func([]byte) error) (readErr, writeErr error) {
 	buffer := pieces.Get().(*[passPiece]byte)
 	defer pieces.Put(buffer)
@@ -66,8 +66,9 @@ func (r *packetReader) pass(taken []byte, length int, write func([]byte) error) 
 		k := min(len(buffered), cap(piece)-len(piece))
 		piece = append(piece, buffered[:k]...)
 		r.start, length = r.start+k, length-k
-		if free := cap(piece) - len(piece); length > 0 && free > 0 {
+		for length > 0 && len(piece) < cap(piece) {
 			r.by = time.Time{}
+			free := cap(piece) - len(piece)
 			n := len(piece)
 			k, err := r.read(piece[n : n+min(length, free)])
 			if err != nil {

@@ -61,9 +61,12 @@ type relay struct {
 	out     sender       // to the broker
 	carried sync.WaitGroup
 
-	mu      sync.Mutex
+	mu      sync.Mutex // of pings and merging
 	pings   pings
 	merging merging
+
+	// For whoever reads from the broker.
+	heard   time.Time           // when something came
 	dropped map[uint16]struct{} // ids of messages at QoS 2 that the client doesn't get, until they are released
 }
 
@@ -210,7 +213,10 @@ func (r *relay) readBy(b []byte, by time.Time) (int, error) {
 		return 0, r.session.reason
 	}
 	n, err := r.conn.Read(b)
-	r.broker.received.Add(int64(n))
+	if n > 0 {
+		r.heard = time.Now()
+		r.broker.received.Add(int64(n))
+	}
 	return n, err
 }
 

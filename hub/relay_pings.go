@@ -16,7 +16,7 @@ type pings struct {
 	last      time.Time     // when something was sent to the broker
 	sent      uint64
 	answered  uint64
-	own       uint64 // which one is the hub's own and not answered; 0 = none
+	own       []uint64 // which ones are the hub's own and not answered; several while a long message is on its way
 }
 
 // due is when the hub has to send one; zero = never.
@@ -32,10 +32,10 @@ func (p *pings) pong() bool {
 	if p.answered < p.sent {
 		p.answered++
 	}
-	if p.own == 0 || p.answered != p.own {
+	if len(p.own) == 0 || p.answered != p.own[0] {
 		return true
 	}
-	p.own = 0
+	p.own = p.own[1:]
 	return false
 }
 
@@ -50,15 +50,15 @@ func (r *relay) ping() error {
 }
 
 // keepAlive sends a PINGREQ if it is time for one of the hub's own. A broker that left the one before
-// without an answer is gone.
+// without an answer, and sent nothing else either, is gone.
 func (r *relay) keepAlive() error {
 	r.mu.Lock()
-	due, unanswered := r.pings.due(), r.pings.own != 0
+	due, unanswered := r.pings.due(), len(r.pings.own) > 0
 	r.mu.Unlock()
 	switch {
 	case due.IsZero() || time.Now().Before(due):
 		return nil
-	case unanswered:
+	case unanswered && time.Since(r.heard) >= r.pings.keepAlive:
 		return errBrokerSilent
 	case !r.out.tryBegin(): // nothing can be sent in the middle of a packet
 		r.mu.Lock()
@@ -69,7 +69,7 @@ func (r *relay) keepAlive() error {
 	defer r.out.end()
 	r.mu.Lock()
 	r.pings.sent++
-	r.pings.own = r.pings.sent
+	r.pings.own = append(r.pings.own, r.pings.sent)
 	r.mu.Unlock()
 	return r.out.piece(pingreq)
 }

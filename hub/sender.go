@@ -45,11 +45,21 @@ func (s *sender) packet(b []byte) error {
 	return s.piece(b)
 }
 
-// pass sends the packet whose header from has taken last, in pieces as they arrive, see [packetReader.pass].
+// pass sends the packet whose header from has taken last, see [packetReader.pass]. Others may send
+// until the first piece of it is there.
 func (s *sender) pass(from *packetReader, taken []byte, length int) (readErr, writeErr error) {
-	s.begin()
+	begun := false
+	readErr, writeErr = from.pass(taken, length, func(piece []byte) error {
+		if !begun {
+			s.begin()
+			begun = true
+		}
+		return s.piece(piece)
+	})
+	if !begun {
+		return readErr, writeErr
+	}
 	defer s.end()
-	readErr, writeErr = from.pass(taken, length, s.piece)
 	if readErr != nil {
 		s.broken = errCut
 	}
