@@ -28,6 +28,7 @@ const (
 
 	lockDocuments   = "SELECT name FROM twinpanel.documents WHERE twin = $1 ORDER BY name FOR UPDATE"
 	deleteDocuments = "DELETE FROM twinpanel.documents WHERE twin = $1"
+	deleteTwinRow   = "DELETE FROM twinpanel.twins WHERE id = $1"
 )
 
 func scanDocument(row pgx.CollectableRow) (doc docstore.Document, err error) {
@@ -170,12 +171,14 @@ func (db *DB) DeleteAll(ctx context.Context, id twin.ID) error {
 	return db.transact(ctx, func(t *transaction) error { return t.deleteDocuments(id) })
 }
 
+// deleteDocuments removes what a twin has. Nobody makes a document of it meanwhile.
 func (t *transaction) deleteDocuments(id twin.ID) error {
-	if _, err := t.exec(lockDocuments, string(id)); err != nil {
-		return err
+	for _, sql := range []string{lockTwinRow, lockDocuments, deleteDocuments, deleteTwinRow} {
+		if _, err := t.exec(sql, string(id)); err != nil {
+			return err
+		}
 	}
-	_, err := t.exec(deleteDocuments, string(id))
-	return err
+	return nil
 }
 
 // List implements [docstore.Store].

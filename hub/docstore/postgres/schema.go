@@ -24,7 +24,7 @@ const oldestServer = 15_00_00
 //	  twin     the twin's id: a UUID in lower case with dashes
 //	  version  1 to 4294967295
 //	  data     the JSON as it was written, digit by digit
-//	twins      one row per twin that has ever had a document: a lock for who makes one, no more
+//	twins      one row per twin: a lock for whoever makes a document of it, no more
 //	devices    one row per device
 //	  id       the same as its twin's id; documents need no device
 //	  read_only        names of documents, with a space between
