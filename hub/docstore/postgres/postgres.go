@@ -38,7 +38,7 @@ const (
 	updateConnections = 4
 	laneConnections   = lanes // one each
 
-	openPatience    = 15 * time.Second // for everything that happens at a start
+	openPatience    = 15 * time.Second // for a server to show what it is; upgrading what it holds may take longer
 	connectPatience = 4 * time.Second  // for one connection
 	pingPatience    = time.Second      // for a connection that wasn't used for a while to prove that it leads anywhere
 	patience        = 5 * time.Second  // for a read, a statement or a commit
@@ -90,8 +90,6 @@ func Open(ctx context.Context, url string, o Options) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, openPatience)
-	defer cancel()
 	db := new(DB)
 	err = db.open(ctx, config, o)
 	if err != nil {
@@ -120,12 +118,14 @@ func (db *DB) open(ctx context.Context, config *pgxpool.Config, o Options) (err 
 		db.lanes[i] = newLane(db)
 	}
 	db.link = newLink(db, o.Logger)
-	conn, err := db.updates.Acquire(ctx)
+	first, cancel := context.WithTimeout(ctx, openPatience)
+	defer cancel()
+	conn, err := db.updates.Acquire(first)
 	if err != nil {
 		return err
 	}
 	defer conn.Release()
-	if err := checkServer(ctx, conn.Conn(), o.Logger); err != nil {
+	if err := checkServer(first, conn.Conn(), o.Logger); err != nil {
 		return err
 	}
 	if err := migrate(ctx, conn.Conn(), migrations, o); err != nil {

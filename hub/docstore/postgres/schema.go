@@ -251,11 +251,12 @@ func createSchema(ctx context.Context, conn *pgx.Conn) error {
 func upgrade(ctx context.Context, conn *pgx.Conn, from int, migration string) error {
 	return retry(ctx, func() error {
 		return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
-			var found int
-			if err := tx.QueryRow(ctx, "SELECT version FROM twinpanel.store FOR UPDATE").Scan(&found); err != nil || found != from {
+			// Neither a migration nor the wait for another hub's has a limit.
+			if _, err := tx.Exec(ctx, "SET LOCAL statement_timeout = 0"); err != nil {
 				return err
 			}
-			if _, err := tx.Exec(ctx, "SET LOCAL statement_timeout = 0"); err != nil {
+			var found int
+			if err := tx.QueryRow(ctx, "SELECT version FROM twinpanel.store FOR UPDATE").Scan(&found); err != nil || found != from {
 				return err
 			}
 			if _, err := tx.Exec(ctx, migration); err != nil {
