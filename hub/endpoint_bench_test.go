@@ -12,32 +12,6 @@ import (
 	"github.com/twinpanel/twinpanel/twin"
 )
 
-// BenchmarkGetRoundTrip is one get and its answer over a pipe.
-func BenchmarkGetRoundTrip(b *testing.B) {
-	s := newTestServer(b, nil)
-	s.put(panelID, "desired", `{"data":{"alarm_armed":true}}`)
-	ours, theirs := net.Pipe()
-	defer ours.Close()
-	go s.ServeConn(theirs)
-	exchange(b, ours, connectPacket(string(panelID), 0), 4)
-	exchange(b, ours, subscribePacket(1, "$SCW/twins/me/#"), 5)
-	request := publishPacket("$SCW/twins/me/desired/get", 0, "")
-	want := publishPacket("$SCW/twins/me/desired/get/response/success", 0, `{"version":1,"data":{"alarm_armed":true}}`)
-	got := make([]byte, len(want))
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := ours.Write(request); err != nil {
-			b.Fatal(err)
-		}
-		if _, err := io.ReadFull(ours, got); err != nil {
-			b.Fatal(err)
-		}
-	}
-	if string(got) != string(want) {
-		b.Errorf("got %s", got)
-	}
-}
-
 // BenchmarkIdleConnections opens a thousand connections over loopback, lets each
 // subscribe, ask for notices and do one get, and reports what each costs in heap and stacks. That
 // counts the client's end as well: a bare net.Conn, or over TLS one of crypto/tls, which costs about

@@ -193,11 +193,23 @@ func levelsMatch(pattern, topic []string) bool {
 }
 
 func BenchmarkFilterMatch(b *testing.B) {
-	f := filter("$SCW/twins/me/+/+/response/+")
-	b.ReportAllocs()
-	for b.Loop() {
-		if !f.matches("$SCW/twins/me/desired/get/response/success") {
-			b.Fatal("no match")
-		}
+	const topic = "$SCW/twins/me/desired/get/response/success"
+	for _, bm := range []struct {
+		name   string
+		filter filter
+		want   bool
+	}{
+		{"all", "$SCW/twins/me/#", true},
+		{"plus", "$SCW/twins/me/+/+/response/+", true},
+		{"other", "$SCW/twins/me/desired/changed", false},
+	} {
+		b.Run("filter="+bm.name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if bm.filter.matches(topic) != bm.want {
+					b.Fatalf("match is not %v", bm.want)
+				}
+			}
+		})
 	}
 }

@@ -368,13 +368,53 @@ func TestEncodersAgainstPaho(t *testing.T) {
 	}
 }
 
-func BenchmarkDecodePublish(b *testing.B) {
-	p := publishPacket("$SCW/twins/me/current/patch", 7, `{"data":{"last_update":"2026-11-21T21:00:00.000Z","door_open":true}}`)
-	body := bodyOf(p)
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := decodePublish(p[0]&15, body); err != nil {
-			b.Fatal(err)
-		}
+// BenchmarkDecode is what a session does with a packet before it knows what to do.
+func BenchmarkDecode(b *testing.B) {
+	for _, bm := range []struct {
+		packet string
+		bytes  []byte
+		decode func(flags byte, body []byte) error
+	}{
+		{"connect", packet(0x10, "MQTT", 4, 0xc2, uint16(60), "11111111-2222-4333-8444-555555555555", "11111111-2222-4333-8444-555555555555", "secret"),
+			func(flags byte, body []byte) error { _, err := decodeConnect(flags, body); return err }},
+		{"publish", publishPacket("$SCW/twins/me/current/patch", 7, `{"data":{"last_update":"2026-11-21T21:00:00.000Z","door_open":true}}`),
+			func(flags byte, body []byte) error { _, err := decodePublish(flags, body); return err }},
+		{"subscribe", subscribePacket(1, "$SCW/twins/me/+/get/response/+", "$SCW/twins/me/desired/changed"),
+			func(flags byte, body []byte) error { _, err := decodeSubscribe(flags, body); return err }},
+	} {
+		b.Run("packet="+bm.packet, func(b *testing.B) {
+			body := bodyOf(bm.bytes)
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := bm.decode(bm.bytes[0]&15, body); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkEncode is the answers of a session, each in memory of its own.
+func BenchmarkEncode(b *testing.B) {
+	payload := []byte(`{"version":7,"data":{"alarm_armed":true}}`)
+	for _, bm := range []struct {
+		packet string
+		encode func() []byte
+	}{
+		{"connack", func() []byte { return appendConnack(nil, accepted) }},
+		{"suback", func() []byte { return appendSuback(nil, 1, []byte{0, 0}) }},
+		{"publish", func() []byte {
+			return appendPublish(nil, "$SCW/twins/me/desired/get/response/success", payload)
+		}},
+		{"puback+publish", func() []byte {
+			return appendPublish(appendPuback(nil, 7), "$SCW/twins/me/desired/get/response/success", payload)
+		}},
+	} {
+		b.Run("packet="+bm.packet, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				bm.encode()
+			}
+		})
 	}
 }

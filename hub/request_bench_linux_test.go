@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"fmt"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -43,6 +45,29 @@ func BenchmarkRequest(b *testing.B) {
 				})
 			}
 		}
+	}
+}
+
+// BenchmarkREST is a get over REST, in the process: authentication, the request and the answer, without HTTP's own work.
+func BenchmarkREST(b *testing.B) {
+	for _, store := range []string{"memory", "sqlite"} {
+		b.Run("store="+store+"/method=get", func(b *testing.B) {
+			h, _ := newBenchHub(b, store, 1)
+			const secret = "0a1b2c3d-0000-4000-8000-00000000000f"
+			if err := h.registry.AddToken(b.Context(), registry.Token{Name: "app", Hash: registry.HashSecret(secret)}); err != nil {
+				b.Fatal(err)
+			}
+			rest := h.REST()
+			r := httptest.NewRequest(http.MethodGet, "/iot/v1/regions/fr-par/twins/"+string(benchID(0))+"/documents/current", nil)
+			r.Header.Set("X-Auth-Token", secret)
+			b.ReportAllocs()
+			for b.Loop() {
+				w := httptest.NewRecorder()
+				if rest.ServeHTTP(w, r); w.Code != http.StatusOK {
+					b.Fatal(w.Code, w.Body)
+				}
+			}
+		})
 	}
 }
 

@@ -32,7 +32,7 @@ func benchRooms(n int) string {
 
 func BenchmarkParsePut(b *testing.B) {
 	for _, size := range benchSizes {
-		b.Run(size.name, func(b *testing.B) {
+		b.Run("document="+size.name, func(b *testing.B) {
 			body := []byte(`{"version":7,"data":` + size.data + `}`)
 			b.SetBytes(int64(len(body)))
 			b.ReportAllocs()
@@ -47,7 +47,7 @@ func BenchmarkParsePut(b *testing.B) {
 
 func BenchmarkParsePatch(b *testing.B) {
 	for _, size := range benchSizes {
-		b.Run(size.name, func(b *testing.B) {
+		b.Run("document="+size.name, func(b *testing.B) {
 			body := []byte(`{"data":` + size.patch + `}`)
 			b.SetBytes(int64(len(body)))
 			b.ReportAllocs()
@@ -62,7 +62,7 @@ func BenchmarkParsePatch(b *testing.B) {
 
 func BenchmarkMerge(b *testing.B) {
 	for _, size := range benchSizes {
-		b.Run(size.name, func(b *testing.B) {
+		b.Run("document="+size.name, func(b *testing.B) {
 			data, patch := []byte(size.data), []byte(size.patch)
 			b.SetBytes(int64(len(data)))
 			b.ReportAllocs()
@@ -77,7 +77,7 @@ func BenchmarkMerge(b *testing.B) {
 
 func BenchmarkDiff(b *testing.B) {
 	for _, size := range benchSizes {
-		b.Run(size.name, func(b *testing.B) {
+		b.Run("document="+size.name, func(b *testing.B) {
 			from := []byte(size.data)
 			to, err := twin.Merge(from, []byte(size.patch))
 			if err != nil {
@@ -95,10 +95,17 @@ func BenchmarkDiff(b *testing.B) {
 }
 
 func BenchmarkParseTopic(b *testing.B) {
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := twin.ParseTopic("$SCW/twins/me/current/patch/response/success"); err != nil {
-			b.Fatal(err)
-		}
+	for _, bm := range []struct{ name, topic string }{
+		{"request", "$SCW/twins/me/current/patch"},
+		{"answer", "$SCW/twins/me/current/patch/response/success"},
+	} {
+		b.Run("topic="+bm.name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := twin.ParseTopic(bm.topic); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }

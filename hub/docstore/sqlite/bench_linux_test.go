@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/twinpanel/twinpanel/hub/docstore"
+	"github.com/twinpanel/twinpanel/hub/registry"
 	"github.com/twinpanel/twinpanel/twin"
 )
 
@@ -53,24 +55,45 @@ func BenchmarkPut(b *testing.B) {
 	}
 }
 
-func BenchmarkGet(b *testing.B) {
+// BenchmarkRead is reads of a document, and of one with the device that it is about, as a request does it.
+func BenchmarkRead(b *testing.B) {
 	db := mustOpen(b, b.TempDir())
 	const documents = 1000
 	for i := range documents {
+		if err := db.AddDevice(b.Context(), registry.Device{ID: benchKey(i).Twin, Name: fmt.Sprint("panel", i), AllowInsecure: true}); err != nil {
+			b.Fatal(err)
+		}
 		if _, err := db.Put(b.Context(), benchKey(i), docstore.Any, document); err != nil {
 			b.Fatal(err)
 		}
 	}
-	b.ReportAllocs()
-	b.ResetTimer()
-	b.RunParallel(func(pb *testing.PB) {
-		for i := 0; pb.Next(); i++ {
-			if _, err := db.Get(b.Context(), benchKey(i%documents)); err != nil {
-				b.Error(err)
-				return
-			}
-		}
-	})
+	for _, bm := range []struct {
+		what string
+		read func(context.Context, docstore.Key) error
+	}{
+		{"document", func(ctx context.Context, key docstore.Key) error { _, err := db.Get(ctx, key); return err }},
+		{"device", func(ctx context.Context, key docstore.Key) error { _, err := db.Device(ctx, key.Twin); return err }},
+		{"both", func(ctx context.Context, key docstore.Key) error {
+			_, _, err := db.DeviceAndDocument(ctx, key)
+			return err
+		}},
+	} {
+		b.Run("what="+bm.what, func(b *testing.B) {
+			b.ReportAllocs()
+			b.RunParallel(func(pb *testing.PB) {
+				keys := make([]docstore.Key, 100)
+				for i := range keys {
+					keys[i] = benchKey(i * documents / len(keys))
+				}
+				for i := 0; pb.Next(); i++ {
+					if err := bm.read(b.Context(), keys[i%len(keys)]); err != nil {
+						b.Error(err)
+						return
+					}
+				}
+			})
+		})
+	}
 }
 
 // syncsPerSecond measures appends to a file that are synced one by one.
