@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -92,7 +93,9 @@ func runCopy(ctx context.Context, from, to place, stderr io.Writer) (report copi
 		return report, fmt.Errorf("destination: %w", err)
 	}
 	defer func() { err = errors.Join(err, destination.Close()) }()
-	report, err = copier.Copy(ctx, source, destination, func(line string) { fmt.Fprintln(stderr, line) })
+	report, err = copier.Copy(ctx, source, destination, func(line string) { fmt.Fprintln(stderr, line) }, func(ctx context.Context) error {
+		return cmp.Or(source.checkAlone(ctx), destination.checkAlone(ctx))
+	})
 	switch {
 	case errors.Is(err, copier.ErrNotEmpty):
 		return report, cli.Hint(err, "name a new folder or an empty database: a copy overwrites nothing")

@@ -23,14 +23,15 @@ import (
 type opening struct {
 	mustExist bool // refuse a place without a hub's data, for who looks at what is there
 	unchanged bool // refuse also to upgrade what an older hub has written
-	alone     bool // refuse a database on which hubs run; a folder has one user only
+	alone     bool // refuse a database on which others work; a folder has one user only
 }
 
 // A store is an open place.
 type store struct {
 	copier.Store            // documents, devices and all else
 	link         peers.Link // to the other hubs on it; nil for a folder, which has one hub
-	kept         string     // path of the copy that was kept of a folder that was upgraded; empty = it wasn't
+	claim        *postgres.Claim
+	kept         string // path of the copy that was kept of a folder that was upgraded; empty = it wasn't
 }
 
 // open opens a place for a hub, or for who needs the documents: nobody else may have a folder meanwhile.
@@ -40,12 +41,13 @@ func (p place) open(ctx context.Context, o opening, log *slog.Logger) (*store, e
 		if err != nil {
 			return nil, err
 		}
+		s := &store{Store: db, link: db}
 		if o.alone {
-			if err := p.checkAlone(ctx, db); err != nil {
-				return nil, errors.Join(err, db.Close())
+			if s.claim, err = db.Claim(ctx); err != nil {
+				return nil, errors.Join(fmt.Errorf("%s: %w", p, err), s.Close())
 			}
 		}
-		return &store{Store: db, link: db}, nil
+		return s, nil
 	}
 	db, err := sqlite.Open(p.Data, sqlite.Options{MustExist: o.mustExist, Unchanged: o.unchanged})
 	if err != nil {
@@ -54,13 +56,21 @@ func (p place) open(ctx context.Context, o opening, log *slog.Logger) (*store, e
 	return &store{Store: db, kept: db.Kept}, nil
 }
 
-// checkAlone refuses a database on which hubs run.
-func (p place) checkAlone(ctx context.Context, db *postgres.DB) error {
-	n, err := db.Hubs(ctx)
-	if err != nil || n == 0 {
-		return err
+// Close ends the use of the place.
+func (s *store) Close() error {
+	var err error
+	if s.claim != nil {
+		err = s.claim.Close()
 	}
-	return cli.Hint(fmt.Errorf("%s is in use (running hubs: %d)", p, n), "stop them all; one that was killed counts for ten seconds more")
+	return errors.Join(s.Store.Close(), err)
+}
+
+// checkAlone returns an error if somebody else has come to a place that was opened alone.
+func (s *store) checkAlone(ctx context.Context) error {
+	if s.claim == nil {
+		return nil
+	}
+	return s.claim.Check(ctx)
 }
 
 // openWhole opens a place as open does, unless it holds a copy that was not finished.

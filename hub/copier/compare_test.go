@@ -98,7 +98,7 @@ func TestCopyFindsEachDifference(t *testing.T) {
 							t.Fatal(err)
 						}
 					}
-				})
+				}, noOne)
 				if _, ok := errors.AsType[*DifferenceError](err); !ok || err.Error() != "source and destination differ: "+want {
 					t.Errorf("at the source %t: got %v, want that %s", atSource, err, want)
 				}

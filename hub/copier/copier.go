@@ -47,9 +47,10 @@ func Unfinished(h registry.Hub) bool { return h.ID == "" }
 // compares both. What devices have for their connections ([registry.Device.Epoch]) stays behind.
 //
 // Errors: [ErrNotEmpty], [ErrSame], [ErrUnfinished], a [*DifferenceError], with which the report is
-// complete, or one of the stores'. After an error the destination is as it was or is marked. Progress gets
-// lines for a person.
-func Copy(ctx context.Context, from, to Store, progress func(string)) (Report, error) {
+// complete, what alone returns, or one of the stores'. After an error the destination is as it was or is marked.
+//
+// Progress gets lines for a person. Alone is asked before the mark goes: whether nobody else has come to either side.
+func Copy(ctx context.Context, from, to Store, progress func(string), alone func(context.Context) error) (Report, error) {
 	hub, err := from.Hub(ctx)
 	if err != nil {
 		return Report{}, atSource(err)
@@ -69,6 +70,9 @@ func Copy(ctx context.Context, from, to Store, progress func(string)) (Report, e
 	progress("comparing source and destination")
 	report, err := compare(ctx, from, to)
 	if err != nil {
+		return report, err
+	}
+	if err := alone(ctx); err != nil {
 		return report, err
 	}
 	_, err = to.UpdateHub(ctx, func(h *registry.Hub) error {

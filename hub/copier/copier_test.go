@@ -89,12 +89,27 @@ func everything(t *testing.T, s Store) string {
 
 func silent(string) {}
 
+// noOne else is on either side.
+func noOne(context.Context) error { return nil }
+
+// Who comes while a copy is made may have been answered something that it wrote over.
+func TestCopyWithCompanyStaysUnfinished(t *testing.T) {
+	from, to := newStore(), newStore()
+	fill(t, from, 2)
+	company := errors.New("a hub has started")
+	report, err := Copy(t.Context(), from, to, silent, func(context.Context) error { return company })
+	h, hubErr := to.Hub(t.Context())
+	if !errors.Is(err, company) || report.From != report.To || hubErr != nil || !Unfinished(h) {
+		t.Errorf("got %+v, %v; the hub is %+v, %v", report, err, h, hubErr)
+	}
+}
+
 func TestCopyHasEverything(t *testing.T) {
 	from, to := newStore(), newStore()
 	fill(t, from, 250) // several pages of documents
 	before := everything(t, from)
 	var said []string
-	report, err := Copy(t.Context(), from, to, func(line string) { said = append(said, line) })
+	report, err := Copy(t.Context(), from, to, func(line string) { said = append(said, line) }, noOne)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -145,7 +160,7 @@ func TestCopyRefuses(t *testing.T) {
 			}
 		}, ErrNotEmpty},
 		{"a destination that is a copy", func(t *testing.T, from, to store) {
-			if _, err := Copy(t.Context(), from, to, silent); err != nil {
+			if _, err := Copy(t.Context(), from, to, silent, noOne); err != nil {
 				t.Fatal(err)
 			}
 		}, ErrSame},
@@ -157,7 +172,7 @@ func TestCopyRefuses(t *testing.T) {
 			fill(t, from, 2)
 			test.prepare(t, from, to)
 			before := everything(t, to)
-			if _, err := Copy(t.Context(), from, to, silent); !errors.Is(err, test.want) {
+			if _, err := Copy(t.Context(), from, to, silent, noOne); !errors.Is(err, test.want) {
 				t.Errorf("got %v, want %v", err, test.want)
 			}
 			if got := everything(t, to); got != before {
@@ -168,7 +183,7 @@ func TestCopyRefuses(t *testing.T) {
 	s := newStore()
 	fill(t, s, 2)
 	before := everything(t, s)
-	if _, err := Copy(t.Context(), s, s, silent); !errors.Is(err, ErrSame) || everything(t, s) != before {
+	if _, err := Copy(t.Context(), s, s, silent, noOne); !errors.Is(err, ErrSame) || everything(t, s) != before {
 		t.Errorf("onto itself: got %v, want %v and no change", err, ErrSame)
 	}
 }
@@ -255,7 +270,7 @@ func TestCopyCutOffAnywhereStartsOver(t *testing.T) {
 		empty := everything(t, to)
 		first := &cutStore{Store: to}
 		first.left.Store(n)
-		_, err := Copy(t.Context(), from, first, silent)
+		_, err := Copy(t.Context(), from, first, silent, noOne)
 		if err == nil {
 			if everything(t, to) != want {
 				t.Errorf("a copy after %d writes is not whole", n)
@@ -271,10 +286,10 @@ func TestCopyCutOffAnywhereStartsOver(t *testing.T) {
 		}
 		second := &cutStore{Store: to}
 		second.left.Store(n / 2)
-		if _, err := Copy(t.Context(), from, second, silent); !errors.Is(err, errCut) {
+		if _, err := Copy(t.Context(), from, second, silent, noOne); !errors.Is(err, errCut) {
 			t.Errorf("after %d and %d writes: got %v, want %v", n, n/2, err, errCut)
 		}
-		report, err := Copy(t.Context(), from, to, silent)
+		report, err := Copy(t.Context(), from, to, silent, noOne)
 		if err != nil || report.From != report.To || everything(t, to) != want {
 			t.Errorf("once more after %d writes: %+v, %v", n, report, err)
 		}
@@ -289,7 +304,7 @@ func TestCopyThatIsInterrupted(t *testing.T) {
 		if strings.HasPrefix(line, "copying documents") {
 			interrupt()
 		}
-	})
+	}, noOne)
 	h, hubErr := to.Hub(t.Context())
 	if !errors.Is(err, context.Canceled) || hubErr != nil || !Unfinished(h) {
 		t.Errorf("got %v; the hub is %+v, %v", err, h, hubErr)

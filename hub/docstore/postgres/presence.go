@@ -47,7 +47,6 @@ const (
 	deleteConnections = `DELETE FROM twinpanel.connections WHERE hub = $1 AND device = ANY ($2)`
 	deleteHub         = `DELETE FROM twinpanel.hubs WHERE id = $1`
 	deleteGoneHubs    = `DELETE FROM twinpanel.hubs WHERE until < clock_timestamp() AND id <> $1`
-	countHubs         = `SELECT count(*) FROM twinpanel.hubs WHERE id <> $1 AND until > clock_timestamp()`
 	selectElsewhere   = `SELECT DISTINCT c.device FROM twinpanel.connections c JOIN twinpanel.hubs h ON h.id = c.hub
 		WHERE h.id <> $1 AND h.until > clock_timestamp()`
 )
@@ -96,15 +95,6 @@ func (db *DB) Elsewhere(ctx context.Context, ids []twin.ID) (map[twin.ID]bool, e
 		elsewhere[id] = true
 	}
 	return elsewhere, nil
-}
-
-// Hubs returns how many other hubs run on the database. One that has ended without a word counts for some seconds more.
-func (db *DB) Hubs(ctx context.Context) (int, error) {
-	n, err := list(ctx, db, "the hubs that run", pgx.RowTo[int], countHubs, db.link.sender)
-	if err != nil {
-		return 0, err
-	}
-	return n[0], nil
 }
 
 // keepPresence keeps the database's knowledge until ctx ends, and then takes it back.

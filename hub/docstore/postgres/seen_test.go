@@ -1,10 +1,8 @@
 package postgres
 
 import (
-	"context"
 	"testing"
 
-	"github.com/twinpanel/twinpanel/hub/peers"
 	"github.com/twinpanel/twinpanel/internal/pgtest"
 )
 
@@ -32,35 +30,4 @@ func TestSeenOfNothingNeedsADatabaseThatTakesWrites(t *testing.T) {
 			}
 		})
 	}
-}
-
-func TestHubsThatRun(t *testing.T) {
-	url := pgtest.URL(t)
-	command, hub := mustOpen(t, url), mustOpen(t, url)
-	hubs := func() int {
-		n, err := command.Hubs(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		return n
-	}
-	if n := hubs(); n != 0 {
-		t.Errorf("%d hubs run, want none: a command is no hub", n)
-	}
-	ctx, stop := context.WithCancel(t.Context())
-	ended := make(chan struct{})
-	go func() {
-		hub.Listen(ctx, func(peers.News) {})
-		close(ended)
-	}()
-	eventually(t, "a hub runs", func() bool { return hubs() == 1 })
-	if n, err := hub.Hubs(t.Context()); n != 0 || err != nil {
-		t.Errorf("the hub finds %d others, %v; want none", n, err)
-	}
-	stop()
-	<-ended
-	if err := hub.Close(); err != nil {
-		t.Fatal(err)
-	}
-	eventually(t, "no hub runs", func() bool { return hubs() == 0 })
 }

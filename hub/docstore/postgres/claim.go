@@ -1,0 +1,72 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+)
+
+const (
+	claimDatabase = "SELECT pg_try_advisory_lock(hashtext('twinpanel'))"
+	countHubs     = `SELECT count(*) FROM twinpanel.hubs WHERE id <> $1 AND until > clock_timestamp()`
+)
+
+// ErrInUse is in the error of whoever claims a database on which others work.
+var ErrInUse = errors.New("the database is in use")
+
+// A Claim keeps a database for one that must be alone on it, such as a copy. It ends with its process.
+type Claim struct {
+	db   *DB
+	conn *pgx.Conn // whose session has the lock
+}
+
+// Claim claims the database. The error has [ErrInUse] when hubs run on it or somebody else has claimed it.
+// Hubs don't ask for claims: see [Claim.Check].
+func (db *DB) Claim(ctx context.Context) (*Claim, error) {
+	pooled, err := db.updates.Acquire(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("claiming the database: %w", err)
+	}
+	c := &Claim{db, pooled.Hijack()}
+	var claimed bool
+	err = c.conn.QueryRow(ctx, claimDatabase).Scan(&claimed)
+	switch {
+	case err != nil:
+		err = fmt.Errorf("claiming the database: %w", err)
+	case !claimed:
+		err = &Error{
+			Err:  fmt.Errorf("%w by another copy or import", ErrInUse),
+			hint: "wait for its end; or source and destination are the same database",
+		}
+	default:
+		err = c.Check(ctx)
+	}
+	if err != nil {
+		return nil, errors.Join(err, c.Close())
+	}
+	return c, nil
+}
+
+// Check returns an error if the claim is lost, or hubs run on the database.
+func (c *Claim) Check(ctx context.Context) error {
+	var hubs int
+	if err := c.conn.QueryRow(ctx, countHubs, c.db.link.sender).Scan(&hubs); err != nil {
+		return fmt.Errorf("looking for hubs on the database: %w", err)
+	}
+	if hubs > 0 {
+		return &Error{
+			Err:  fmt.Errorf("%w by hubs that run on it: %d", ErrInUse, hubs),
+			hint: "stop them all; one that was killed counts for ten seconds more",
+		}
+	}
+	return nil
+}
+
+// Close gives the claim up.
+func (c *Claim) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	return c.conn.Close(ctx)
+}
