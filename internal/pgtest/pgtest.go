@@ -237,6 +237,14 @@ func (s *Server) Restart() error {
 	return s.start()
 }
 
+// Processes are the ids of the server's processes now, where /proc tells: for whoever measures them.
+func (s *Server) Processes() []int {
+	if s.process == nil {
+		return nil
+	}
+	return append(children(s.process.pid), s.process.pid)
+}
+
 // end stops the server as its operator would, in a hurry: transactions under way are rolled back.
 func (s *Server) end() error {
 	if s.process == nil {

@@ -89,11 +89,3 @@ func children(parent int) (pids []int) {
 	}
 	return pids
 }
-
-// Processes are the ids of the server's processes now, where /proc tells: for whoever measures them.
-func (s *Server) Processes() []int {
-	if s.process == nil {
-		return nil
-	}
-	return append(children(s.process.pid), s.process.pid)
-}
