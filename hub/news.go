@@ -15,7 +15,7 @@ import (
 const (
 	catchUpAgain = time.Second           // between two tries to read what has changed
 	catchUpGroup = 100                   // connections that read their documents anew at the same time
-	catchUpPause = 10 * time.Millisecond // before the next of them
+	catchUpPause = 25 * time.Millisecond // before the next of them
 	kickGroup    = 100                   // epochs that are raised at the same time
 )
 
