@@ -77,7 +77,7 @@ func (s *saboteur) killHub(ctx context.Context) (string, error) {
 		return h.name, err
 	}
 	sleep(ctx, down)
-	return fmt.Sprintf("%s, down for %v", h.name, down), h.start(ctx, s.random)
+	return h.name, h.start(ctx, s.random)
 }
 
 func (s *saboteur) restartHub(ctx context.Context) (string, error) {
@@ -97,7 +97,7 @@ func (s *saboteur) pauseHub(ctx context.Context) (string, error) {
 		return h.name, err
 	}
 	sleep(ctx, pause)
-	return fmt.Sprintf("%s for %v", h.name, pause), h.signal(syscall.SIGCONT)
+	return h.name, h.signal(syscall.SIGCONT)
 }
 
 func (s *saboteur) killPostgres(ctx context.Context) (string, error) {
@@ -108,7 +108,7 @@ func (s *saboteur) killPostgres(ctx context.Context) (string, error) {
 		return "", err
 	}
 	sleep(ctx, down)
-	return fmt.Sprintf("down for %v", down), s.stage.postgres.Restart()
+	return "", s.stage.postgres.Restart()
 }
 
 func (s *saboteur) restartPostgres(context.Context) (string, error) {
@@ -132,7 +132,7 @@ func (s *saboteur) endListener(ctx context.Context) (string, error) {
 		var n int
 		err := conn.QueryRow(ctx, `SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE query ILIKE 'listen%' AND datname = current_database()`).Scan(&n)
 		if err != nil || n > 0 {
-			return fmt.Sprint(n), err
+			return fmt.Sprintf("%d of them", n), err
 		}
 		if !sleep(ctx, 100*time.Millisecond) { // after other faults, a hub may not listen again yet
 			return "", errors.New("nobody listens")
@@ -158,7 +158,7 @@ func (s *saboteur) takeOver(ctx context.Context) (string, error) {
 func clientLink(h *hub) *link.Link { return h.clients }
 func storeLink(h *hub) *link.Link  { return h.store }
 
-// What can be wrong with a link, how, and for how long at most.
+// What can be wrong with a link, and for how long at most.
 func once(*rand.Rand) (link.State, time.Duration)    { return link.State{}, 0 }
 func cut(*rand.Rand) (link.State, time.Duration)     { return link.State{Cut: true}, 2 * time.Second }
 func blocked(*rand.Rand) (link.State, time.Duration) { return link.State{Hold: true}, 6 * time.Second }
@@ -176,14 +176,17 @@ func onLink(which func(*hub) *link.Link, how func(*rand.Rand) (link.State, time.
 			which(h).Reset()
 			return h.name, nil
 		}
-		time := s.hold(longest)
 		which(h).Set(state)
-		sleep(ctx, time)
-		lost := s.random.IntN(2) == 0
-		if lost {
+		sleep(ctx, s.hold(longest))
+		note := h.name
+		if state.Rate > 0 {
+			note = fmt.Sprintf("%s, %v later, %d bytes a second", h.name, state.Delay, state.Rate)
+		}
+		if s.random.IntN(2) == 0 {
 			which(h).Reset()
+			note += ", then reset"
 		}
 		which(h).Set(link.State{})
-		return fmt.Sprintf("%s, for %v, %+v, then reset: %t", h.name, time, state, lost), nil
+		return note, nil
 	}
 }

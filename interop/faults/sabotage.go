@@ -8,7 +8,6 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
-
 	"time"
 
 	"github.com/twinpanel/twinpanel/interop/faults/history"
@@ -80,7 +79,7 @@ func (b *sabotage) one(ctx context.Context, s *saboteur) bool {
 	note, err := f.do(s, ctx)
 	e.Note, e.Return = note, b.load.recorder.Now()
 	b.load.recorder.Add(e)
-	b.log("%8.3f s: %s: %s, undone at %.3f s", float64(e.Call)/1e9, f.name, note, float64(e.Return)/1e9)
+	b.log("%8.3f to %8.3f s  %-35s %s", float64(e.Call)/1e9, float64(e.Return)/1e9, f.name, note)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.counts[f.name]++

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -31,11 +30,12 @@ func (t *trial) print(f check.Figures, s check.Sampling) {
 		fmt.Fprintln(w)
 	}
 	w.Flush()
-	var faults []string
+	fmt.Fprintln(w, "\nfaults")
 	for _, name := range slices.Sorted(maps.Keys(t.sabotage.counts)) {
-		faults = append(faults, fmt.Sprintf("%s %d", name, t.sabotage.counts[name]))
+		fmt.Fprintf(w, "%s\t%d\n", name, t.sabotage.counts[name])
 	}
-	fmt.Fprintf(t.stdout, "faults: %s\n", strings.Join(faults, ", "))
+	w.Flush()
+	fmt.Fprintln(t.stdout)
 	fmt.Fprintf(t.stdout, "under faults for %v, %.0f requests a second; longest time in which nobody had any success: %v\n",
 		t.underway.Round(time.Second), float64(f.Requests)/t.underway.Seconds(), t.barren.Round(time.Millisecond))
 	fmt.Fprintf(t.stdout, "connections of devices: %d, and %d attempts that came to nothing\n", f.Connects, f.FailedOnes)
