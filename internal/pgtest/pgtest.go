@@ -71,6 +71,23 @@ type process struct {
 // Start makes a server with nothing in it and returns when it takes connections. End it with
 // [Server.Stop]; it ends with the calling process at the latest.
 func Start(o Options) (_ *Server, err error) {
+	s, err := prepare(o)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.Stop())
+		}
+	}()
+	if err := s.initialize(); err != nil {
+		return nil, err
+	}
+	return s, s.startAnywhere(o)
+}
+
+// prepare makes a server's folder, and what removes it.
+func prepare(o Options) (*Server, error) {
 	bin, err := findPrograms()
 	if err != nil {
 		return nil, err
@@ -83,14 +100,6 @@ func Start(o Options) (_ *Server, err error) {
 	if s.janitor, err = startJanitor(dir); err != nil {
 		return nil, errors.Join(fmt.Errorf("starting what ends a PostgreSQL server: %w", err), os.RemoveAll(dir))
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, s.Stop())
-		}
-	}()
-	if err := s.initialize(); err != nil {
-		return nil, err
-	}
 	settings := []string{"listen_addresses=127.0.0.1", "unix_socket_directories=", "shared_buffers=64MB", "log_min_messages=warning"}
 	if !o.Sync {
 		settings = append(settings, "fsync=off", "full_page_writes=off")
@@ -98,18 +107,20 @@ func Start(o Options) (_ *Server, err error) {
 	for _, setting := range slices.Concat(settings, o.Settings) {
 		s.args = append(s.args, "-c", setting)
 	}
+	return s, nil
+}
+
+// startAnywhere runs the server on the port of its options, or on one that nobody else takes.
+func (s *Server) startAnywhere(o Options) (err error) {
 	for range maxAttempts {
 		if s.Port, err = freePort(o.Port); err != nil {
-			return nil, err
+			return err
 		}
 		if err = s.start(); err == nil || o.Port != 0 {
-			break
+			return err
 		}
 	}
-	if err != nil {
-		return nil, err
-	}
-	return s, nil
+	return err
 }
 
 // initialize makes the data folder, with a superuser and a password.

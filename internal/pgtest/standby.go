@@ -1,0 +1,36 @@
+package pgtest
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+)
+
+// Standby makes a second server that follows this one, which must be running, and takes reads only until [Server.Promote].
+// By itself it follows a moment later; see PostgreSQL's synchronous_standby_names for a server that waits for it.
+func (s *Server) Standby(o Options) (_ *Server, err error) {
+	standby, err := prepare(o)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, standby.Stop())
+		}
+	}()
+	standby.password = s.password
+	cmd := exec.Command(filepath.Join(s.bin, "pg_basebackup"), "--pgdata", standby.data(), "--write-recovery-conf", "--checkpoint", "fast", "--no-sync",
+		"--host", "127.0.0.1", "--port", strconv.Itoa(s.Port), "--username", superuser, "--no-password")
+	cmd.Dir, cmd.Env = standby.dir, append(os.Environ(), "PGPASSWORD="+s.password)
+	runAsServer(cmd)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("pg_basebackup: %w\n%s", err, out)
+	}
+	return standby, standby.startAnywhere(o)
+}
+
+// Promote makes a standby a server that takes writes, and returns when it does.
+func (s *Server) Promote() error { return s.exec("SELECT pg_promote()") }
