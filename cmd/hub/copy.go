@@ -51,7 +51,7 @@ on, run the hub on one of the two places alone: what panels write goes to that o
 				return cli.Hint(cli.Usagef("--from and --to are the same place"), "name another one for the copy")
 			}
 			report, err := runCopy(ctx, a, b, stderr)
-			if ctx.Err() != nil {
+			if err != nil && ctx.Err() != nil {
 				return cli.Hint(fmt.Errorf("interrupted: %w", context.Cause(ctx)), "run the same command again, which starts over")
 			}
 			_, differ := errors.AsType[*copier.DifferenceError](err)

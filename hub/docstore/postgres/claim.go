@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 )
+
+const claimPatience = time.Second
 
 const (
 	claimDatabase = "SELECT pg_try_advisory_lock(hashtext('twinpanel'))"
@@ -30,8 +33,7 @@ func (db *DB) Claim(ctx context.Context) (*Claim, error) {
 		return nil, fmt.Errorf("claiming the database: %w", err)
 	}
 	c := &Claim{db, pooled.Hijack()}
-	var claimed bool
-	err = c.conn.QueryRow(ctx, claimDatabase).Scan(&claimed)
+	claimed, err := c.lock(ctx)
 	switch {
 	case err != nil:
 		err = fmt.Errorf("claiming the database: %w", err)
@@ -47,6 +49,16 @@ func (db *DB) Claim(ctx context.Context) (*Claim, error) {
 		return nil, errors.Join(err, c.Close())
 	}
 	return c, nil
+}
+
+// lock waits a moment for a session that the server has still to find broken: its process was killed just now.
+func (c *Claim) lock(ctx context.Context) (claimed bool, err error) {
+	for end := time.Now().Add(claimPatience); ; time.Sleep(20 * time.Millisecond) {
+		err = c.conn.QueryRow(ctx, claimDatabase).Scan(&claimed)
+		if err != nil || claimed || time.Now().After(end) {
+			return claimed, err
+		}
+	}
 }
 
 // Check returns an error if the claim is lost, or hubs run on the database.
