@@ -2,6 +2,7 @@ package hub
 
 import (
 	"encoding/binary"
+	"slices"
 	"time"
 )
 
@@ -90,6 +91,8 @@ func appendFilters(b []byte, kind byte, id uint16, fields []byte) []byte {
 
 // appendPublish adds a PUBLISH at QoS 0.
 func appendPublish(b []byte, topic string, payload []byte) []byte {
+	const header = 1 + 4 // at most
+	b = slices.Grow(b, header+2+len(topic)+len(payload))
 	b = appendLength(append(b, packetPublish<<4), 2+len(topic)+len(payload))
 	b = binary.BigEndian.AppendUint16(b, uint16(len(topic)))
 	return append(append(b, topic...), payload...)

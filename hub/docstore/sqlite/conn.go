@@ -220,16 +220,21 @@ func (all readers) row(ctx context.Context, query string, scan func(scanner) err
 	if err := ctx.Err(); err != nil {
 		return false, err
 	}
+	var c *conn
 	select {
-	case c, ok := <-all:
-		if !ok {
-			return false, docstore.ErrClosed
+	case c = <-all:
+	default: // only now, since it takes memory to be told of a context's end
+		select {
+		case c = <-all:
+		case <-ctx.Done():
+			return false, ctx.Err()
 		}
-		defer func() { all <- c }()
-		return c.row(query, scan, args...)
-	case <-ctx.Done():
-		return false, ctx.Err()
 	}
+	if c == nil {
+		return false, docstore.ErrClosed
+	}
+	defer func() { all <- c }()
+	return c.row(query, scan, args...)
 }
 
 // close waits for those in use.

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/twinpanel/twinpanel/hub/docstore"
 	"github.com/twinpanel/twinpanel/hub/registry"
 	"github.com/twinpanel/twinpanel/twin"
 )
@@ -14,31 +15,54 @@ const (
 	deviceColumns = `devices.id, devices.name, allow_insecure, allow_multiple_connections, created, updated, last_activity,
 	description, disabled, read_only, certificate, custom_certificate, secret, message_filters`
 	selectDevice = "SELECT " + deviceColumns + " FROM devices"
+
+	// selectPair has a row for a device, whose document is NULL where there is none.
+	selectPair = "SELECT " + deviceColumns + `, documents.version, documents.data
+		FROM devices LEFT JOIN documents ON documents.twin = devices.id AND documents.name = ?2 WHERE devices.id = ?1`
 )
 
 // scanDevice reads a row of selectDevice.
-func scanDevice(row scanner) (registry.Device, error) { return scanDeviceAnd(row) }
+func scanDevice(row scanner) (registry.Device, error) {
+	var r pairRow
+	err := r.scan(row, len(r.columns)-2)
+	return r.Device, err
+}
 
-// scanDeviceAnd reads a row of deviceColumns and of others behind them.
-func scanDeviceAnd(row scanner, others ...any) (registry.Device, error) {
-	// Scan has all of it moved to the heap: once, and not one by one.
-	var r struct {
-		registry.Device
-		created, updated, lastActivity int64
-		readOnly                       string
-		secret, filters                []byte
-		columns                        [16]any
-	}
+// scanPair reads a row of selectPair.
+func scanPair(row scanner) (pair, error) {
+	var r pairRow
+	err := r.scan(row, len(r.columns))
+	return r.pair, err
+}
+
+// A pair is a device and a document of its twin.
+type pair struct {
+	registry.Device
+	docstore.Document
+}
+
+// A pairRow is all that a row of selectPair is scanned into: one piece of memory, since every request does it.
+type pairRow struct {
+	pair
+	created, updated, lastActivity int64
+	readOnly                       string
+	secret, filters                []byte
+	columns                        [16]any
+}
+
+// scan reads the first n columns of a row of selectPair.
+func (r *pairRow) scan(row scanner, n int) error {
 	d := &r.Device
-	err := row.Scan(append(append(r.columns[:0], (*string)(&d.ID), &d.Name, &d.AllowInsecure, &d.AllowMultipleConnections, &r.created, &r.updated,
-		&r.lastActivity, &d.Description, &d.Disabled, &r.readOnly, &d.Certificate, &d.CustomCertificate, &r.secret, &r.filters), others...)...)
+	r.columns = [...]any{(*string)(&d.ID), &d.Name, &d.AllowInsecure, &d.AllowMultipleConnections, &r.created, &r.updated, &r.lastActivity,
+		&d.Description, &d.Disabled, &r.readOnly, &d.Certificate, &d.CustomCertificate, &r.secret, &r.filters, &r.Version, &r.Data}
+	err := row.Scan(r.columns[:n]...)
 	d.Created, d.Updated, d.LastActivity = fromMicro(r.created), fromMicro(r.updated), fromMicro(r.lastActivity)
 	for name := range strings.FieldsSeq(r.readOnly) {
 		d.ReadOnly = append(d.ReadOnly, twin.Name(name))
 	}
 	copy(d.Secret[:], r.secret) // the schema has checked the length
 	d.MessageFilters = r.filters
-	return *d, err
+	return err
 }
 
 // toMicro is a time as it is stored.

@@ -28,20 +28,6 @@ func (db *DB) DeviceAndDocument(ctx context.Context, key docstore.Key) (registry
 	return p.Device, p.Document, err
 }
 
-// A pair is a row of selectPair.
-type pair struct {
-	registry.Device
-	docstore.Document
-}
-
-const selectPair = "SELECT " + deviceColumns + `, documents.version, documents.data
-	FROM devices LEFT JOIN documents ON documents.twin = devices.id AND documents.name = ?2 WHERE devices.id = ?1`
-
-func scanPair(row scanner) (p pair, err error) {
-	p.Device, err = scanDeviceAnd(row, &p.Version, &p.Data)
-	return p, err
-}
-
 // Put implements [docstore.Store].
 func (db *DB) Put(ctx context.Context, key docstore.Key, cond docstore.If, data []byte) (uint32, error) {
 	var version uint32
@@ -113,21 +99,21 @@ func (db *DB) Page(ctx context.Context, after docstore.Key, limit int) ([]docsto
 }
 
 // put writes a document if the condition holds, and returns its new version.
-func (t *tx) put(key docstore.Key, cond docstore.If, data []byte) (uint32, error) {
-	actual := t.version(key)
-	next, err := cond.Next(actual)
+func (t *tx) put(key docstore.Key, cond docstore.If, data []byte) (next uint32, err error) {
+	if cond != docstore.Absent && t.row(`UPDATE documents SET version = version + 1, data = ?3
+		WHERE twin = ?1 AND name = ?2 AND (version = ?4 OR ?4 < 0) AND version < ?5 RETURNING version`,
+		[]any{string(key.Twin), string(key.Name), blob(data), int64(cond), int64(twin.MaxVersion)}, &next) {
+		return next, nil // most puts
+	}
+	next, err = cond.Next(t.version(key))
 	switch {
 	case err != nil:
 		return 0, err
-	case actual > 0:
-		t.exec("UPDATE documents SET version = ?, data = ? WHERE twin = ? AND name = ?",
-			int64(next), blob(data), string(key.Twin), string(key.Name))
 	case t.full(key.Twin):
 		return 0, twin.ErrTooManyDocuments
-	default:
-		t.exec("INSERT INTO documents (twin, name, version, data) VALUES (?, ?, ?, ?)",
-			string(key.Twin), string(key.Name), int64(next), blob(data))
 	}
+	t.exec("INSERT INTO documents (twin, name, version, data) VALUES (?, ?, ?, ?)",
+		string(key.Twin), string(key.Name), int64(next), blob(data))
 	return next, nil
 }
 
