@@ -74,11 +74,7 @@ func (l *MemoryLink) Raise(ctx context.Context, id twin.ID) (int64, error) {
 
 // Changed implements [Link].
 func (l *MemoryLink) Changed(key docstore.Key) {
-	l.tell(func(n *News) {
-		if !slices.Contains(n.Changed, key) {
-			n.Changed = append(n.Changed, key)
-		}
-	})
+	l.tell(func(n *News) { n.Changed = append(n.Changed, key) })
 }
 
 // HubChanged implements [Link].

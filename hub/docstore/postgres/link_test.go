@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -17,6 +16,7 @@ import (
 
 	"github.com/twinpanel/twinpanel/hub/docstore"
 	"github.com/twinpanel/twinpanel/hub/peers"
+	"github.com/twinpanel/twinpanel/hub/peers/peerstest"
 	"github.com/twinpanel/twinpanel/hub/registry"
 	"github.com/twinpanel/twinpanel/internal/pgtest"
 	"github.com/twinpanel/twinpanel/twin"
@@ -121,76 +121,12 @@ func openLogged(t *testing.T, url string) (*DB, *lockedBuffer) {
 	return db, log
 }
 
-func TestRaise(t *testing.T) {
-	url := pgtest.URL(t)
-	a, b := mustOpen(t, url), mustOpen(t, url)
-	if _, err := a.Raise(t.Context(), panelID); !errors.Is(err, registry.ErrNoDevice) {
-		t.Errorf("a device that isn't there: got %v, want %v", err, registry.ErrNoDevice)
-	}
-	addPanel(t, a)
-	const each = 50
-	var mu sync.Mutex
-	var epochs []int64
-	var all sync.WaitGroup
-	for n := range 2 * each {
-		all.Go(func() {
-			epoch, err := []*DB{a, b}[n%2].Raise(t.Context(), panelID)
-			if err != nil {
-				t.Error(err)
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			epochs = append(epochs, epoch)
-		})
-	}
-	all.Wait()
-	slices.Sort(epochs)
-	if len(slices.Compact(epochs)) != 2*each || epochs[0] != 1 || epochs[2*each-1] != 2*each {
-		t.Errorf("got epochs %v, want 1 to %d", epochs, 2*each)
-	}
-	d, err := b.Device(t.Context(), panelID)
-	if err != nil || d.Epoch != 2*each {
-		t.Errorf("the registry has %d, %v", d.Epoch, err)
-	}
-	changed, err := b.UpdateDevice(t.Context(), panelID, func(d *registry.Device) error { d.Epoch, d.Description = 1, "x"; return nil })
-	if err != nil || changed.Epoch != 2*each {
-		t.Errorf("after an update: %d, %v; want the same epoch", changed.Epoch, err)
-	}
-	got, err := a.Epochs(t.Context(), []twin.ID{panelID, otherID})
-	if err != nil || len(got) != 1 || got[panelID] != 2*each {
-		t.Errorf("Epochs: %v, %v", got, err)
-	}
-}
-
-// What one hub tells the others hear, in its order, and itself not.
-func TestNewsCrossesHubs(t *testing.T) {
-	url := pgtest.URL(t)
-	a, b := mustOpen(t, url), mustOpen(t, url)
-	addPanel(t, a)
-	fromB, fromA := a.listen(t), b.listen(t)
-	wantMissed(t, fromA)
-	wantMissed(t, fromB)
-
-	desired := docstore.Key{Twin: panelID, Name: "desired"}
-	a.Changed(desired)
-	if n := next(t, fromA); len(n.Changed) != 1 || n.Changed[0] != desired || n.Missed || n.Hub || n.Raised != nil {
-		t.Errorf("heard %+v, want that desired has changed", n)
-	}
-	epoch, err := a.Raise(t.Context(), panelID)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if n := next(t, fromA); len(n.Raised) != 1 || n.Raised[panelID] != epoch || n.Missed || n.Hub || n.Changed != nil {
-		t.Errorf("heard %+v, want epoch %d", n, epoch)
-	}
-	a.HubChanged()
-	if n := next(t, fromA); !n.Hub || n.Missed || n.Raised != nil || n.Changed != nil {
-		t.Errorf("heard %+v, want the hub's record", n)
-	}
-	b.HubChanged() // the first that a hears
-	if n := next(t, fromB); !n.Hub {
-		t.Errorf("heard %+v, want what the other told", n)
-	}
+func TestLink(t *testing.T) {
+	peerstest.Run(t, func(t *testing.T) (a, b peerstest.Hub) {
+		url := pgtest.URL(t)
+		one, two := mustOpen(t, url), mustOpen(t, url)
+		return peerstest.Hub{Link: one, Registry: one}, peerstest.Hub{Link: two, Registry: two}
+	})
 }
 
 // Many changes are few notifications.
@@ -307,7 +243,7 @@ func TestCloseTellsWhatIsUntold(t *testing.T) {
 	b := mustOpen(t, url)
 	heard := b.listen(t)
 	wantMissed(t, heard)
-	for range 20 {
+	for range 5 {
 		a := mustOpen(t, url)
 		const changes = 500
 		for n := range changes {
@@ -320,39 +256,6 @@ func TestCloseTellsWhatIsUntold(t *testing.T) {
 			all += len(next(t, heard).Changed)
 		}
 	}
-}
-
-func TestPresence(t *testing.T) {
-	url := pgtest.URL(t)
-	a, b := mustOpen(t, url), mustOpen(t, url)
-	wantMissed(t, a.listen(t))
-	elsewhere := func(db *DB, ids ...twin.ID) string {
-		found, err := db.Elsewhere(t.Context(), ids)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return fmt.Sprint(found)
-	}
-	await := func(what string, db *DB, want map[twin.ID]bool, ids ...twin.ID) {
-		t.Helper()
-		eventually(t, what, func() bool { return elsewhere(db, ids...) == fmt.Sprint(want) })
-	}
-	await("nobody", b, map[twin.ID]bool{})
-	a.Connected(panelID, true)
-	a.Connected(otherID, true)
-	await("two", b, map[twin.ID]bool{panelID: true, otherID: true})
-	await("one of two", b, map[twin.ID]bool{otherID: true}, otherID)
-	if got := elsewhere(a); got != "map[]" {
-		t.Errorf("a sees itself elsewhere: %s", got)
-	}
-	a.Connected(otherID, false)
-	await("one", b, map[twin.ID]bool{panelID: true})
-	for range 100 {
-		a.Connected(panelID, false)
-		a.Connected(panelID, true)
-	}
-	a.Connected(otherID, true)
-	await("in and out", b, map[twin.ID]bool{panelID: true, otherID: true})
 }
 
 // A hub that was killed counts no more when its lease has ended. Another one removes it, and all look for what it may
