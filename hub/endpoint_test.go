@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/twinpanel/twinpanel/hub/docstore"
+	"github.com/twinpanel/twinpanel/hub/registry"
+	"github.com/twinpanel/twinpanel/twin"
 )
 
 func TestClose(t *testing.T) {
@@ -177,6 +179,32 @@ func TestPanicEndsOneConnection(t *testing.T) {
 		b.send(packet(0xc0))
 		b.want("d000")
 		s.connect(panelID)
+	})
+}
+
+// panicRegistry panics at one device.
+type panicRegistry struct{ registry.Registry }
+
+func (p panicRegistry) Device(ctx context.Context, id twin.ID) (registry.Device, error) {
+	if id == panelID {
+		panic("a fault of the hub")
+	}
+	return p.Registry.Device(ctx, id)
+}
+
+func TestPanicAtConnectEndsOneConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newTestServer(t, func(c *Config) { c.Registry = panicRegistry{c.Registry} })
+		b := s.connect(otherID)
+		s.log.take()
+		a := s.dial()
+		a.send(connectPacket(string(panelID), 0))
+		a.want("closed")
+		if log := s.log.take(); strings.Count(log, "level=") != 1 || !strings.Contains(log, "level=ERROR") || !strings.Contains(log, "panicRegistry") {
+			t.Errorf("log is %q; want one line, with the place of the fault", log)
+		}
+		b.send(packet(0xc0))
+		b.want("d000")
 	})
 }
 

@@ -81,7 +81,7 @@ func newSession(e *endpoint, conn net.Conn) *session {
 
 // serve runs the session to its end and logs it.
 func (s *session) serve() {
-	err := s.connect()
+	err := s.connectApart()
 	s.endpoint.metrics.Connect(connectOutcome(err))
 	if err != nil {
 		tellReason(s.conn, err)

@@ -26,9 +26,28 @@ var (
 	errNoConnect   = fmt.Errorf("no complete CONNECT within %v", connectTime)
 	errNotMQTT     = errors.New("first packet is no CONNECT [MQTT-3.1.0-1]")
 	errBigConnect  = fmt.Errorf("CONNECT longer than %d bytes", maxConnectPacket)
+	errFault       = errors.New("fault of the hub")
 	errNoClientID  = errors.New("no client id for a session that is to be kept [MQTT-3.1.3-8]")
 	errUnavailable = credential.ErrUnavailable
 )
+
+// connectApart is connect in a goroutine that ends with it. The calls of a TLS handshake and of a
+// database are deep, and a goroutine keeps the stack that they needed: a third of all that an idle connection takes.
+func (s *session) connectApart() (err error) {
+	connected := make(chan struct{})
+	go func() {
+		defer close(connected)
+		defer func() {
+			if p := recover(); p != nil {
+				s.logPanic(p)
+				err = errFault
+			}
+		}()
+		err = s.connect()
+	}()
+	<-connected
+	return err
+}
 
 // connect takes the session through CONNECT and CONNACK. After an error, the
 // client has got the answer that MQTT has for it, if any.
@@ -175,6 +194,7 @@ func (s *session) refuse(err error) error {
 // byte are not worth a line.
 func (s *session) logRefused(err error) {
 	switch {
+	case errors.Is(err, errFault): // is logged
 	case errors.Is(err, errUnavailable):
 		s.log(slog.LevelError, "connection refused", "reason", err)
 	case byBroker(err):
