@@ -59,6 +59,9 @@ func (r *packetReader) wait(by time.Time) error {
 	return r.more(by)
 }
 
+// begun tells whether something of the next packet is here.
+func (r *packetReader) begun() bool { return r.start < r.end }
+
 // room tells whether the small buffer can take more.
 func (r *packetReader) room() bool { return r.end-r.start < len(r.small) }
 

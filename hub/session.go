@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -156,6 +157,9 @@ func (s *session) loop() error {
 		}
 		if err := s.take(first, length); err != nil {
 			return err
+		}
+		if s.in.begun() {
+			runtime.Gosched() // a client that sends ahead of its answers: others' requests come between
 		}
 	}
 	return s.reason
