@@ -20,9 +20,9 @@ func mustOpen(t testing.TB, url string) *DB {
 	return db
 }
 
-// emptied opens a database of the calling test's, with nothing in it.
-func emptied(t *testing.T, url string) *DB {
-	db := mustOpen(t, url)
+// empty removes everything from a database, as if it were new.
+func empty(t *testing.T, db *DB) *DB {
+	t.Helper()
 	err := db.transact(t.Context(), func(tx *transaction) error {
 		for _, table := range []string{"documents", "twins", "devices", "tokens", "authorities", "hub"} {
 			if _, err := tx.exec("DELETE FROM twinpanel." + table); err != nil {
@@ -40,26 +40,21 @@ func emptied(t *testing.T, url string) *DB {
 
 func TestStore(t *testing.T) {
 	url := pgtest.URL(t)
-	storetest.Run(t, func(t *testing.T) docstore.Store { return emptied(t, url) })
+	storetest.Run(t, func(t *testing.T) docstore.Store { return empty(t, mustOpen(t, url)) })
 }
 
 func TestRegistry(t *testing.T) {
-	url := pgtest.URL(t)
-	registrytest.Run(t, func(t *testing.T) (registry.Registry, docstore.Store) {
-		db := emptied(t, url)
-		return db, db
-	})
+	db := mustOpen(t, pgtest.URL(t))
+	registrytest.Run(t, func(t *testing.T) (registry.Registry, docstore.Store) { return empty(t, db), db })
 }
 
 func TestPairs(t *testing.T) {
 	url := pgtest.URL(t)
-	registrytest.RunPairs(t, func(t *testing.T) registrytest.Pairs { return emptied(t, url) })
+	registrytest.RunPairs(t, func(t *testing.T) registrytest.Pairs { return empty(t, mustOpen(t, url)) })
 }
 
 // What one hub writes is there for the other at once.
 func TestRegistryOfAnotherHub(t *testing.T) {
-	url := pgtest.URL(t)
-	registrytest.Run(t, func(t *testing.T) (registry.Registry, docstore.Store) {
-		return emptied(t, url), mustOpen(t, url)
-	})
+	hubs := twoHubs(t)
+	registrytest.Run(t, func(t *testing.T) (registry.Registry, docstore.Store) { return empty(t, hubs[0]), hubs[1] })
 }
