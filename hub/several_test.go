@@ -200,10 +200,12 @@ func TestOneOfManyConnectionsSurvives(t *testing.T) {
 		t.Run(fmt.Sprintf("%d, deaf %v", round, deaf), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				a, b := newJoinedServers(t)
-				var clients []*rawClient
-				for _, s := range []*joinedServer{a, b, a, b, b, a} {
+				for _, s := range []*joinedServer{a, b} {
 					s.link.slow = 50 * time.Millisecond
 					s.link.Deafen(deaf)
+				}
+				var clients []*rawClient
+				for _, s := range []*joinedServer{a, b, a, b, b, a} {
 					c := s.dial()
 					c.send(connectPacket(string(panelID), 60))
 					clients = append(clients, c)

@@ -17,7 +17,6 @@ import (
 	"github.com/twinpanel/twinpanel/hub/docstore"
 	"github.com/twinpanel/twinpanel/hub/peers"
 	"github.com/twinpanel/twinpanel/hub/peers/peerstest"
-	"github.com/twinpanel/twinpanel/hub/registry"
 	"github.com/twinpanel/twinpanel/internal/pgtest"
 	"github.com/twinpanel/twinpanel/twin"
 )
@@ -65,13 +64,6 @@ func wantMissed(t *testing.T, heard <-chan peers.News) {
 	t.Helper()
 	if n := next(t, heard); !n.Missed {
 		t.Fatalf("heard %+v, want that something was missed", n)
-	}
-}
-
-func addPanel(t *testing.T, db *DB) {
-	t.Helper()
-	if err := db.AddDevice(t.Context(), registry.Device{ID: panelID, Name: "panel", AllowInsecure: true}); err != nil {
-		t.Fatal(err)
 	}
 }
 
