@@ -28,8 +28,8 @@ func importCommand() *cli.Command {
 		Name:  "import",
 		Short: "Bring a hub over from Scaleway, or from another hub.",
 		Long: `Bring a hub with its devices and documents into a data folder or a database, on
-which no hub may run: ids, names, certificates, versions and settings are as at the source, which is
-only read. Its token comes from the environment:
+which no hub may run: ids, names, certificates, versions and settings are as at the
+source, which is only read. Its token comes from the environment:
 
   read -rs SCW_SECRET_KEY && export SCW_SECRET_KEY
   hub import --from https://api.scaleway.com --data ./data
