@@ -42,6 +42,7 @@ var faults = []fault{
 	{"link to PostgreSQL: answers blocked", true, onLink(storeLink, mute)},
 	{"link to PostgreSQL: slow", true, onLink(storeLink, slow)},
 	{"device connects to all hubs", false, (*saboteur).takeOver},
+	{"device connects to deaf hubs", true, (*saboteur).deafTakeOver},
 }
 
 // A saboteur does one fault after the other.
@@ -123,14 +124,8 @@ func (s *saboteur) endListener(ctx context.Context) (string, error) {
 	defer s.stage.busy.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
 	defer cancel()
-	conn, err := pgx.Connect(ctx, s.stage.database)
-	if err != nil {
-		return "", err
-	}
-	defer conn.Close(ctx)
 	for {
-		var n int
-		err := conn.QueryRow(ctx, `SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE query ILIKE 'listen%' AND datname = current_database()`).Scan(&n)
+		n, err := s.deafen(ctx)
 		if err != nil || n > 0 {
 			return fmt.Sprintf("%d of them", n), err
 		}
@@ -138,6 +133,40 @@ func (s *saboteur) endListener(ctx context.Context) (string, error) {
 			return "", errors.New("nobody listens")
 		}
 	}
+}
+
+const endListeners = `SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE query ILIKE 'listen%' AND datname = current_database()`
+
+// deafen ends those connections that there are, and returns how many.
+func (s *saboteur) deafen(ctx context.Context) (n int, err error) {
+	conn, err := pgx.Connect(ctx, s.stage.database)
+	if err != nil {
+		return 0, err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	err = conn.QueryRow(ctx, endListeners).Scan(&n)
+	return n, err
+}
+
+// deafTakeOver connects a device to all hubs while these hear nothing of each other. Only what is in the database can stop the older connections.
+func (s *saboteur) deafTakeOver(ctx context.Context) (string, error) {
+	s.stage.busy.Lock()
+	defer s.stage.busy.Unlock()
+	deaf, hear := context.WithCancel(ctx)
+	var work sync.WaitGroup
+	var failed error
+	work.Go(func() {
+		for deaf.Err() == nil && failed == nil {
+			if _, err := s.deafen(deaf); err != nil && deaf.Err() == nil {
+				failed = err
+			}
+			sleep(deaf, 10*time.Millisecond)
+		}
+	})
+	name, err := s.takeOver(ctx)
+	hear()
+	work.Wait()
+	return name, errors.Join(err, failed)
 }
 
 // takeOver connects one device to each hub, past the balancer, while it is connected.

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -186,11 +185,4 @@ func (s *stage) close() (err error) {
 		err = errors.Join(err, s.postgres.Stop())
 	}
 	return err
-}
-
-// logTail is the end of a hub's log.
-func (h *hub) logTail() string {
-	const most = 2000
-	b, _ := os.ReadFile(h.logFile)
-	return string(b[max(0, len(b)-most):])
 }

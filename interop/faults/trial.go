@@ -50,10 +50,11 @@ func (t *trial) run(ctx context.Context) (err error) {
 		return fmt.Errorf("making a file for the history: %w", err)
 	}
 	fmt.Fprintf(t.stdout, "seed %d\n", t.seed)
-	if err := errors.Join(t.play(ctx), t.recorder.Close()); err != nil {
-		return err
+	err = t.play(ctx)
+	if e := t.recorder.Close(); e != nil || ctx.Err() != nil || t.sabotage == nil {
+		return errors.Join(err, e)
 	}
-	return t.judge()
+	return errors.Join(err, t.judge())
 }
 
 // play starts everything, lets the faults happen, and ends everything.
