@@ -33,7 +33,6 @@ const (
 // A many is a client with what it was sent and answered.
 type many struct {
 	*peer
-	topic    string
 	device   bool
 	received atomic.Int64 // messages
 	answered atomic.Int64 // requests

@@ -7,8 +7,10 @@ The environment variable HUB names the program; scripts/interop builds it and se
 import json
 import os
 import pathlib
+import socket
 import subprocess
 import tempfile
+import time
 import urllib.error
 import urllib.request
 
@@ -20,12 +22,12 @@ def _program():
 
 
 class Hub:
-    """A running hub; its attributes are what `hub dev` prints: mqtt, ws, rest, token, device …"""
+    """A running hub, with options of `hub dev`; its attributes are what that prints: mqtt, ws, rest, token, device …"""
 
-    def __init__(self):
+    def __init__(self, *options):
         self._log = tempfile.TemporaryFile("w+")
         self._process = subprocess.Popen(
-            [_program(), "dev"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, text=True)
+            [_program(), "dev", *options], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, text=True)
         line = self._process.stdout.readline()
         if not line:
             self._process.wait()
@@ -95,3 +97,37 @@ class SecureHub(Hub):
         with self._folder, self._log:
             if code != 0:
                 raise RuntimeError(f"the hub ended with exit code {code}:\n" + self._read_log())
+
+
+class Broker:
+    """Debian's mosquitto on a port of its own; `url` is where."""
+
+    def __init__(self):
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", 0))
+            self._port = s.getsockname()[1]
+        self.url = f"mqtt://127.0.0.1:{self._port}"
+        self._conf = tempfile.NamedTemporaryFile("w")
+        self._conf.write(f"user root\nlistener {self._port} 127.0.0.1\nallow_anonymous true\n")
+        self._conf.flush()
+        self.start()
+
+    def start(self):
+        """Returns when it accepts connections."""
+        self._process = subprocess.Popen(["mosquitto", "-c", self._conf.name], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        for _ in range(400):
+            try:
+                socket.create_connection(("127.0.0.1", self._port)).close()
+                return
+            except ConnectionRefusedError:
+                time.sleep(0.05)
+        raise RuntimeError("the broker did not start")
+
+    def kill(self):
+        """Ends it suddenly."""
+        self._process.kill()
+        self._process.wait()
+
+    def stop(self):
+        with self._conf:
+            self.kill()
