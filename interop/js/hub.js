@@ -5,7 +5,8 @@
 
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -16,13 +17,13 @@ function program() {
 }
 
 /**
- * Starts a hub.
+ * Starts a hub, with options of `hub dev`.
  * @returns what `hub dev` prints (mqtt, ws, rest, api_url, token, read_only_token, device),
  *   app(method, document, update), which does what an app does and returns status and body,
  *   and stop(), which fails if the hub doesn't end well.
  */
-export async function startHub() {
-  const child = spawn(program(), ['dev'])
+export async function startHub(...options) {
+  const child = spawn(program(), ['dev', ...options])
   const ended = once(child, 'close')
   let log = ''
   child.stderr.on('data', chunk => { log += chunk })
@@ -91,4 +92,42 @@ export async function startSecureHub() {
   }
 
   return { ...hub, app: (device, ...request) => ask(hub, device.id, ...request), stop }
+}
+
+/**
+ * Starts Debian's mosquitto on a port of its own.
+ * @returns its url, kill(), which ends it suddenly, start(), which returns when it accepts connections, and stop().
+ */
+export async function startBroker() {
+  const dir = mkdtempSync(join(tmpdir(), 'broker-'))
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address()
+  server.close()
+  await once(server, 'close')
+  const conf = join(dir, 'conf')
+  writeFileSync(conf, `user root\nlistener ${port} 127.0.0.1\nallow_anonymous true\n`)
+  let ended
+
+  async function start() {
+    const child = spawn('mosquitto', ['-c', conf], { stdio: 'ignore' })
+    const close = once(child, 'close')
+    ended = () => { child.kill('SIGKILL'); return close }
+    for (let i = 0; i < 400; i++) {
+      const socket = connect(port, '127.0.0.1')
+      const listens = await new Promise(resolve => socket.once('connect', () => resolve(true)).once('error', () => resolve(false)))
+      socket.destroy()
+      if (listens) return
+      await new Promise(resolve => setTimeout(resolve, 50))
+    }
+    throw new Error('the broker did not start')
+  }
+  async function kill() { await ended() }
+  async function stop() {
+    await kill()
+    rmSync(dir, { recursive: true })
+  }
+
+  await start()
+  return { url: `mqtt://127.0.0.1:${port}`, start, kill, stop }
 }
