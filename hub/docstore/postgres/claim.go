@@ -28,7 +28,7 @@ type Claim struct {
 // Claim claims the database. The error has [ErrInUse] when hubs run on it or somebody else has claimed it.
 // Hubs don't ask for claims: see [Claim.Check].
 func (db *DB) Claim(ctx context.Context) (*Claim, error) {
-	pooled, err := db.updates.Acquire(ctx)
+	pooled, err := db.acquire(ctx, db.updates)
 	if err != nil {
 		return nil, fmt.Errorf("claiming the database: %w", err)
 	}

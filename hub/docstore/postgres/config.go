@@ -40,7 +40,7 @@ func parse(raw string) (*pgxpool.Config, error) {
 	c.RuntimeParams["application_name"] = cmp.Or(c.RuntimeParams["application_name"], "twinpanel")
 	c.OnNotice = noteWarning
 	config.AfterConnect = prepareSession
-	config.PingTimeout = pingPatience
+	config.ShouldPing = noteIdle
 	return config, nil
 }
 

@@ -127,11 +127,11 @@ func (db *DB) commit(batch []*write) error {
 }
 
 func (db *DB) tryCommit(ctx context.Context, batch []*write) error {
-	conn, err := db.batches.Acquire(ctx)
+	conn, err := db.acquire(ctx, db.batches)
 	if err != nil {
 		return err
 	}
-	defer conn.Release()
+	defer giveBack(conn)
 	var b pgx.Batch
 	b.Queue(begin)
 	for _, w := range batch {

@@ -146,7 +146,7 @@ func (l *link) send(text string) bool {
 	var pause retryPauses
 	for failed := false; ; failed = true {
 		ctx, cancel := context.WithTimeout(context.Background(), tellPatience)
-		_, err := l.db.telling.Exec(ctx, "SELECT pg_notify($1, $2)", channel, text)
+		err := l.notify(ctx, text)
 		cancel()
 		switch {
 		case err == nil && failed:
@@ -161,6 +161,16 @@ func (l *link) send(text string) bool {
 		}
 		l.wait(pause.next())
 	}
+}
+
+func (l *link) notify(ctx context.Context, text string) error {
+	conn, err := l.db.acquire(ctx, l.db.telling)
+	if err != nil {
+		return err
+	}
+	defer giveBack(conn)
+	_, err = conn.Exec(ctx, "SELECT pg_notify($1, $2)", channel, text)
+	return err
 }
 
 // retryPauses are the times to wait between attempts: with jitter, so that hubs don't come all at once.

@@ -69,6 +69,8 @@ type DB struct {
 	lanes   [lanes]lane
 	link    *link
 	closed  atomic.Bool
+
+	pingAfter time.Duration
 }
 
 var (
@@ -90,7 +92,7 @@ func Open(ctx context.Context, url string, o Options) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	db := new(DB)
+	db := &DB{pingAfter: pingAfter}
 	err = db.open(ctx, config, o)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("opening the store %s: %w", place(config), explainOpen(err, config)), db.Close())
@@ -120,11 +122,11 @@ func (db *DB) open(ctx context.Context, config *pgxpool.Config, o Options) (err 
 	db.link = newLink(db, o.Logger)
 	first, cancel := context.WithTimeout(ctx, openPatience)
 	defer cancel()
-	conn, err := db.updates.Acquire(first)
+	conn, err := db.acquire(first, db.updates)
 	if err != nil {
 		return err
 	}
-	defer conn.Release()
+	defer giveBack(conn)
 	if err := checkServer(first, conn.Conn(), o.Logger); err != nil {
 		return err
 	}

@@ -14,16 +14,18 @@ const (
 	passes  = iota
 	severs  // ends a connection when the server answers, so that nobody hears the answer
 	refuses // ends every connection at once, also those there are
+	forgets // hands over nothing more through the connections there are, as after a change of the network; new ones pass
 )
 
 // A proxy stands between a hub and its database.
 type proxy struct {
-	listener net.Listener
-	server   string
-	does     atomic.Int32
-	mu       sync.Mutex
-	conns    []net.Conn
-	wg       sync.WaitGroup
+	listener  net.Listener
+	server    string
+	does      atomic.Int32
+	forgotten atomic.Int64 // as many of conns, from the first
+	mu        sync.Mutex
+	conns     []net.Conn
+	wg        sync.WaitGroup
 }
 
 // startProxy returns a proxy and the URL of the database behind it.
@@ -52,6 +54,9 @@ func (p *proxy) set(does int32) {
 	p.does.Store(does)
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if does == forgets {
+		p.forgotten.Store(int64(len(p.conns)))
+	}
 	if does == refuses {
 		for _, c := range p.conns {
 			c.Close()
@@ -75,24 +80,28 @@ func (p *proxy) accept() {
 			continue
 		}
 		p.mu.Lock()
+		n := int64(len(p.conns))
 		p.conns = append(p.conns, client, server)
 		p.mu.Unlock()
 		p.wg.Go(func() {
 			io.Copy(server, client)
 			server.Close()
 		})
-		p.wg.Go(func() { p.answer(client, server) })
+		p.wg.Go(func() { p.answer(n, client, server) })
 	}
 }
 
 // answer hands over what the server says.
-func (p *proxy) answer(client, server net.Conn) {
+func (p *proxy) answer(number int64, client, server net.Conn) {
 	defer client.Close()
 	buffer := make([]byte, 1<<16)
 	for {
 		n, err := server.Read(buffer)
 		if err != nil || p.does.Load() == severs {
 			return
+		}
+		if number < p.forgotten.Load() {
+			continue
 		}
 		if _, err := client.Write(buffer[:n]); err != nil {
 			return

@@ -34,7 +34,12 @@ func list[T any](ctx context.Context, db *DB, what string, scan pgx.RowToFunc[T]
 }
 
 func tryList[T any](ctx context.Context, db *DB, scan pgx.RowToFunc[T], sql string, args ...any) ([]T, error) {
-	rows, err := db.reads.Query(ctx, sql, args...)
+	conn, err := db.acquire(ctx, db.reads)
+	if err != nil {
+		return nil, err
+	}
+	defer giveBack(conn)
+	rows, err := conn.Query(ctx, sql, args...)
 	if err != nil {
 		return nil, err
 	}

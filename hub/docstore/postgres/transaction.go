@@ -105,14 +105,14 @@ func (db *DB) tryTransact(ctx context.Context, work func(*transaction) error) (d
 			db.reset()
 		}
 	}()
-	conn, err := db.updates.Acquire(t.ctx)
+	conn, err := db.acquire(t.ctx, db.updates)
 	if err != nil {
 		if db.closed.Load() {
 			return false, docstore.ErrClosed
 		}
 		return false, &failure{err}
 	}
-	defer conn.Release()
+	defer giveBack(conn)
 	if t.tx, err = conn.BeginTx(t.ctx, pgx.TxOptions{IsoLevel: pgx.ReadCommitted}); err != nil {
 		return false, &failure{err}
 	}

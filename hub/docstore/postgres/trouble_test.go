@@ -167,6 +167,34 @@ func TestAnswerIsLost(t *testing.T) {
 	mustPut(t, db, panelKey("current"))
 }
 
+// The connections lead nowhere any more, and nobody says so: the next request finds out, and takes new ones.
+func TestConnectionsLeadNowhere(t *testing.T) {
+	p, url := startProxy(t, pgtest.URL(t))
+	db := mustOpen(t, url)
+	db.pingAfter = 0
+	var wg sync.WaitGroup
+	for n := range 4 * lanes { // as many connections as there may be
+		wg.Go(func() {
+			key := docstore.Key{Twin: twin.ID(fmt.Sprint("twin ", n)), Name: "current"}
+			if _, err := db.Put(t.Context(), key, docstore.Any, nil); err != nil {
+				t.Error(err)
+			}
+			if _, err := db.Get(t.Context(), key); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	p.set(forgets)
+	mustPut(t, db, panelKey("current"))
+	if doc, err := db.Get(t.Context(), panelKey("current")); err != nil || doc.Version != 1 {
+		t.Errorf("Get = version %d, %v; want 1", doc.Version, err)
+	}
+	if err := db.AddDevice(t.Context(), registry.Device{ID: panelID, Name: "panel"}); err != nil {
+		t.Error(err)
+	}
+}
+
 // An operator who ends a commit that waits for a standby gets a success with a warning. For the hub it is none.
 // The server is killed under writes afterwards, and has every one that was answered when it is back.
 func TestServerKilled(t *testing.T) {
