@@ -3,10 +3,8 @@ package postgres
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -170,18 +168,7 @@ func TestListenerIsEnded(t *testing.T) {
 
 // When the server is back the hubs hear each other again, and a hub whose presence the server has lost enters it again.
 func TestServerIsKilled(t *testing.T) {
-	s, err := pgtest.Start(pgtest.Options{})
-	switch {
-	case errors.Is(err, pgtest.ErrNotInstalled) && os.Getenv("CI") == "":
-		t.Skip(err)
-	case err != nil:
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
+	s := pgtest.New(t, pgtest.Options{})
 	url, err := s.NewDatabase("hubs")
 	if err != nil {
 		t.Fatal(err)
