@@ -34,7 +34,7 @@ func parse(raw string) (*pgxpool.Config, error) {
 	}
 	c := config.ConnConfig
 	c.ConnectTimeout = cmp.Or(c.ConnectTimeout, connectPatience)
-	c.DialFunc = (&net.Dialer{KeepAliveConfig: net.KeepAliveConfig{
+	c.DialFunc = (&net.Dialer{Timeout: connectPatience, KeepAliveConfig: net.KeepAliveConfig{
 		Enable: true, Idle: 5 * time.Second, Interval: 2 * time.Second, Count: 3, // a peer that is gone is noticed within 11 s also by who only listens
 	}}).DialContext
 	c.RuntimeParams["application_name"] = cmp.Or(c.RuntimeParams["application_name"], "twinpanel")
@@ -68,7 +68,7 @@ func prepareSession(ctx context.Context, conn *pgx.Conn) error {
 		set_config('synchronous_commit', CASE current_setting('synchronous_commit') WHEN 'remote_apply' THEN 'remote_apply' ELSE 'on' END, false),
 		set_config('statement_timeout', $1, false),
 		set_config('idle_in_transaction_session_timeout', $1, false)`,
-		strconv.FormatInt(patience.Milliseconds(), 10))
+		strconv.FormatInt(statementPatience.Milliseconds(), 10))
 	return err
 }
 

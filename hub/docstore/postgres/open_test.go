@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net"
 	"net/url"
 	"strings"
@@ -213,6 +214,19 @@ func TestServerIsJudged(t *testing.T) {
 		if (err == nil) != (test.want == "") || err != nil && (!strings.Contains(err.Error(), test.want) || !strings.Contains(hintOf(err), test.hint)) {
 			t.Errorf("%d, read-only %t: %v; hint %q; want %q, %q", test.number, test.readOnly, err, hintOf(err), test.want, test.hint)
 		}
+	}
+}
+
+// The servers of these tests don't wait for their disks, which a hub that keeps something must know.
+func TestOpenWarnsOfAServerThatLosesWrites(t *testing.T) {
+	var log strings.Builder
+	db, err := Open(t.Context(), pgtest.URL(t), Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	db.Close()
+	if !strings.Contains(log.String(), "level=WARN") || !strings.Contains(log.String(), "fsync=off") {
+		t.Errorf("the log says %q, want a warning of fsync=off", log.String())
 	}
 }
 

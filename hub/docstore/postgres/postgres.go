@@ -41,7 +41,10 @@ const (
 	openPatience    = 15 * time.Second // for a server to show what it is; upgrading what it holds may take longer
 	connectPatience = 4 * time.Second  // for one connection
 	pingPatience    = time.Second      // for a connection that wasn't used for a while to prove that it leads anywhere
-	patience        = 5 * time.Second  // for a read, a statement or a commit
+	patience        = 5 * time.Second  // for a read or a batch of writes
+
+	// The server gives up a statement before the hub does, and says so: then nothing was written.
+	statementPatience = 4 * time.Second
 )
 
 // Options of [Open]. The zero value suits a hub.

@@ -1,14 +1,18 @@
 package postgres
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"net"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/twinpanel/twinpanel/hub/docstore"
 	"github.com/twinpanel/twinpanel/hub/registry"
@@ -193,6 +197,85 @@ func TestConnectionsLeadNowhere(t *testing.T) {
 	if err := db.AddDevice(t.Context(), registry.Device{ID: panelID, Name: "panel"}); err != nil {
 		t.Error(err)
 	}
+}
+
+// Somebody keeps a row locked. The server gives up before the hub does, and so the outcome is known.
+func TestRowIsLocked(t *testing.T) {
+	url := pgtest.URL(t)
+	db := mustOpen(t, url)
+	if err := db.AddDevice(t.Context(), registry.Device{ID: panelID, Name: "panel"}); err != nil {
+		t.Fatal(err)
+	}
+	mustPut(t, db, panelKey("current"))
+	mustPut(t, db, panelKey("desired"))
+	for _, pool := range []*pgxpool.Pool{db.batches, db.updates} {
+		for _, conn := range pool.AcquireAllIdle(t.Context()) {
+			if _, err := conn.Exec(t.Context(), "SET statement_timeout = 50"); err != nil {
+				t.Fatal(err)
+			}
+			conn.Release()
+		}
+	}
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.Background())
+	tx, err := conn.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tx.Exec(t.Context(), "SELECT FROM twinpanel.documents, twinpanel.devices WHERE documents.name = 'current' FOR UPDATE"); err != nil {
+		t.Fatal(err)
+	}
+	_, put := db.Put(t.Context(), panelKey("current"), docstore.Any, nil)
+	_, update := db.UpdateDevice(t.Context(), panelID, func(*registry.Device) error {
+		t.Error("the function of an update is called for a device that others have")
+		return nil
+	})
+	for call, err := range map[string]error{"Put": put, "UpdateDevice": update, "RemoveDevice": db.RemoveDevice(t.Context(), panelID)} {
+		wantPlain(t, err, "timeout")
+		if !strings.Contains(hintOf(err), "pg_stat_activity") {
+			t.Errorf("%s: hint %q", call, hintOf(err))
+		}
+	}
+	if version := mustPut(t, db, panelKey("desired")); version != 2 {
+		t.Errorf("a document that nobody has locked got version %d, want 2", version)
+	}
+	if err := tx.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if version := mustPut(t, db, panelKey("current")); version != 2 {
+		t.Errorf("when the lock is gone, version %d, want 2", version)
+	}
+}
+
+// A server that says nothing holds nobody longer than its context.
+func TestServerIsSilent(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	brief := func() context.Context {
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		t.Cleanup(cancel)
+		return ctx
+	}
+	if _, err := Open(brief(), "postgres://hub:"+secret+"@"+l.Addr().String()+"/hub", Options{}); err == nil {
+		t.Error("a server that says nothing was opened")
+	}
+
+	p, url := startProxy(t, pgtest.URL(t))
+	db := mustOpen(t, url)
+	mustPut(t, db, panelKey("current"))
+	p.set(forgets)
+	_, put := db.Put(brief(), panelKey("current"), docstore.Any, nil)
+	wantUnknown(t, put)
+	_, get := db.Get(brief(), panelKey("current"))
+	wantPlain(t, get, "")
+	wantPlain(t, db.AddDevice(brief(), registry.Device{ID: panelID, Name: "panel"}), "")
+	p.set(refuses) // ends the commit under way, for which Close waits
 }
 
 // An operator who ends a commit that waits for a standby gets a success with a warning. For the hub it is none.
