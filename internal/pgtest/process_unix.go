@@ -11,6 +11,7 @@ import (
 	"os/user"
 	"strconv"
 	"syscall"
+	"time"
 )
 
 const canRun = true
@@ -56,18 +57,47 @@ func giveToServer(paths ...string) error {
 // endFast asks a server to end without waiting for its clients.
 func endFast(pid int) error { return syscall.Kill(pid, syscall.SIGINT) }
 
-// killFamily kills a server and its children. The server is stopped first, since it would replace them.
+// killFamily kills a server and its children, and returns when the children are gone: as long as one has the server's
+// shared memory, no other can be started. The server is stopped first, since it would replace them.
 func killFamily(pid int) error {
 	err := syscall.Kill(pid, syscall.SIGSTOP)
-	for _, child := range append(children(pid), pid) {
+	await(pid, 'T')
+	family := append(children(pid), pid)
+	for _, child := range family {
 		if e := syscall.Kill(child, syscall.SIGKILL); !errors.Is(e, syscall.ESRCH) {
 			err = errors.Join(err, e)
 		}
+	}
+	for _, child := range family {
+		await(child, 'Z') // whoever is its parent now may take time to look after it
 	}
 	if errors.Is(err, syscall.ESRCH) { // it was gone already
 		return nil
 	}
 	return err
+}
+
+// await returns when a process has a state, or is gone.
+func await(pid int, state byte) {
+	for deadline := time.Now().Add(stopPatience); time.Now().Before(deadline); time.Sleep(pollInterval / 10) {
+		if now, _, ok := status(pid); !ok || now == state || now == 'Z' {
+			return
+		}
+	}
+}
+
+// status returns a process's state and its parent, where /proc tells.
+func status(pid int) (state byte, parent int, ok bool) {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0, 0, false
+	}
+	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:]) // the name before may have anything in it
+	if len(fields) < 2 {
+		return 0, 0, false
+	}
+	parent, err = strconv.Atoi(string(fields[1]))
+	return fields[0][0], parent, err == nil
 }
 
 // children are a process's, where /proc tells. Elsewhere they end by themselves when the server is gone.
@@ -78,12 +108,7 @@ func children(parent int) (pids []int) {
 		if err != nil {
 			continue
 		}
-		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-		if err != nil {
-			continue
-		}
-		fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:]) // the name before may have anything in it
-		if len(fields) > 1 && string(fields[1]) == strconv.Itoa(parent) {
+		if _, p, ok := status(pid); ok && p == parent {
 			pids = append(pids, pid)
 		}
 	}
