@@ -160,6 +160,9 @@ func (c *Config) run(ctx context.Context, _ []string, stdout, stderr io.Writer) 
 		}
 		defer open[i].Close()
 	}
+	if err := c.checkUpstream(ctx, open); err != nil {
+		return err
+	}
 	s, err := c.Place.openLogged(ctx, log) // after the addresses: one that can't be had leaves no folder behind
 	if err != nil {
 		return err

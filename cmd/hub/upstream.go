@@ -1,13 +1,22 @@
 package main
 
 import (
+	"context"
 	"crypto/x509"
 	"fmt"
+	"net"
+	"net/netip"
 	"os"
+	"slices"
+	"strconv"
+	"time"
 
 	"github.com/twinpanel/twinpanel/hub"
 	"github.com/twinpanel/twinpanel/internal/cli"
 )
+
+// lookupTime bounds what a start waits for the address of the broker behind the hub.
+const lookupTime = 2 * time.Second
 
 // validateUpstream says what is wrong with the flags of the broker behind the hub. The errors don't repeat the
 // URL, which may hold a password.
@@ -49,4 +58,45 @@ func (c *Config) upstream() (*hub.Upstream, error) {
 		return nil, cli.Hint(fmt.Errorf("--upstream-ca: %s has no certificate in PEM", c.UpstreamCA), hint)
 	}
 	return u, nil
+}
+
+// checkUpstream looks at the broker behind the hub as far as that can be seen without asking it. Each client would go round
+// for ever in a hub that stands in front of itself, as it may when the broker has the port of --mqtt and isn't there yet.
+func (c *Config) checkUpstream(ctx context.Context, open []net.Listener) error {
+	u, err := c.upstream()
+	if err != nil || u == nil {
+		return err
+	}
+	host, port, err := net.SplitHostPort(u.Address)
+	if err != nil {
+		return err
+	}
+	// A name that can't be looked up now may be known later.
+	ctx, cancel := context.WithTimeout(ctx, lookupTime)
+	defer cancel()
+	targets, _ := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	for _, l := range open {
+		at, err := netip.ParseAddrPort(l.Addr().String())
+		if err != nil || strconv.Itoa(int(at.Port())) != port {
+			continue
+		}
+		for _, target := range targets {
+			if target = target.Unmap(); target == at.Addr().Unmap() || at.Addr().IsUnspecified() && isHere(target) {
+				return cli.Hint(fmt.Errorf("--upstream %s is this hub itself", u), "give the broker or --mqtt another port")
+			}
+		}
+	}
+	return nil
+}
+
+// isHere tells whether an address is one of this computer.
+func isHere(a netip.Addr) bool {
+	if a.IsLoopback() || a.IsUnspecified() {
+		return true
+	}
+	all, err := net.InterfaceAddrs()
+	return err == nil && slices.ContainsFunc(all, func(own net.Addr) bool {
+		prefix, err := netip.ParsePrefix(own.String())
+		return err == nil && prefix.Addr().Unmap() == a
+	})
 }

@@ -1,0 +1,43 @@
+package main
+
+import (
+	"net"
+	"strings"
+	"testing"
+)
+
+// A hub must not stand in front of itself.
+func TestUpstreamIsNotTheHubItself(t *testing.T) {
+	for _, tt := range []struct {
+		listen, host string
+		itself       bool
+	}{
+		{"127.0.0.1:0", "127.0.0.1", true},
+		{"127.0.0.1:0", "localhost", true},
+		{"127.0.0.1:0", "[::ffff:127.0.0.1]", true},
+		{"0.0.0.0:0", "127.0.0.1", true},
+		{"0.0.0.0:0", "127.9.9.9", true},
+		{"127.0.0.1:0", "127.0.0.2", false},
+		{"0.0.0.0:0", "192.0.2.1", false},
+		{"127.0.0.1:0", "nosuch.invalid", false},
+	} {
+		l, err := net.Listen("tcp", tt.listen)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, port, err := net.SplitHostPort(l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := Config{Upstream: "mqtt://hub:s3cret@" + tt.host + ":" + port}
+		err = c.checkUpstream(t.Context(), []net.Listener{l})
+		if itself := err != nil && strings.Contains(err.Error(), "is this hub itself"); itself != tt.itself || err != nil && strings.Contains(err.Error(), "s3cret") {
+			t.Errorf("%s in front of %s: got error %v", tt.listen, tt.host, err)
+		}
+		c.Upstream = "mqtt://" + tt.host
+		if err := c.checkUpstream(t.Context(), []net.Listener{l}); err != nil {
+			t.Errorf("another port: %v", err)
+		}
+		l.Close()
+	}
+}
