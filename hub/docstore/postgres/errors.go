@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -65,6 +67,34 @@ func code(err error) string {
 func refused(err error) bool {
 	e, ok := errors.AsType[*pgconn.PgError](err)
 	return ok && e.Severity != "" && e.SeverityUnlocalized != "FATAL" && e.SeverityUnlocalized != "PANIC"
+}
+
+// A connectError says in one line why no connection came about. The driver's has a line for each attempt, with and
+// without TLS.
+type connectError struct {
+	reasons []string
+	err     error
+}
+
+func (e *connectError) Error() string { return "connecting: " + strings.Join(e.reasons, "; ") }
+func (e *connectError) Unwrap() error { return e.err }
+
+func inOneLine(err error) error {
+	failed, ok := errors.AsType[*pgconn.ConnectError](err)
+	if !ok {
+		return err
+	}
+	e := &connectError{err: err}
+	if answer, ok := errors.AsType[*pgconn.PgError](err); ok { // what the server says tells more than what else was tried
+		e.reasons = []string{answer.Error()}
+		return e
+	}
+	for line := range strings.Lines(failed.Unwrap().Error()) {
+		if line = strings.TrimSpace(line); !slices.Contains(e.reasons, line) {
+			e.reasons = append(e.reasons, line)
+		}
+	}
+	return e
 }
 
 // commitError is what a transaction failed with whose COMMIT was sent.

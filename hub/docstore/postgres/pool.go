@@ -24,7 +24,7 @@ func (db *DB) acquire(ctx context.Context, pool *pgxpool.Pool) (*pgxpool.Conn, e
 	for {
 		conn, err := pool.Acquire(ctx)
 		if err != nil {
-			return nil, err
+			return nil, inOneLine(err)
 		}
 		if idle, ok := conn.Conn().PgConn().CustomData()[idleKey].(time.Duration); !ok || idle < db.pingAfter {
 			return conn, nil
