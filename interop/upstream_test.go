@@ -204,9 +204,9 @@ var usages = map[string]usage{
 		return append(seen, p.next())
 	},
 	"keep-alive": func(t *testing.T, url string) (seen []string) {
-		p := dialPeer(t, url, "", func(o *mqtt.ClientOptions) { o.SetKeepAlive(time.Second) })
+		p := dialPeer(t, url, "", func(o *mqtt.ClientOptions) { o.SetKeepAlive(2 * time.Second) })
 		p.subscribe(0, "a")
-		time.Sleep(3 * time.Second) // paho closes where a PINGRESP is missing, and a broker where a PINGREQ is
+		time.Sleep(4 * time.Second) // paho closes where a PINGRESP is missing, and a broker where a PINGREQ is
 		p.publish("a", 0, false, "still here")
 		return append(seen, p.next())
 	},
