@@ -153,7 +153,8 @@ func (r request) readREST(status int, body []byte) answer {
 		return answer{outcome: history.Denied, note: note}
 	case http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests:
 		return answer{outcome: history.Denied, note: note}
-	case http.StatusServiceUnavailable:
+	}
+	if status == http.StatusServiceUnavailable && !strings.Contains(string(body), "nothing was written") {
 		return answer{outcome: history.Unknown, note: note}
 	}
 	return answer{outcome: history.Failed, note: note}

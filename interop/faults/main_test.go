@@ -63,6 +63,7 @@ func TestAnswersOverREST(t *testing.T) {
 		{"no token", http.StatusUnauthorized, `{}`, history.Denied},
 		{"overtaken", http.StatusConflict, `{}`, history.Failed},
 		{"trouble", http.StatusInternalServerError, `{}`, history.Failed},
+		{"ending", http.StatusServiceUnavailable, `{"message":"the hub is ending: nothing was written, try again"}`, history.Failed},
 		{"unknown", http.StatusServiceUnavailable, `{}`, history.Unknown},
 		{"deleted", http.StatusNoContent, ``, history.OK},
 		{"done", http.StatusOK, good, history.OK},
