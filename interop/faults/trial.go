@@ -25,7 +25,7 @@ const (
 
 	// Bounds of the search by porcupine.
 	sampleEvents = 3000
-	sampleTime   = 20 * time.Second
+	sampleTime   = 5 * time.Second
 )
 
 // A trial is one run from an empty store to the verdict.
@@ -54,7 +54,7 @@ func (t *trial) run(ctx context.Context) (err error) {
 	if e := t.recorder.Close(); e != nil || ctx.Err() != nil || t.sabotage == nil {
 		return errors.Join(err, e)
 	}
-	return errors.Join(err, t.judge())
+	return errors.Join(err, t.judge(ctx))
 }
 
 // play starts everything, lets the faults happen, and ends everything.
@@ -151,13 +151,13 @@ func (t *trial) await(ctx context.Context, what string, missing func() []string)
 }
 
 // judge checks the history and prints the summary.
-func (t *trial) judge() error {
+func (t *trial) judge(ctx context.Context) error {
 	c := check.New(int64(noticeTime))
 	if err := history.Read(t.history, c.Add); err != nil {
 		return err
 	}
 	found := c.Check()
-	sampling, more := c.Sample(check.Limits{Samples: t.config.Samples, Events: sampleEvents, Time: sampleTime}, t.random)
+	sampling, more := c.Sample(ctx, check.Limits{Samples: t.config.Samples, Events: sampleEvents, Time: sampleTime}, t.random)
 	found = append(found, more...)
 	t.print(c.Figures, sampling)
 	const most = 20

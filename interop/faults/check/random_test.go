@@ -80,7 +80,7 @@ func TestRightHistoriesOfAllKinds(t *testing.T) {
 		w := newWorld(seed, 150, seed%2 == 0)
 		c := w.checker()
 		found := c.Check()
-		s, more := c.Sample(limits(), w.random)
+		s, more := c.Sample(t.Context(), limits(), w.random)
 		for _, v := range append(found, more...) {
 			t.Fatalf("seed %d: found: %v", seed, v)
 		}
@@ -110,7 +110,7 @@ func TestRulesAndSearchAgree(t *testing.T) {
 		}
 		c := w.checker()
 		found := c.Check()
-		_, more := c.Sample(limits(), w.random)
+		_, more := c.Sample(t.Context(), limits(), w.random)
 		if (len(found) > 0) != (len(more) > 0) {
 			// Where versions fall into a gap, the rules are content with any write for each; see afterGap.
 			if len(more) == 0 || !hasGap(c) {
@@ -150,7 +150,7 @@ func TestSearchFindsWhatWasPlantedAfterADeletion(t *testing.T) {
 	for _, e := range s.events {
 		c.Add(e)
 	}
-	_, found := c.Sample(limits(), rand.New(rand.NewPCG(1, 1)))
+	_, found := c.Sample(t.Context(), limits(), rand.New(rand.NewPCG(1, 1)))
 	if !slices.ContainsFunc(found, func(v Violation) bool { return v.Rule == Linear }) {
 		t.Error("a stale get after the deletion was not found")
 	}
