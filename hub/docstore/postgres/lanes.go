@@ -140,6 +140,7 @@ func (db *DB) tryCommit(ctx context.Context, batch []*write) error {
 		}
 	}
 	b.Queue("COMMIT")
+	_ = takeWarning(conn.Conn().PgConn())
 	results := conn.SendBatch(ctx, &b)
 	err = readResults(results, batch)
 	if e := results.Close(); err == nil {

@@ -124,6 +124,7 @@ func (db *DB) tryTransact(ctx context.Context, work func(*transaction) error) (d
 		return t.decided, err
 	}
 	t.detach()
+	_ = takeWarning(conn.Conn().PgConn())
 	if err := t.tx.Commit(t.ctx); err != nil {
 		if err = commitError(err); refused(err) {
 			err = &failure{err}

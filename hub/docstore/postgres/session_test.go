@@ -1,0 +1,48 @@
+package postgres
+
+import (
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/twinpanel/twinpanel/hub/docstore"
+	"github.com/twinpanel/twinpanel/hub/registry"
+	"github.com/twinpanel/twinpanel/internal/pgtest"
+)
+
+// A server whose system was upgraded warns of its collations on every new connection. That says nothing about a commit.
+func TestWarningAtConnect(t *testing.T) {
+	database := pgtest.URL(t)
+	db := mustOpen(t, database)
+	mustExec(t, database, "UPDATE pg_database SET datcollversion = 'older' WHERE datname = current_database()")
+	db.reset()
+	if _, err := db.Put(t.Context(), panelKey("current"), docstore.Any, []byte("{}")); err != nil {
+		t.Errorf("Put: %v", err)
+	}
+	if err := db.AddToken(t.Context(), registry.Token{Name: "phone"}); err != nil {
+		t.Errorf("AddToken: %v", err)
+	}
+}
+
+// Whatever the server's settings are, the hub hears the warnings that matter, and hubs that vanish are noticed.
+func TestSessionSettings(t *testing.T) {
+	database := pgtest.URL(t)
+	mustExec(t, database, "ALTER ROLE CURRENT_USER IN DATABASE "+pgx.Identifier{nameOf(t, database)}.Sanitize()+" SET client_min_messages = error")
+	db := mustOpen(t, database)
+	for setting, want := range map[string]string{
+		"client_min_messages": "warning", "synchronous_commit": "on", "tcp_keepalives_idle": "5", "tcp_keepalives_interval": "2", "tcp_keepalives_count": "3",
+	} {
+		got, err := list(t.Context(), db, setting, pgx.RowTo[string], "SELECT current_setting($1)", setting)
+		if err != nil || len(got) != 1 || got[0] != want {
+			t.Errorf("%s = %q, %v; want %q", setting, got, err, want)
+		}
+	}
+}
+
+func nameOf(t *testing.T, database string) string {
+	config, err := pgx.ParseConfig(database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return config.Database
+}
