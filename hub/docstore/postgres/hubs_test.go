@@ -232,3 +232,24 @@ func TestLargeBatch(t *testing.T) {
 		t.Errorf("%d documents, %v; want %d", len(page), err, documents)
 	}
 }
+
+// A connection from before a device was removed is not taken for one of the device that has its id now.
+func TestEpochsGoOnWhenADeviceIsAddedAgain(t *testing.T) {
+	db := mustOpen(t, pgtest.URL(t))
+	last := int64(0)
+	for range 3 {
+		if err := db.AddDevice(t.Context(), registry.Device{ID: panelID, Name: "panel"}); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			epoch, err := db.Raise(t.Context(), panelID)
+			if err != nil || epoch <= last {
+				t.Errorf("epoch %d after %d, %v", epoch, last, err)
+			}
+			last = epoch
+		}
+		if err := db.RemoveDevice(t.Context(), panelID); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

@@ -60,7 +60,9 @@ func (l *link) end() {
 	l.running.Wait()
 }
 
-const raiseEpoch = `UPDATE twinpanel.devices SET epoch = epoch + 1 WHERE id = $1 RETURNING epoch`
+// An epoch is the time in microseconds, or more: one of a device that was removed and added again is higher than those before.
+const raiseEpoch = `UPDATE twinpanel.devices
+	SET epoch = greatest(epoch + 1, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint) WHERE id = $1 RETURNING epoch`
 
 // Raise implements [peers.Link]. It is committed together with what else waits: many devices connect at once
 // when a hub has ended.

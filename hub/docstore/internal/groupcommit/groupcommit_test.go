@@ -160,11 +160,9 @@ func TestCommitWithoutAnOutcome(t *testing.T) {
 		d := &disk{fail: &docstore.OutcomeError{Err: cut}}
 		w := groupcommit.New(d.commit)
 		defer w.Close()
-		first := start(t.Context(), w, "first")
-		second := start(t.Context(), w, "second")
-		wantUnknown(t, <-first, cut)
+		wantUnknown(t, w.Do(t.Context(), "first"), cut)
 		d.fail = nil // what follows is the store's to decide
-		if err := <-second; err != nil {
+		if err := w.Do(t.Context(), "second"); err != nil {
 			t.Error(err)
 		}
 		d.check(t, "second")
