@@ -97,8 +97,11 @@ func (db *DB) Put(ctx context.Context, key docstore.Key, cond docstore.If, data 
 		if actual > 0 {
 			continue
 		}
-		if ok, err := db.insert(ctx, key, 1, data); err != nil || ok {
-			return 1, err
+		switch ok, err := db.insert(ctx, key, 1, data); {
+		case err != nil:
+			return 0, err
+		case ok:
+			return 1, nil
 		}
 	}
 }
