@@ -39,6 +39,9 @@ func parse(raw string) (*pgxpool.Config, error) {
 	}}).DialContext
 	c.RuntimeParams["application_name"] = cmp.Or(c.RuntimeParams["application_name"], "twinpanel")
 	c.OnNotice = noteWarning
+	if c.ValidateConnect == nil {
+		c.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsPrimary // a standby may not have yet what was answered
+	}
 	config.AfterConnect = prepareSession
 	config.ShouldPing = noteIdle
 	return config, nil

@@ -137,6 +137,9 @@ func retry(ctx context.Context, try func() error) error {
 // explainWrite says of a write that did not happen, where it is known, what to do.
 func explainWrite(err error) error {
 	err = fmt.Errorf("writing to the database: %w", err)
+	if errors.Is(err, pgconn.ErrStandbyConnection) {
+		return &Error{Err: err, hint: primaryHint}
+	}
 	switch code(err) {
 	case diskFull:
 		return &Error{Err: err, hint: "make room on the disk of the database's server"}
@@ -151,7 +154,7 @@ func explainWrite(err error) error {
 }
 
 const (
-	primaryHint = "name the server that takes writes; with several, as in postgres://HOST1,HOST2/DATABASE?target_session_attrs=read-write, the hub looks for it"
+	primaryHint = "name the server that takes writes; with several, as in postgres://HOST1,HOST2/DATABASE, the hub looks for it"
 	rightsHint  = "let the hub's user own the schema, or GRANT USAGE ON SCHEMA twinpanel and GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA twinpanel to it"
 )
 
@@ -159,6 +162,9 @@ const (
 func explainOpen(err error, config *pgxpool.Config) error {
 	if _, explained := errors.AsType[*Error](err); explained {
 		return err
+	}
+	if errors.Is(err, pgconn.ErrStandbyConnection) {
+		return errStandby
 	}
 	c := config.ConnConfig
 	hint := ""

@@ -129,7 +129,7 @@ func TestOpenRefuses(t *testing.T) {
 			prepare: func(t *testing.T, database string) {
 				mustExec(t, database, "DO $$ BEGIN EXECUTE 'ALTER DATABASE ' || current_database() || ' SET default_transaction_read_only = on'; END $$")
 			},
-			want: "takes no writes", hint: "target_session_attrs",
+			want: "takes no writes", hint: "takes writes",
 		},
 		{
 			name: "a newer hub's",
@@ -206,7 +206,7 @@ func TestServerIsJudged(t *testing.T) {
 		want, hint string
 	}{
 		{14_00_22, false, "PostgreSQL 14.22, which is too old", "15 or newer"},
-		{18_00_01, true, "takes no writes", "target_session_attrs"},
+		{18_00_01, true, "takes no writes", "takes writes"},
 		{15_00_00, false, "", ""},
 		{18_00_01, false, "", ""},
 	} {

@@ -148,12 +148,14 @@ func judgeServer(number int, version string, readOnly bool) error {
 			hint: fmt.Sprintf("upgrade it to %d or newer", oldestServer/100_00),
 		}
 	case readOnly:
-		return &Error{
-			Err:  errors.New("the database takes no writes: the server is a standby, or default_transaction_read_only is on"),
-			hint: primaryHint,
-		}
+		return errStandby
 	}
 	return nil
+}
+
+var errStandby = &Error{
+	Err:  errors.New("the database takes no writes: the server is a standby, or default_transaction_read_only is on"),
+	hint: primaryHint,
 }
 
 // migrate brings the schema to the version that the last migration makes. Each is a transaction that locks the store's
