@@ -311,3 +311,22 @@ func (c *panickingConn) Read(b []byte) (int, error) {
 	}
 	return n, err
 }
+
+// Of several hubs in front of one broker: a device that connects to another hub loses its older connection on both sides.
+func TestSeveralHubsInFrontOfABroker(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		one, two := newJoinedServers(t)
+		b := &fakeBroker{t: t}
+		for _, s := range []*joinedServer{one, two} {
+			s.endpoint.broker = newBroker(Upstream{Address: "broker.example:1883"}, s.endpoint.log)
+			s.endpoint.broker.open = b.open
+		}
+		first, up := one.through(b, connectPacket(string(panelID), 60))
+		second, up2 := two.through(b, connectPacket(string(panelID), 60))
+		first.want("closed")
+		up.want("closed")
+		second.send(publishPacket("house/door", 0, "open"))
+		up2.want(fmt.Sprintf("%x", publishPacket("house/door", 0, "open")))
+		second.want("")
+	})
+}
