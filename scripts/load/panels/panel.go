@@ -43,10 +43,13 @@ func newPanel(ctx context.Context, conn net.Conn, number int, self string, qos b
 	return p, nil
 }
 
-// watch asks for change notices of the document "desired".
+// watch asks for change notices of the document "desired", and takes the first one, which tells of what is there already.
 func (p *panel) watch() error {
 	p.notice = func([]byte) { p.noticed = true }
-	return p.subscribe(twin.NoticeTopic(twin.Me, DesiredName), 0)
+	if err := p.subscribe(twin.NoticeTopic(twin.Me, DesiredName), 0); err != nil {
+		return err
+	}
+	return p.hear()
 }
 
 // get reads the document "desired", which may have a later version than before, and always the panel's own data.
