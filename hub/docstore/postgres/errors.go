@@ -107,7 +107,7 @@ func commitError(err error) error {
 
 // lost tells whether an error means that other connections are no good either.
 func lost(err error) bool {
-	if errors.Is(err, context.Canceled) || errors.Is(err, pgx.ErrNoRows) {
+	if errors.Is(err, context.Canceled) || errors.Is(err, pgx.ErrNoRows) || errors.Is(err, errBusy) {
 		return false
 	}
 	return !refused(err) || code(err) == readOnlyTransaction

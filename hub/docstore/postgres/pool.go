@@ -2,6 +2,8 @@ package postgres
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -11,6 +13,9 @@ const (
 	pingAfter = time.Second // without use, a connection has to prove that it leads anywhere
 	idleKey   = "idle"      // where a connection keeps how long it was not used
 )
+
+// errBusy says that no connection became free in time. That doesn't mean that the server is gone: who holds them finds out.
+var errBusy = errors.New("all connections to the database are in use")
 
 // noteIdle leaves it to acquire to try a connection: the pool would try all that it has, one after the other.
 func noteIdle(_ context.Context, p pgxpool.ShouldPingParams) bool {
@@ -24,6 +29,9 @@ func (db *DB) acquire(ctx context.Context, pool *pgxpool.Pool) (*pgxpool.Conn, e
 	for {
 		conn, err := pool.Acquire(ctx)
 		if err != nil {
+			if s := pool.Stat(); ctx.Err() != nil && s.AcquiredConns() == s.MaxConns() {
+				return nil, fmt.Errorf("%w: %w", errBusy, err)
+			}
 			return nil, inOneLine(err)
 		}
 		if idle, ok := conn.Conn().PgConn().CustomData()[idleKey].(time.Duration); !ok || idle < db.pingAfter {

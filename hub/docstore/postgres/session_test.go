@@ -1,7 +1,10 @@
 package postgres
 
 import (
+	"context"
+	"errors"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -45,4 +48,21 @@ func nameOf(t *testing.T, database string) string {
 		t.Fatal(err)
 	}
 	return config.Database
+}
+
+// Who waits in vain for a connection that others use gives up none: under load that would take away what is left.
+func TestBusyConnectionsAreKept(t *testing.T) {
+	db := mustOpen(t, pgtest.URL(t))
+	for range readConnections {
+		conn, err := db.acquire(t.Context(), db.reads)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer giveBack(conn)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+	defer cancel()
+	if _, err := db.acquire(ctx, db.reads); !errors.Is(err, context.DeadlineExceeded) || lost(err) {
+		t.Errorf("error %v, lost %v; want one about the time that says nothing about the server", err, lost(err))
+	}
 }
