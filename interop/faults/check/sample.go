@@ -68,19 +68,15 @@ func (c *Checker) Sample(ctx context.Context, l Limits, random *rand.Rand) (s Sa
 // explain a version that nobody was shown, or what a deletion found.
 func operations(events []*history.Event, most int) []porcupine.Operation {
 	shown, complete := shownWrites(events)
+	k := newKnown(events)
 	events = slices.Clone(events)
 	slices.SortStableFunc(events, func(a, b *history.Event) int { return cmp.Compare(a.Call, b.Call) })
-	until, cut := int64(never), int64(never)
-	for _, e := range events {
-		if e.Kind == history.Delete {
-			cut = min(cut, e.Call)
-		}
-	}
+	until := int64(never)
 	if len(events) > most {
 		until, events = events[most].Call, events[:most]
 	}
 	var ops []porcupine.Operation
-	taken := map[uint32]bool{}
+	turns := map[history.Kind]int{}
 	for _, e := range events {
 		in := operation{Event: e, outcome: e.Outcome, shown: register{e.Version, e.Data}}
 		end := e.Return
@@ -96,11 +92,13 @@ func operations(events []*history.Event, most int) []porcupine.Operation {
 		case in.outcome == history.Unknown && complete:
 			continue
 		case in.outcome == history.Unknown && e.Kind.IsWrite():
-			in.taken = taken
+			in.known = k
+			if e.If == 0 {
+				turns[e.Kind]++
+				in.turn = turns[e.Kind]
+			}
 		}
-		if e.Outcome == history.OK && e.Return < cut {
-			taken[e.Version] = true
-		}
+		k.add(e)
 		ops = append(ops, porcupine.Operation{ClientId: len(ops), Input: in, Call: e.Call, Return: end})
 	}
 	return ops
@@ -121,56 +119,4 @@ func shownWrites(events []*history.Event) (shown map[uint32]register, complete b
 		}
 	}
 	return shown, !deleted && len(shown) >= highest
-}
-
-// An operation is an event as the search sees it.
-type operation struct {
-	*history.Event
-	outcome history.Outcome
-	shown   register        // of a get or write that is OK
-	taken   map[uint32]bool // of a write that nobody was shown: versions before the deletion that are other writes'
-}
-
-// A register is a document in the model.
-type register struct {
-	version uint32
-	data    history.Data
-}
-
-// A searched is a register that may have been deleted.
-type searched struct {
-	register
-	again bool // after a deletion
-}
-
-// model is a document with versions. A write of unknown outcome is done when it can be; at the end of the order that means nothing.
-var model = porcupine.Model{
-	Init: func() any { return searched{} },
-	Step: func(s, input, _ any) (bool, any) {
-		return s.(searched).step(input.(operation))
-	},
-}
-
-func (r searched) step(o operation) (bool, any) {
-	fits := (o.If == 0 || o.If == r.version) && (o.Kind != history.Patch || r.version > 0)
-	next := searched{register{r.version + 1, r.data.After(o.Kind, o.ID)}, r.again}
-	switch o.Kind {
-	case history.Delete:
-		fits, next = r.version > 0, searched{again: true}
-	case history.Get:
-		next = r
-	}
-	switch {
-	case o.outcome == history.Absent:
-		return r.version == 0, r
-	case o.outcome == history.Mismatch:
-		return r.version == o.Version && o.If != r.version, r
-	case o.outcome == history.Unknown && !r.again && o.taken[r.version+1]:
-		return false, r // here it can neither be done nor come last
-	case o.outcome == history.Unknown && !fits:
-		return true, r
-	case o.outcome == history.Unknown || o.Kind == history.Delete:
-		return fits, next
-	}
-	return fits && next.register == o.shown, next
 }
