@@ -66,7 +66,7 @@ type relay struct {
 	merging merging
 
 	// For whoever reads from the broker.
-	heard   time.Time           // when something came
+	quiet   time.Time           // since when it has sent nothing, while somebody listened; zero = it has just sent something
 	dropped map[uint16]struct{} // ids of messages at QoS 2 that the client doesn't get, until they are released
 }
 
@@ -205,6 +205,9 @@ func (r *relay) close() {
 // readBy implements timedReader, as [session.readBy] does. However long a packet takes, the broker
 // hears from the hub meanwhile.
 func (r *relay) readBy(b []byte, by time.Time) (int, error) {
+	if r.quiet.IsZero() { // a client that takes a message slowly is no sign that the broker is silent
+		r.quiet = time.Now()
+	}
 	if err := r.keepAlive(); err != nil {
 		return 0, err
 	}
@@ -214,7 +217,7 @@ func (r *relay) readBy(b []byte, by time.Time) (int, error) {
 	}
 	n, err := r.conn.Read(b)
 	if n > 0 {
-		r.heard = time.Now()
+		r.quiet = time.Time{}
 		r.broker.received.Add(int64(n))
 	}
 	return n, err

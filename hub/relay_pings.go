@@ -58,7 +58,7 @@ func (r *relay) keepAlive() error {
 	switch {
 	case due.IsZero() || time.Now().Before(due):
 		return nil
-	case unanswered && time.Since(r.heard) >= r.pings.keepAlive:
+	case unanswered && time.Since(r.quiet) >= r.pings.keepAlive:
 		return errBrokerSilent
 	case !r.out.tryBegin(): // nothing can be sent in the middle of a packet
 		r.mu.Lock()

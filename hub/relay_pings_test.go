@@ -144,3 +144,39 @@ func TestPingsBesideALongMessage(t *testing.T) {
 		c.want(fmt.Sprintf("%x", message))
 	})
 }
+
+// A client that takes a message slowly makes no silent broker: what it sends waits to be read.
+func TestSlowClientIsNoSilentBroker(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, b := newPassThrough(t, nil)
+		c := s.dialDeaf()
+		c.send(connectPacket(string(panelID), 4))
+		up := b.last()
+		up.take()
+		up.send(connackOf(0, 0))
+		if _, err := c.conn.Read(make([]byte, 4)); err != nil {
+			t.Fatal(err)
+		}
+		alive := func(d time.Duration) {
+			for range int(d / time.Second) {
+				c.send(publishPacket("$SCW/twins/me/a/put", 0, "{}"))
+				time.Sleep(time.Second)
+			}
+		}
+		alive(6 * time.Second)
+		up.want("c000")
+		message := publishPacket("house/door", 0, "open")
+		go func() {
+			up.conn.Write(message)
+			up.conn.Write(packet(0xd0))
+		}()
+		alive(6 * time.Second) // less than writeTime
+		if _, err := c.conn.Read(make([]byte, len(message))); err != nil {
+			t.Error(err)
+		}
+		alive(time.Second)
+		if log := s.log.take(); strings.Contains(log, errBrokerSilent.Error()) {
+			t.Errorf("log is %q", log)
+		}
+	})
+}
