@@ -38,7 +38,7 @@ func (t *trial) print(f check.Figures, s check.Sampling) {
 	fmt.Fprintln(t.stdout)
 	fmt.Fprintf(t.stdout, "under faults for %v, %.0f requests a second; longest time in which nobody had any success: %v\n",
 		t.underway.Round(time.Second), float64(f.Requests)/t.underway.Seconds(), t.barren.Round(time.Millisecond))
-	fmt.Fprintf(t.stdout, "connections of devices: %d, and %d attempts that came to nothing\n", f.Connects, f.FailedOnes)
+	fmt.Fprintf(t.stdout, "connections of devices: %d, and %d attempts that came to nothing\n", f.Connects, f.NotConnected)
 	fmt.Fprintf(t.stdout, "checked: %d requests, %d documents, %d versions; writes of unknown outcome that were done: %d, of them after a newer connection of the device: %d\n",
 		f.Requests, f.Documents, f.Versions, f.Happened, f.Late)
 	fmt.Fprintf(t.stdout, "porcupine: %d documents, %d requests; not finished in time: %d documents\n", s.Samples, s.Events, s.Unfinished)

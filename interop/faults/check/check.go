@@ -22,16 +22,16 @@ type Rule string
 
 // The rules. Each has a test that breaks it.
 const (
-	Twice   Rule = "a version is made once"                            // by one write, and a write makes one version
-	Changed Rule = "a version stays what it was"                       // whoever is shown it
-	Undone  Rule = "a write that was answered as not done is not done" //
-	Nobody  Rule = "what is shown was written by somebody before"      //
-	Exact   Rule = "a versioned write replaces exactly that version"   // or is refused with another one
-	Order   Rule = "versions rise in time"                             // a write makes a newer version than was acknowledged or shown before it began
-	Stale   Rule = "a get shows no less than was known before it"      //
-	Skipped Rule = "no version is skipped"                             // but for writes of unknown outcome
+	Twice   Rule = "a version is made once"      // by one write, and a write makes one version
+	Changed Rule = "a version stays what it was" // whoever is shown it
+	Undone  Rule = "a write that was answered as not done is not done"
+	Nobody  Rule = "what is shown was written by somebody before"
+	Exact   Rule = "a versioned write replaces exactly that version" // or is refused with another one
+	Order   Rule = "versions rise in time"                           // a write makes a newer version than was acknowledged or shown before it began
+	Stale   Rule = "a get shows no less than was known before it"
+	Skipped Rule = "no version is skipped" // but for writes of unknown outcome
 	Content Rule = "a version holds what its write made of the one before"
-	Deleted Rule = "what is deleted stays deleted" //
+	Deleted Rule = "what is deleted stays deleted"
 	Own     Rule = "an answer comes to whoever asked"
 	Old     Rule = "a connection has no answer after a newer one of its device"
 	Known   Rule = "a client that is known is not turned away"
@@ -50,14 +50,14 @@ func (v Violation) String() string { return fmt.Sprintf("%s: %s: %s", v.Where, v
 
 // Figures are what was checked.
 type Figures struct {
-	Requests   int                                      // all of them
-	Outcomes   map[history.Kind]map[history.Outcome]int //
-	Documents  int                                      //
-	Versions   int                                      // that somebody was shown or told
-	Happened   int                                      // writes of unknown outcome that somebody was shown later, or that a gap stands for
-	Late       int                                      // of these, such that came after a newer connection of their device; see [Checker.Check]
-	Connects   int                                      // connections of devices that came about
-	FailedOnes int                                      // and attempts that did not
+	Requests     int // all of them
+	Outcomes     map[history.Kind]map[history.Outcome]int
+	Documents    int
+	Versions     int // that somebody was shown or told
+	Happened     int // writes of unknown outcome that somebody was shown later, or that a gap stands for
+	Late         int // of these, such that came after a newer connection of their device; see [Checker.Check]
+	Connects     int // connections of devices
+	NotConnected int // attempts that came to nothing
 }
 
 // A Checker collects a history and checks it.

@@ -15,8 +15,8 @@ type sessions map[uint64]*session
 
 type session struct {
 	connect  *history.Event
-	closed   int64            // when its client found it over; never = not before the end of the history
-	requests []*history.Event //
+	closed   int64 // when its client found it over; never = not before the end of the history
+	requests []*history.Event
 	noticed  []*history.Event // gets that notices led to
 }
 
@@ -32,7 +32,7 @@ func (s sessions) add(e *history.Event, f *Figures) {
 	switch {
 	case e.Device == "" || e.Conn == 0:
 		if e.Kind == history.Connect {
-			f.FailedOnes++
+			f.NotConnected++
 		}
 	case e.Kind == history.Connect:
 		f.Connects++
