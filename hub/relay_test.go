@@ -102,30 +102,38 @@ func TestTwinsInFrontOfABroker(t *testing.T) {
 }
 
 func TestTwinsOfAPlainClient(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s, b := newPassThrough(t, nil)
-		s.put(panelID, "a", `{"data":{}}`)
-		c, up := s.through(b, connectPacket("meter", 60))
-		c.send(subscribePacket(1, "$SCW/twins/me/#", "$SCW/twins/"+string(panelID)+"/a/changed"))
-		c.want("900400018080")
-		for _, twinID := range []string{"me", string(panelID)} {
-			c.send(publishPacket("$SCW/twins/"+twinID+"/a/put", 5, `{"data":{"n":1}}`), publishPacket("$SCW/twins/"+twinID+"/a/get", 0, ""))
-			c.want("40020005")
-		}
-		up.want("")
-		if doc, err := s.documents.Get(t.Context(), docstore.Key{Twin: panelID, Name: "a"}); err != nil || doc.Version != 1 {
-			t.Errorf("got version %d, %v, want 1", doc.Version, err)
-		}
-		devices, plain, newcomers := s.endpoint.connections()
-		if devices != 0 || plain != 1 || newcomers != 0 {
-			t.Errorf("counted %d devices, %d plain, %d newcomers", devices, plain, newcomers)
-		}
-		c.send(packet(0x34, "$SCW/twins/me/a/put", uint16(1)))
-		c.want("closed")
-		if _, plain, _ := s.endpoint.connections(); plain != 0 {
-			t.Errorf("counted %d plain, want none", plain)
-		}
-	})
+	for _, tt := range []struct {
+		name string
+		last []byte
+	}{
+		{"put", publishPacket("$SCW/twins/me/a/put", 5, `{"data":{"n":1}}`)},
+		{"put of a device's by its id", publishPacket("$SCW/twins/"+string(panelID)+"/a/put", 5, `{"data":{"n":1}}`)},
+		{"get", publishPacket("$SCW/twins/me/a/get", 0, "")},
+		{"at QoS 2", packet(0x34, "$SCW/twins/me/a/put", uint16(1))},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, b := newPassThrough(t, nil)
+				s.put(panelID, "a", `{"data":{}}`)
+				c, up := s.through(b, connectPacket("meter", 60))
+				c.send(subscribePacket(1, "$SCW/twins/me/#", "$SCW/twins/"+string(panelID)+"/a/changed"))
+				c.want("900400018080")
+				devices, plain, newcomers := s.endpoint.connections()
+				if devices != 0 || plain != 1 || newcomers != 0 {
+					t.Errorf("counted %d devices, %d plain, %d newcomers", devices, plain, newcomers)
+				}
+				c.send(tt.last)
+				c.want("closed") // an acknowledgement would say that something was done
+				up.want("closed")
+				if doc, err := s.documents.Get(t.Context(), docstore.Key{Twin: panelID, Name: "a"}); err != nil || doc.Version != 1 {
+					t.Errorf("got version %d, %v, want 1", doc.Version, err)
+				}
+				if _, plain, _ := s.endpoint.connections(); plain != 0 {
+					t.Errorf("counted %d plain, want none", plain)
+				}
+			})
+		})
+	}
 }
 
 // Nobody speaks about twins but the hub: a broker's messages about them end here, and the broker

@@ -29,6 +29,7 @@ var (
 	errQoS2       = errors.New("publish at QoS 2: use QoS 0 or 1")
 	errRetain     = errors.New("publish with the retain flag: the hub keeps no messages, clear the flag")
 	errOtherTopic = errors.New("publish outside " + twin.Prefix + ": the hub is no broker; --other-topics drop ignores such messages")
+	errNoTwin     = errors.New("a request for a twin's document from a client of the broker that is no device: neither its client id nor its user name is a device's id, see hub device list")
 	errOutcome    = errors.New("outcome of a write is unknown, so neither answer would be true")
 	errUndecided  = errors.New("request failed by the hub's own trouble, so an acknowledgement would not be true")
 )

@@ -31,8 +31,11 @@ func (s *session) publish(p publish) error {
 		}
 		return s.drop(p)
 	}
+	if s.device == "" {
+		return errNoTwin
+	}
 	t, err := twin.ParseTopic(string(p.topic))
-	if err != nil || s.device == "" || t.Result != twin.Request || len(p.topic) > maxRequestTopic {
+	if err != nil || t.Result != twin.Request || len(p.topic) > maxRequestTopic {
 		return s.drop(p)
 	}
 	return s.request(t, p)
