@@ -68,7 +68,7 @@ expect 'put' 0 '{"version":1,"data":{"alarm_armed":false}}' client rr -i "$id" -
 verdict 'put: an app reads it' "$(app GET current | jq -c .data)" '{"alarm_armed":false}'
 expect 'filters of both kinds' 0 "$me/current/changed {\"version\":1}" client sub -i "$id" -C 1 -W 10 -v -t 'house/#' -t "$me/current/changed"
 expect 'no device, no twin' 0 'All subscription requests were denied.' client sub -i meter -t "$me/#" -W 10
-expect 'no device, a request' 0 '' client pub -i meter -q 1 -t "$me/current/put" -m '{"data":{"alarm_armed":true}}'
+expect 'no device, a request' 7 'Error: The connection was lost.' client pub -i meter -q 1 -t "$me/current/put" -m '{"data":{"alarm_armed":true}}'
 verdict 'no device, a request: nothing happened' "$(app GET current | jq -c .version)" 1
 expect 'device by its user name' 0 '{"version":1,"data":{"alarm_armed":false}}' client rr -i anything -u "$id" -t "$me/current/get" -e "$me/current/get/response/success" -n -W 10
 expect 'MQTT 5' 132 'Connection error: Unsupported Protocol Version. Try connecting to an MQTT v5 broker, or use MQTT v3.x mode.' client sub -V mqttv5 -t a -W 10
