@@ -34,7 +34,7 @@ const (
 
 // Config is what a hub needs.
 type Config struct {
-	Documents   docstore.Store    // required
+	Documents   docstore.Store    // required; a [Store], which is Registry too, saves a read in most requests
 	Registry    registry.Registry // required
 	Peers       peers.Link        // the other hubs on the same documents and registry; nil = there can be none
 	Region      string            // of the REST path; default DefaultRegion
@@ -89,7 +89,7 @@ func (c Config) Validate() error {
 type Hub struct {
 	documents docstore.Store
 	registry  registry.Registry
-	pairs     pairReader // documents and registry, if they are one and it is one; else nil
+	both      Store // documents and registry, if they are one; else nil
 	region    string
 	log       *quietLog
 	seen      *seen
@@ -123,7 +123,7 @@ func New(c Config) (*Hub, error) {
 	}
 	c.Region = cmp.Or(c.Region, DefaultRegion)
 	c.OtherTopics = cmp.Or(c.OtherTopics, RefuseOtherTopics)
-	h := &Hub{documents: c.Documents, registry: c.Registry, pairs: pairsOf(c.Documents, c.Registry), region: c.Region, peers: c.Peers, log: newQuietLog(c.Logger), names: c.Names, certificate: c.Certificate,
+	h := &Hub{documents: c.Documents, registry: c.Registry, both: storeOf(c.Documents, c.Registry), region: c.Region, peers: c.Peers, log: newQuietLog(c.Logger), names: c.Names, certificate: c.Certificate,
 		graphite: c.Graphite, changing: make(chan struct{}, 1)}
 	h.series = newSeries(graphite.Config{Logger: c.Logger}, h.log)
 	if err := h.startSeries(); err != nil {

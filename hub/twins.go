@@ -67,18 +67,17 @@ func (h *Hub) doNow(ctx context.Context, from *session, id twin.ID, name twin.Na
 	return twin.Document{}, fmt.Errorf("unknown method %q", m)
 }
 
-// A pairReader is a store and registry in one that reads a device and a document of its twin at once, where a
-// request would have to ask twice. A document at version 0 is not there; without the device, the error
-// is [registry.ErrNoDevice].
-type pairReader interface {
+// A Store is documents and devices in one place, which reads both at once where a request would have to ask twice. A document
+// at version 0 is not there; without the device, the error is [registry.ErrNoDevice].
+type Store interface {
 	docstore.Store
 	registry.Registry
 	DeviceAndDocument(ctx context.Context, key docstore.Key) (registry.Device, docstore.Document, error)
 }
 
-// pairsOf returns nil where devices and documents have to be read one by one.
-func pairsOf(documents docstore.Store, devices registry.Registry) pairReader {
-	if both, ok := documents.(pairReader); ok && registry.Registry(both) == devices {
+// storeOf returns nil where devices and documents have to be read one by one.
+func storeOf(documents docstore.Store, devices registry.Registry) Store {
+	if both, ok := documents.(Store); ok && registry.Registry(both) == devices {
 		return both
 	}
 	return nil
@@ -87,7 +86,7 @@ func pairsOf(documents docstore.Store, devices registry.Registry) pairReader {
 // look reads what a request needs to know at first: the device, which must be allowed to ask, and unless it is
 // for a put, the document as it is now, with version 0 if there is none.
 func (h *Hub) look(ctx context.Context, from *session, key docstore.Key, m twin.Method) (registry.Device, docstore.Document, error) {
-	if h.pairs == nil || m == twin.Put {
+	if h.both == nil || m == twin.Put {
 		d, err := h.device(ctx, from, key.Twin)
 		if err != nil || m == twin.Put {
 			return d, docstore.Document{}, err
@@ -98,7 +97,7 @@ func (h *Hub) look(ctx context.Context, from *session, key docstore.Key, m twin.
 		}
 		return d, doc, err
 	}
-	d, doc, err := h.pairs.DeviceAndDocument(ctx, key)
+	d, doc, err := h.both.DeviceAndDocument(ctx, key)
 	if err != nil {
 		return d, doc, fmt.Errorf("reading device and document: %w", err)
 	}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/twinpanel/twinpanel/hub"
 	"github.com/twinpanel/twinpanel/hub/copier"
 	"github.com/twinpanel/twinpanel/hub/docstore"
 	"github.com/twinpanel/twinpanel/hub/docstore/postgres"
@@ -28,10 +29,10 @@ type opening struct {
 
 // A store is an open place.
 type store struct {
-	copier.Store            // documents, devices and all else
-	link         peers.Link // to the other hubs on it; nil for a folder, which has one hub
-	claim        *postgres.Claim
-	kept         string // path of the copy that was kept of a folder that was upgraded; empty = it wasn't
+	hub.Store            // documents, devices and all else
+	link      peers.Link // to the other hubs on it; nil for a folder, which has one hub
+	claim     *postgres.Claim
+	kept      string // path of the copy that was kept of a folder that was upgraded; empty = it wasn't
 }
 
 // open opens a place for a hub, or for who needs the documents: nobody else may have a folder meanwhile.
