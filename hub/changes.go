@@ -14,9 +14,10 @@ import (
 	"github.com/twinpanel/twinpanel/twin"
 )
 
-// maxDueNotices is how many notices may wait for one connection, each about another
-// document: room for a twin that is replaced as a whole.
-const maxDueNotices = 2 * twin.MaxDocuments
+// maxDueNotices is how many notices may wait for one connection, each about another document: room for all
+// that is looked at when news was missed, which is the documents that the client knew, those there are now
+// and those that it asked about by name, and for the twin to be replaced as a whole meanwhile.
+const maxDueNotices = 3*twin.MaxDocuments + maxFilters
 
 // Why a connection that asked for notices ends: it must not go on believing that it
 // hears of every change.

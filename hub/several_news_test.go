@@ -3,6 +3,7 @@ package hub
 import (
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -84,6 +85,49 @@ func TestNoticesAfterMissedNews(t *testing.T) {
 		wide.want(notice("stays", 1) + notice("written", 3) + notice("new", 1))
 		one.want(notice("deleted", 0) + notice("never", 0))
 		deaf.readNext(notice("stays", 1) + notice("stays", 1))
+	})
+}
+
+// A twin is replaced as a whole while no news is heard, and once more before its client takes what it missed. It
+// is told of everything all the same.
+func TestNoticesOfATwinReplacedTwice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := newJoinedServers(t)
+		replace := func(generation string) {
+			b.ask("DELETE", "/twins/"+string(multiID), "")
+			for n := range twin.MaxDocuments {
+				b.put(multiID, twin.Name(fmt.Sprintf("%s%02d", generation, n)), `{"data":{}}`)
+			}
+			synctest.Wait()
+		}
+		filters := []string{"$SCW/twins/me/+/changed"}
+		for n := range maxFilters - 1 {
+			filters = append(filters, fmt.Sprintf("$SCW/twins/me/n%02d/changed", n))
+		}
+		c := a.dialDeaf()
+		c.send(connectPacket(string(multiID), 60))
+		c.readNext("20020000")
+		c.send(subscribePacket(1, filters...))
+		c.readNext("90660001" + strings.Repeat("00", maxFilters))
+		read := func(notices int) {
+			t.Helper()
+			if _, err := io.ReadFull(c.conn, make([]byte, notices*len(notice("n00", 0))/2)); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+		}
+		read(maxFilters - 1)
+		replace("a")
+		read(twin.MaxDocuments)
+
+		a.link.Deafen(true)
+		replace("b")
+		a.link.Deafen(false)
+		synctest.Wait()
+		replace("c")
+		read(3*twin.MaxDocuments + maxFilters - 1)
+		c.send(packet(0xc0))
+		c.readNext("d000")
 	})
 }
 
