@@ -45,13 +45,9 @@ func (h *Hub) doNow(ctx context.Context, from *session, id twin.ID, name twin.Na
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	key := docstore.Key{Twin: id, Name: name}
-	d, old, err := h.look(ctx, from, key, m)
+	old, err := h.look(ctx, from, key, m)
 	if err != nil {
 		return twin.Document{}, err
-	}
-	if from != nil && m != twin.Get && slices.Contains(d.ReadOnly, name) {
-		from.log(slog.LevelWarn, "write denied: the device may not write this document", "document", name, "method", m)
-		return twin.Document{}, twin.ErrPermissionDenied
 	}
 	switch m {
 	case twin.Get:
@@ -83,25 +79,33 @@ func storeOf(documents docstore.Store, devices registry.Registry) Store {
 	return nil
 }
 
-// look reads what a request needs to know at first: the device, which must be allowed to ask, and unless it is
-// for a put, the document as it is now, with version 0 if there is none.
-func (h *Hub) look(ctx context.Context, from *session, key docstore.Key, m twin.Method) (registry.Device, docstore.Document, error) {
-	if h.both == nil || m == twin.Put {
-		d, err := h.device(ctx, from, key.Twin)
-		if err != nil || m == twin.Put {
-			return d, docstore.Document{}, err
-		}
-		doc, err := h.documents.Get(ctx, key)
-		if errors.Is(err, twin.ErrDocumentNotFound) {
-			return d, docstore.Document{}, nil
-		}
-		return d, doc, err
+// look reads what a request needs to know: the device, which must be allowed to ask for this, and unless it is for a
+// put, the document as it is now, with version 0 if there is none.
+func (h *Hub) look(ctx context.Context, from *session, key docstore.Key, m twin.Method) (doc docstore.Document, err error) {
+	var d registry.Device
+	atOnce := h.both != nil && m != twin.Put
+	if atOnce {
+		d, doc, err = h.both.DeviceAndDocument(ctx, key)
+	} else {
+		d, err = h.registry.Device(ctx, key.Twin)
 	}
-	d, doc, err := h.both.DeviceAndDocument(ctx, key)
 	if err != nil {
-		return d, doc, fmt.Errorf("reading device and document: %w", err)
+		return doc, fmt.Errorf("reading device: %w", err)
 	}
-	return d, doc, from.mayAsk(d)
+	if err := from.mayAsk(d); err != nil {
+		return doc, err
+	}
+	if from != nil && m != twin.Get && slices.Contains(d.ReadOnly, key.Name) {
+		from.log(slog.LevelWarn, "write denied: the device may not write this document", "document", key.Name, "method", m)
+		return doc, twin.ErrPermissionDenied
+	}
+	if !atOnce && m != twin.Put {
+		doc, err = h.documents.Get(ctx, key)
+		if errors.Is(err, twin.ErrDocumentNotFound) {
+			return docstore.Document{}, nil
+		}
+	}
+	return doc, err
 }
 
 // device reads the device that a request is for. There is a twin as long as its device is registered,
@@ -181,7 +185,7 @@ func (h *Hub) put(ctx context.Context, from *session, key docstore.Key, payload 
 }
 
 // patch is merge, and put with the exact version. When another writer was
-// faster, a patch without a version reads the document again, which is not old any more, and starts anew: its
+// faster, a patch without a version looks at device and document again, and starts anew: its
 // writer asked for no more than that its own keys end up as he said. Somebody's write succeeds in
 // each round, and ctx bounds the number of rounds: beyond it the error is errOvertaken.
 func (h *Hub) patch(ctx context.Context, from *session, key docstore.Key, old *docstore.Document, payload []byte) (twin.Document, error) {
@@ -204,11 +208,11 @@ func (h *Hub) patch(ctx context.Context, from *session, key docstore.Key, old *d
 	}
 }
 
-// patchOnce patches a document as it was read; nil = it still has to be. It fails with a [*twin.VersionError]
+// patchOnce patches a document as it was when the request looked; nil = it has to look again. It fails with a [*twin.VersionError]
 // when the document has, or gets meanwhile, another version than the patch is for.
 func (h *Hub) patchOnce(ctx context.Context, from *session, key docstore.Key, old *docstore.Document, update twin.Update) (twin.Document, error) {
 	if old == nil {
-		doc, err := h.documents.Get(ctx, key)
+		doc, err := h.look(ctx, from, key, twin.Patch)
 		if err != nil {
 			return twin.Document{}, err
 		}
