@@ -38,16 +38,9 @@ var ErrNotInstalled = errors.New("PostgreSQL is not installed: no initdb and pos
 
 // Options of [Start]. The zero value suits tests.
 type Options struct {
-	// Dir is an existing folder in which the server's own one is made; empty = the system's for temporary
-	// files. Started by root, the server runs as another user, who must be able to reach it.
-	Dir string
 	// Sync makes a commit wait for the disk. Without it, a crash of the computer destroys what the server holds, but
 	// not [Server.Kill].
 	Sync bool
-	// Port on 127.0.0.1; 0 = one that is free.
-	Port int
-	// Settings are more of PostgreSQL's settings, such as "max_connections=500".
-	Settings []string
 }
 
 // A Server is a running PostgreSQL server. Its methods but URL and NewDatabase are for one caller at a time.
@@ -69,7 +62,8 @@ type process struct {
 }
 
 // Start makes a server with nothing in it and returns when it takes connections. End it with
-// [Server.Stop]; it ends with the calling process at the latest.
+// [Server.Stop]; it ends with the calling process at the latest. Started by root, it runs as another user, who must be able
+// to reach the system's folder for temporary files.
 func Start(o Options) (_ *Server, err error) {
 	s, err := prepare(o)
 	if err != nil {
@@ -83,7 +77,7 @@ func Start(o Options) (_ *Server, err error) {
 	if err := s.initialize(); err != nil {
 		return nil, err
 	}
-	return s, s.startAnywhere(o)
+	return s, s.startAnywhere()
 }
 
 // prepare makes a server's folder, and what removes it.
@@ -92,7 +86,7 @@ func prepare(o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	dir, err := os.MkdirTemp(o.Dir, "twinpanel-pg-")
+	dir, err := os.MkdirTemp("", "twinpanel-pg-")
 	if err != nil {
 		return nil, err
 	}
@@ -104,20 +98,20 @@ func prepare(o Options) (*Server, error) {
 	if !o.Sync {
 		settings = append(settings, "fsync=off", "full_page_writes=off")
 	}
-	for _, setting := range slices.Concat(settings, o.Settings) {
+	for _, setting := range settings {
 		s.args = append(s.args, "-c", setting)
 	}
 	return s, nil
 }
 
-// startAnywhere runs the server on the port of its options, or on one that nobody else takes.
-func (s *Server) startAnywhere(o Options) (err error) {
+// startAnywhere runs the server on a port that nobody else takes.
+func (s *Server) startAnywhere() (err error) {
 	for range maxAttempts {
-		if s.Port, err = freePort(o.Port); err != nil {
+		if s.Port, err = freePort(); err != nil {
 			return err
 		}
-		if err = s.start(); err == nil || o.Port != 0 {
-			return err
+		if err = s.start(); err == nil {
+			return nil
 		}
 	}
 	return err
@@ -312,11 +306,8 @@ func (j *janitor) stop() error {
 	return j.cmd.Wait()
 }
 
-// freePort returns a port that nobody listens on, or the one that is wanted.
-func freePort(wanted int) (int, error) {
-	if wanted != 0 {
-		return wanted, nil
-	}
+// freePort returns a port that nobody listens on.
+func freePort() (int, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return 0, err

@@ -61,7 +61,7 @@ func endFast(pid int) error { return syscall.Kill(pid, syscall.SIGINT) }
 // shared memory, no other can be started. The server is stopped first, since it would replace them.
 func killFamily(pid int) error {
 	err := syscall.Kill(pid, syscall.SIGSTOP)
-	await(pid, 'T')
+	awaitState(pid, 'T')
 	family := append(children(pid), pid)
 	for _, child := range family {
 		if e := syscall.Kill(child, syscall.SIGKILL); !errors.Is(e, syscall.ESRCH) {
@@ -69,7 +69,7 @@ func killFamily(pid int) error {
 		}
 	}
 	for _, child := range family {
-		await(child, 'Z') // whoever is its parent now may take time to look after it
+		awaitState(child, 'Z') // whoever is its parent now may take time to look after it
 	}
 	if errors.Is(err, syscall.ESRCH) { // it was gone already
 		return nil
@@ -77,8 +77,8 @@ func killFamily(pid int) error {
 	return err
 }
 
-// await returns when a process has a state, or is gone.
-func await(pid int, state byte) {
+// awaitState returns when a process has a state, or is gone.
+func awaitState(pid int, state byte) {
 	for deadline := time.Now().Add(stopPatience); time.Now().Before(deadline); time.Sleep(pollInterval / 10) {
 		if now, _, ok := status(pid); !ok || now == state || now == 'Z' {
 			return

@@ -11,8 +11,8 @@ import (
 
 // Standby makes a second server that follows this one, which must be running, and takes reads only until [Server.Promote].
 // By itself it follows a moment later; see PostgreSQL's synchronous_standby_names for a server that waits for it.
-func (s *Server) Standby(o Options) (_ *Server, err error) {
-	standby, err := prepare(o)
+func (s *Server) Standby() (_ *Server, err error) {
+	standby, err := prepare(Options{})
 	if err != nil {
 		return nil, err
 	}
@@ -29,7 +29,7 @@ func (s *Server) Standby(o Options) (_ *Server, err error) {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("pg_basebackup: %w\n%s", err, out)
 	}
-	return standby, standby.startAnywhere(o)
+	return standby, standby.startAnywhere()
 }
 
 // Promote makes a standby a server that takes writes, and returns when it does.

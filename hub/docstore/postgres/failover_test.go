@@ -21,7 +21,7 @@ func TestStandbyTakesOver(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	standby, err := primary.Standby(pgtest.Options{})
+	standby, err := primary.Standby()
 	if err != nil {
 		t.Fatal(err)
 	}
