@@ -15,17 +15,14 @@ import (
 	"github.com/twinpanel/twinpanel/twin"
 )
 
-const (
-	lanes         = 4       // that commit at the same time
-	maxBatchBytes = 4 << 20 // of documents in one transaction, unless one alone is larger
-)
+const lanes = 4 // that commit at the same time
 
 // A lane commits together the writes that wait in it. Those of one twin are all in the same lane, in their order.
 type lane struct {
 	*groupcommit.Writer[*write]
 }
 
-func newLane(db *DB) lane { return lane{groupcommit.New(db.commitAll)} }
+func newLane(db *DB) lane { return lane{groupcommit.New(db.commit, (*write).size)} }
 
 func (l lane) close() {
 	if l.Writer != nil {
@@ -53,7 +50,6 @@ type write struct {
 
 	number int64
 	ok     bool // there was a row
-	err    error
 }
 
 // A step is one statement.
@@ -67,7 +63,7 @@ func (db *DB) do(ctx context.Context, w *write) (number int64, ok bool, err erro
 	if err := db.lanes[laneOf(w.key.Twin)].Do(ctx, w); err != nil {
 		return 0, false, err
 	}
-	return w.number, w.ok, w.err
+	return w.number, w.ok, nil
 }
 
 func laneOf(id twin.ID) int {
@@ -80,6 +76,7 @@ func inLockOrder(a, b *write) int {
 	return cmp.Or(cmp.Compare(a.locks, b.locks), cmp.Compare(a.key.Twin, b.key.Twin), cmp.Compare(a.key.Name, b.key.Name))
 }
 
+// size is about how many bytes the write sends.
 func (w *write) size() (n int) {
 	for _, s := range w.steps {
 		for _, arg := range s.args {
@@ -91,26 +88,9 @@ func (w *write) size() (n int) {
 	return n
 }
 
-// commitAll commits a batch, in several transactions if it is large. It notes errors in the writes.
-func (db *DB) commitAll(batch []*write) error {
-	slices.SortStableFunc(batch, inLockOrder)
-	for len(batch) > 0 {
-		n, size := 1, batch[0].size()
-		for n < len(batch) && size+batch[n].size() <= maxBatchBytes {
-			size += batch[n].size()
-			n++
-		}
-		err := db.commit(batch[:n])
-		for _, w := range batch[:n] {
-			w.err = err
-		}
-		batch = batch[n:]
-	}
-	return nil
-}
-
 // commit sends writes with BEGIN and COMMIT around them in one go, and reads the answers.
 func (db *DB) commit(batch []*write) error {
+	slices.SortStableFunc(batch, inLockOrder)
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	err := retry(ctx, func() error {

@@ -219,7 +219,7 @@ func (r *Registry) open(path string, o Options, locked bool) error {
 	if r.tx.exec("PRAGMA busy_timeout = 0"); r.tx.err != nil { // from here on tx.begin waits
 		return r.tx.err
 	}
-	r.writer = groupcommit.New(r.tx.commitBatch)
+	r.writer = groupcommit.New(r.tx.commitBatch, nil)
 	return nil
 }
 

@@ -15,13 +15,17 @@ import (
 	"github.com/twinpanel/twinpanel/hub/docstore"
 )
 
-// maxBatch is the most operations of one commit. It bounds how long the first
-// one waits for the last.
-const maxBatch = 512
+// Limits of one commit. They bound how long the first operation waits for the last, and how many may have an
+// unknown outcome together.
+const (
+	maxBatch      = 512     // operations
+	maxBatchBytes = 4 << 20 // with which no more operations are taken
+)
 
 // A Writer commits operations in the order in which it takes them.
 type Writer[Op any] struct {
 	commit  func(ops []Op) error
+	size    func(Op) int
 	queue   chan request[Op] // unbuffered: who waits here has not been taken
 	closing chan struct{}
 	close   func()
@@ -40,9 +44,15 @@ type request[Op any] struct {
 // batch and means that nothing was written, unless it is a
 // [*docstore.OutcomeError]. Whether anything may be written after such a one
 // is for commit to say.
-func New[Op any](commit func(ops []Op) error) *Writer[Op] {
+//
+// The function size returns how many bytes an operation writes; nil = they don't matter.
+func New[Op any](commit func(ops []Op) error, size func(Op) int) *Writer[Op] {
+	if size == nil {
+		size = func(Op) int { return 0 }
+	}
 	w := &Writer[Op]{
 		commit:  commit,
+		size:    size,
 		queue:   make(chan request[Op]),
 		closing: make(chan struct{}),
 		done:    make(chan struct{}),
@@ -117,10 +127,11 @@ func (w *Writer[Op]) run() {
 }
 
 func (w *Writer[Op]) takeWaiting(batch []request[Op]) []request[Op] {
-	for len(batch) < maxBatch {
+	for size := w.size(batch[0].op); len(batch) < maxBatch && size < maxBatchBytes; {
 		select {
 		case r := <-w.queue:
 			batch = append(batch, r)
+			size += w.size(r.op)
 		default:
 			return batch
 		}

@@ -69,7 +69,7 @@ func wantUnknown(t *testing.T, err, want error) {
 func TestWhatWaitsIsCommittedTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := new(disk)
-		w := groupcommit.New(d.commit)
+		w := groupcommit.New(d.commit, nil)
 		defer w.Close()
 		began := time.Now()
 		first := start(t.Context(), w, "first")
@@ -92,7 +92,7 @@ func TestWhatWaitsIsCommittedTogether(t *testing.T) {
 func TestBatchIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := new(disk)
-		w := groupcommit.New(d.commit)
+		w := groupcommit.New(d.commit, nil)
 		defer w.Close()
 		var wg sync.WaitGroup
 		for range 1500 {
@@ -116,10 +116,31 @@ func TestBatchIsBounded(t *testing.T) {
 	})
 }
 
+// What is beyond the bytes of one commit is not taken, so that nobody has to doubt whether it was written.
+func TestBatchIsBoundedInBytes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := new(disk)
+		w := groupcommit.New(d.commit, func(op string) int { return len(op) << 20 })
+		defer w.Close()
+		first := start(t.Context(), w, "first")
+		bb, ccc := start(t.Context(), w, "bb"), start(t.Context(), w, "ccc")
+		short, cancel := context.WithTimeout(t.Context(), 1500*time.Millisecond) // within the second commit
+		defer cancel()
+		late, last := start(short, w, "late"), start(t.Context(), w, "last")
+		wantNothingWritten(t, <-late, context.DeadlineExceeded)
+		for _, answer := range []<-chan error{first, bb, ccc, last} {
+			if err := <-answer; err != nil {
+				t.Error(err)
+			}
+		}
+		d.check(t, "first", "bb ccc", "last")
+	})
+}
+
 func TestContextEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := new(disk)
-		w := groupcommit.New(d.commit)
+		w := groupcommit.New(d.commit, nil)
 		defer w.Close()
 		ended, cancel := context.WithCancel(t.Context())
 		cancel()
@@ -143,7 +164,7 @@ func TestFailureBeforeCommitEndsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		full := errors.New("disk is full")
 		d := &disk{fail: full}
-		w := groupcommit.New(d.commit)
+		w := groupcommit.New(d.commit, nil)
 		defer w.Close()
 		wantNothingWritten(t, w.Do(t.Context(), "a"), full)
 		d.fail = nil
@@ -158,7 +179,7 @@ func TestCommitWithoutAnOutcome(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cut := errors.New("connection lost")
 		d := &disk{fail: &docstore.OutcomeError{Err: cut}}
-		w := groupcommit.New(d.commit)
+		w := groupcommit.New(d.commit, nil)
 		defer w.Close()
 		wantUnknown(t, w.Do(t.Context(), "first"), cut)
 		d.fail = nil // what follows is the store's to decide
@@ -172,7 +193,7 @@ func TestCommitWithoutAnOutcome(t *testing.T) {
 func TestClose(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := new(disk)
-		w := groupcommit.New(d.commit)
+		w := groupcommit.New(d.commit, nil)
 		committing := start(t.Context(), w, "committing")
 		waiting := start(t.Context(), w, "waiting")
 		w.Close()
