@@ -135,19 +135,15 @@ func (db *DB) UpdateDevice(ctx context.Context, id twin.ID, change func(*registr
 	err = db.transact(ctx, func(t *transaction) error {
 		old, ok, err := queryOne(t, scanDevice, selectDevice+" WHERE id = $1 FOR UPDATE", string(id))
 		switch {
-		case code(err) == notText:
+		case err == nil && !ok, code(err) == notText:
 			return registry.ErrNoDevice
 		case err != nil:
 			return err
-		case !ok:
-			return registry.ErrNoDevice
 		}
 		d := old
-		t.decide()
-		if err := change(&d); err != nil {
+		if err := t.decide(func() error { return change(&d) }); err != nil {
 			return err
 		}
-		t.detach()
 		d.ID, d.Name, d.Created = old.ID, old.Name, old.Created
 		kept, _, err = queryOne(t, scanDevice, updateDevice, deviceValues(d)...)
 		return taken(err)
@@ -163,12 +159,10 @@ func (db *DB) RemoveDevice(ctx context.Context, id twin.ID) error {
 	return db.transact(ctx, func(t *transaction) error {
 		n, err := t.exec("DELETE FROM twinpanel.devices WHERE id = $1", string(id))
 		switch {
-		case code(err) == notText:
+		case err == nil && n == 0, code(err) == notText:
 			return registry.ErrNoDevice
 		case err != nil:
 			return err
-		case n == 0:
-			return registry.ErrNoDevice
 		}
 		if err := t.deleteDocuments(id); err != nil {
 			return err

@@ -35,6 +35,7 @@ var ErrNoData = errors.New("there is no hub's data")
 
 // PostgreSQL's codes of errors (SQLSTATE) on which something depends.
 const (
+	featureNotSupported  = "0A000"
 	notText              = "22021" // not UTF-8, or with NUL
 	uniqueViolation      = "23505"
 	readOnlyTransaction  = "25006"
@@ -44,7 +45,9 @@ const (
 	serializationFailure = "40001"
 	deadlockDetected     = "40P01"
 	insufficientRights   = "42501"
+	syntaxError          = "42601"
 	undefinedColumn      = "42703"
+	undefinedFunction    = "42883"
 	duplicateSchema      = "42P06"
 	duplicateTable       = "42P07"
 	diskFull             = "53100"
@@ -67,6 +70,12 @@ func code(err error) string {
 func refused(err error) bool {
 	e, ok := errors.AsType[*pgconn.PgError](err)
 	return ok && e.Severity != "" && e.SeverityUnlocalized != "FATAL" && e.SeverityUnlocalized != "PANIC"
+}
+
+// isUnsupported tells whether the server knows no LISTEN and NOTIFY.
+func isUnsupported(err error) bool {
+	c := code(err)
+	return c == featureNotSupported || c == syntaxError || c == undefinedFunction
 }
 
 // A connectError says in one line why no connection came about. The driver's has a line for each attempt, with and
@@ -142,7 +151,7 @@ func explainWrite(err error) error {
 	}
 	switch code(err) {
 	case diskFull:
-		return &Error{Err: err, hint: "make room on the disk of the database's server"}
+		return &Error{Err: err, hint: diskHint}
 	case readOnlyTransaction:
 		return &Error{Err: err, hint: primaryHint}
 	case insufficientRights:
@@ -153,7 +162,9 @@ func explainWrite(err error) error {
 	return err
 }
 
+// Hints that several errors share.
 const (
+	diskHint    = "make room on the disk of the database's server"
 	primaryHint = "name the server that takes writes; with several, as in postgres://HOST1,HOST2/DATABASE, the hub looks for it"
 	rightsHint  = "let the hub's user own the schema, or GRANT USAGE ON SCHEMA twinpanel and GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA twinpanel to it"
 )
@@ -179,7 +190,7 @@ func explainOpen(err error, config *pgxpool.Config) error {
 	case readOnlyTransaction:
 		hint = primaryHint
 	case diskFull:
-		hint = "make room on the disk of the database's server"
+		hint = diskHint
 	case tooManyConnections:
 		hint = fmt.Sprintf("raise max_connections on the server: a hub takes up to %d", readConnections+updateConnections+laneConnections+2)
 	case cannotConnectNow:

@@ -59,11 +59,9 @@ func (db *DB) UpdateHub(ctx context.Context, change func(*registry.Hub) error) (
 		if err != nil {
 			return err
 		}
-		t.decide()
-		if err := change(&h); err != nil {
+		if err := t.decide(func() error { return change(&h) }); err != nil {
 			return err
 		}
-		t.detach()
 		kept, _, err = queryOne(t, scanHub, updateHub, hubValues(h)...)
 		return err
 	})
@@ -97,14 +95,12 @@ func (db *DB) UpdateAuthorities(ctx context.Context, change func([]registry.Auth
 		if err != nil {
 			return err
 		}
-		t.decide()
-		if all, err = change(all); err == nil {
-			err = registry.CheckAuthorities(all)
-		}
-		if err != nil {
+		if err := t.decide(func() (err error) { all, err = change(all); return err }); err != nil {
 			return err
 		}
-		t.detach()
+		if err := registry.CheckAuthorities(all); err != nil {
+			return err
+		}
 		if _, err := t.exec("DELETE FROM twinpanel.authorities"); err != nil {
 			return err
 		}

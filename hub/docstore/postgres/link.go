@@ -43,14 +43,13 @@ type link struct {
 	running sync.WaitGroup
 	teller  sync.Once // starts it
 
-	presence presence
+	presence *presence
 }
 
 func newLink(db *DB, log *slog.Logger) *link {
 	l := &link{db: db, log: log, sender: cryptorand.Text()[:16], wake: make(chan struct{}, 1),
-		listening: "LISTEN " + channel, look: lookInterval, renew: renewInterval}
+		listening: "LISTEN " + channel, look: lookInterval, renew: renewInterval, presence: newPresence()}
 	l.closing, l.close = context.WithCancel(context.Background())
-	l.presence.init()
 	return l
 }
 
@@ -181,12 +180,6 @@ type retryPauses struct{ last time.Duration }
 func (p *retryPauses) next() time.Duration {
 	p.last = min(max(2*p.last, minRetry), maxRetry)
 	return p.last/2 + rand.N(p.last/2)
-}
-
-// isUnsupported tells whether the server knows no LISTEN and NOTIFY.
-func isUnsupported(err error) bool {
-	c := code(err)
-	return c == featureNotSupported || c == syntaxError || c == undefinedFunction
 }
 
 // wait returns earlier when the link ends.

@@ -246,7 +246,7 @@ func TestPresenceOfAKilledHub(t *testing.T) {
 	heard := a.listen(t)
 	wantMissed(t, heard)
 	a.Connected(otherID, true)
-	b.execute(t, insertHubLease, "KILLED")
+	b.execute(t, insertLease, "KILLED")
 	b.execute(t, insertConnections, "KILLED", []string{string(panelID)})
 	eventually(t, "its device is connected", func() bool {
 		e, err := a.Elsewhere(t.Context(), nil)
@@ -258,7 +258,7 @@ func TestPresenceOfAKilledHub(t *testing.T) {
 	if err != nil || len(e) > 0 {
 		t.Errorf("after its end: %v, %v; want nobody", e, err)
 	}
-	b.execute(t, deleteHub, a.link.sender)
+	b.execute(t, deleteLease, a.link.sender)
 	eventually(t, "a is there again", func() bool {
 		e, err := b.Elsewhere(t.Context(), nil)
 		return err == nil && e[otherID]

@@ -11,13 +11,6 @@ import (
 	"github.com/twinpanel/twinpanel/hub/peers"
 )
 
-// SQLSTATE of a server without LISTEN.
-const (
-	featureNotSupported = "0A000"
-	syntaxError         = "42601"
-	undefinedFunction   = "42883"
-)
-
 // Listen implements [peers.Link]. What others tell comes over a connection of its own. After each new one anything may
 // have been missed. A server without LISTEN is looked at every lookInterval instead.
 //

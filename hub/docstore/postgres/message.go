@@ -24,17 +24,16 @@ import (
 // sender is to hear it too. r is a device's epoch that was raised, c a document that
 // has changed or is gone, h the hub's record, m that something was not told. A hub that doesn't understand a line takes it for m.
 const (
-	channel         = "twinpanel"
-	messageFormat   = "1"
-	everybody       = "-"  // as the sender
-	maxMessage      = 7999 // bytes: PostgreSQL's limit
-	maxUntold       = 10000
-	raisedLine      = 'r'
-	changedLine     = 'c'
-	hubLine         = "\nh"
-	missedLine      = "\nm"
-	lineSeparator   = "\n"
-	fieldsSeparator = " "
+	channel       = "twinpanel"
+	messageFormat = "1"
+	everybody     = "-" // as the sender
+	raisedLine    = "r"
+	changedLine   = "c"
+	hubLine       = "h"
+	missedLine    = "m"
+
+	maxMessage = 7999 // bytes: PostgreSQL's limit
+	maxUntold  = 10000
 )
 
 // untold is what the other hubs have to be told. Each thing is there once, however often it happened since
@@ -67,51 +66,49 @@ func (u *untold) add(change func(*untold)) {
 func (u *untold) take(sender string) string {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	var b strings.Builder
 	if u.gone {
 		sender, u.missed = everybody, true
 	}
-	head := messageFormat + fieldsSeparator + sender
+	head := messageFormat + " " + sender
 	if u.missed { // which says it all
 		clear(u.raised)
 		clear(u.changed)
 		u.hub, u.missed, u.gone = false, false, false
-		return head + missedLine
+		return head + "\n" + missedLine
 	}
-	b.WriteString(head)
-	if u.hub {
-		b.WriteString(hubLine)
-		u.hub = false
-	}
+	text := []byte(head)
 	add := func(line string) bool {
-		if b.Len()+len(line) > maxMessage {
+		if len(text)+1+len(line) > maxMessage {
 			return false
 		}
-		b.WriteString(line)
+		text = append(append(text, '\n'), line...)
 		return true
 	}
+	if u.hub {
+		u.hub = !add(hubLine)
+	}
 	for id, epoch := range u.raised {
-		if !add(fmt.Sprintf("\n%c %s %d", raisedLine, id, epoch)) {
-			return b.String()
+		if !add(fmt.Sprintf("%s %s %d", raisedLine, id, epoch)) {
+			return string(text)
 		}
 		delete(u.raised, id)
 	}
 	for key := range u.changed {
-		if !add(fmt.Sprintf("\n%c %s %s", changedLine, key.Twin, key.Name)) {
-			return b.String()
+		if !add(fmt.Sprintf("%s %s %s", changedLine, key.Twin, key.Name)) {
+			return string(text)
 		}
 		delete(u.changed, key)
 	}
-	if b.Len() == len(head) {
+	if len(text) == len(head) {
 		return ""
 	}
-	return b.String()
+	return string(text)
 }
 
 // parseMessage reads a message, unless the sender is the one who reads.
 func parseMessage(text, own string) (n peers.News, others bool) {
-	lines := strings.Split(text, lineSeparator)
-	format, sender, _ := strings.Cut(lines[0], fieldsSeparator)
+	lines := strings.Split(text, "\n")
+	format, sender, _ := strings.Cut(lines[0], " ")
 	switch {
 	case format != messageFormat:
 		return peers.News{Missed: true}, true
@@ -126,8 +123,9 @@ func parseMessage(text, own string) (n peers.News, others bool) {
 	return n, true
 }
 
+// parseLine adds what a line says. It is false for one that it doesn't understand.
 func parseLine(line string, n *peers.News) bool {
-	switch "\n" + line {
+	switch line {
 	case hubLine:
 		n.Hub = true
 		return true
@@ -135,15 +133,15 @@ func parseLine(line string, n *peers.News) bool {
 		n.Missed = true
 		return true
 	}
-	fields := strings.Split(line, fieldsSeparator)
-	if len(fields) != 3 || len(fields[0]) != 1 {
+	fields := strings.Split(line, " ")
+	if len(fields) != 3 {
 		return false
 	}
 	id, err := twin.ParseID(fields[1])
 	if err != nil {
 		return false
 	}
-	switch fields[0][0] {
+	switch fields[0] {
 	case raisedLine:
 		epoch, err := strconv.ParseInt(fields[2], 10, 64)
 		if err != nil || epoch < 1 {

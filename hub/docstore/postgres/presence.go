@@ -11,7 +11,7 @@ import (
 	"github.com/twinpanel/twinpanel/twin"
 )
 
-// presenceTables say which hubs run, and which devices they have connections of. A hub's row counts for leaseTime after it was
+// presenceTables say which hubs run, and which devices they have connections of. A hub's row counts for ten seconds after it was
 // renewed. Nothing here has to last, so it is not logged: after a crash of the server the tables are empty, and
 // the hubs fill them again.
 //
@@ -32,21 +32,20 @@ CREATE UNLOGGED TABLE twinpanel.connections (
 CREATE INDEX connections_device ON twinpanel.connections (device);
 `
 
-// Times of presence. The lease is also in renewHub and insertHub.
+// Times of presence.
 const (
-	leaseTime     = 10 * time.Second
-	renewInterval = 3 * time.Second
+	renewInterval = 3 * time.Second        // of the row in hubs, well below its lease
 	presencePause = 100 * time.Millisecond // between two transactions, so that many connections are one
 )
 
 const (
 	leaseEnd          = `clock_timestamp() + interval '10 seconds'`
-	renewHub          = `UPDATE twinpanel.hubs SET until = ` + leaseEnd + ` WHERE id = $1`
-	insertHubLease    = `INSERT INTO twinpanel.hubs (id, until) VALUES ($1, ` + leaseEnd + `)`
+	renewLease        = `UPDATE twinpanel.hubs SET until = ` + leaseEnd + ` WHERE id = $1`
+	insertLease       = `INSERT INTO twinpanel.hubs (id, until) VALUES ($1, ` + leaseEnd + `)`
 	insertConnections = `INSERT INTO twinpanel.connections (hub, device) SELECT $1, unnest($2::text[]) ON CONFLICT DO NOTHING`
 	deleteConnections = `DELETE FROM twinpanel.connections WHERE hub = $1 AND device = ANY ($2)`
-	deleteHub         = `DELETE FROM twinpanel.hubs WHERE id = $1`
-	deleteGoneHubs    = `DELETE FROM twinpanel.hubs WHERE until < clock_timestamp() AND id <> $1`
+	deleteLease       = `DELETE FROM twinpanel.hubs WHERE id = $1`
+	deleteEndedLeases = `DELETE FROM twinpanel.hubs WHERE until < clock_timestamp() AND id <> $1`
 	selectElsewhere   = `SELECT DISTINCT c.device FROM twinpanel.connections c JOIN twinpanel.hubs h ON h.id = c.hub
 		WHERE h.id <> $1 AND h.until > clock_timestamp()`
 )
@@ -59,13 +58,37 @@ type presence struct {
 	wake chan struct{}    // holds an element while something is due
 }
 
-func (p *presence) init() {
-	p.here, p.due, p.wake = make(map[twin.ID]bool), make(map[twin.ID]bool), make(chan struct{}, 1)
+func newPresence() *presence {
+	return &presence{here: make(map[twin.ID]bool), due: make(map[twin.ID]bool), wake: make(chan struct{}, 1)}
+}
+
+// takeDue takes off what the database doesn't know yet.
+func (p *presence) takeDue() map[twin.ID]bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	due := p.due
+	p.due = make(map[twin.ID]bool)
+	return due
+}
+
+// giveBack returns what was taken and could not be written; what is newer wins.
+func (p *presence) giveBack(due map[twin.ID]bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	maps.Copy(due, p.due)
+	p.due = due
+}
+
+// all are all devices that are here.
+func (p *presence) all() map[twin.ID]bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return maps.Clone(p.here)
 }
 
 // Connected implements [peers.Link].
 func (db *DB) Connected(id twin.ID, connected bool) {
-	p := &db.link.presence
+	p := db.link.presence
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if connected {
@@ -121,62 +144,54 @@ func (l *link) keepPresence(ctx context.Context) {
 
 // writePresence renews the lease and writes what has changed, or everything where the database knows nothing of this hub.
 func (l *link) writePresence(ctx context.Context) error {
-	p := &l.presence
-	p.mu.Lock()
-	due := p.due
-	p.due = make(map[twin.ID]bool)
-	p.mu.Unlock()
+	due := l.presence.takeDue()
 	err := l.db.transact(ctx, func(t *transaction) error {
-		n, err := t.exec(renewHub, l.sender)
-		if err != nil {
+		n, err := t.exec(renewLease, l.sender)
+		switch {
+		case err != nil:
+			return err
+		case n > 0:
+			return t.writeConnections(l.sender, due)
+		}
+		if _, err := t.exec(insertLease, l.sender); err != nil {
 			return err
 		}
-		var came, left []twin.ID
-		for id, here := range due {
-			if here {
-				came = append(came, id)
-			} else {
-				left = append(left, id)
-			}
-		}
-		if n == 0 {
-			p.mu.Lock()
-			came, left = nil, nil
-			for id := range p.here {
-				came = append(came, id)
-			}
-			p.mu.Unlock()
-			if _, err := t.exec(insertHubLease, l.sender); err != nil {
-				return err
-			}
-		}
-		if len(came) > 0 {
-			if _, err := t.exec(insertConnections, l.sender, texts(came)); err != nil {
-				return err
-			}
-		}
-		if len(left) > 0 {
-			if _, err := t.exec(deleteConnections, l.sender, texts(left)); err != nil {
-				return err
-			}
-		}
-		return nil
+		return t.writeConnections(l.sender, l.presence.all())
 	})
-	if err == nil {
-		return nil
+	if err != nil {
+		l.presence.giveBack(due)
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	maps.Copy(due, p.due) // what is newer wins
-	p.due = due
 	return err
+}
+
+// writeConnections writes which devices a hub has connections of, or has no more.
+func (t *transaction) writeConnections(hub string, devices map[twin.ID]bool) error {
+	var came, left []string
+	for id, here := range devices {
+		if here {
+			came = append(came, string(id))
+		} else {
+			left = append(left, string(id))
+		}
+	}
+	if len(came) > 0 {
+		if _, err := t.exec(insertConnections, hub, came); err != nil {
+			return err
+		}
+	}
+	if len(left) > 0 {
+		if _, err := t.exec(deleteConnections, hub, left); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // forgetGone removes hubs that have ended without a word. They may have written something and not told it.
 func (l *link) forgetGone(ctx context.Context) {
 	var gone int64
 	err := l.db.transact(ctx, func(t *transaction) (err error) {
-		gone, err = t.exec(deleteGoneHubs, l.sender)
+		gone, err = t.exec(deleteEndedLeases, l.sender)
 		return err
 	})
 	if err == nil && gone > 0 {
@@ -191,7 +206,7 @@ func (l *link) leave() {
 	defer cancel()
 	// If the server can't be reached, the lease ends soon.
 	_ = l.db.transact(ctx, func(t *transaction) error {
-		_, err := t.exec(deleteHub, l.sender)
+		_, err := t.exec(deleteLease, l.sender)
 		return err
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -89,7 +90,7 @@ CREATE TABLE twinpanel.tokens (
 	CONSTRAINT tokens_hash UNIQUE (hash)
 );
 CREATE TABLE twinpanel.hub (
-	single                int     NOT NULL PRIMARY KEY CHECK (single = 1),
+	single              int     NOT NULL PRIMARY KEY CHECK (single = 1),
 	id                  text    NOT NULL,
 	name                bytea   NOT NULL,
 	graphite            bytea   NOT NULL,
@@ -116,7 +117,7 @@ const application = "twinpanel hub"
 // createStore makes what says whose schema it is, before its first migration.
 const createStore = `
 CREATE TABLE twinpanel.store (
-	single        int  NOT NULL PRIMARY KEY CHECK (single = 1),
+	single      int  NOT NULL PRIMARY KEY CHECK (single = 1),
 	application text NOT NULL,
 	version     int  NOT NULL
 );
@@ -208,7 +209,7 @@ func schemaVersion(ctx context.Context, conn *pgx.Conn) (int, error) {
 		return 0, err
 	case len(tables) == 0:
 		return -1, nil
-	case !strings.Contains(" "+strings.Join(tables, " ")+" ", " store "):
+	case !slices.Contains(tables, "store"):
 		return 0, notOurs
 	}
 	var name string

@@ -25,13 +25,15 @@ type failure struct{ error }
 
 func (f *failure) Unwrap() error { return f.error }
 
-// decide is called when a caller has said what to write, and can't be asked again: from here on the transaction is
+// decide asks the caller what to write, who can't be asked again: from here on the transaction is
 // not repeated, and goes on when the caller's context ends.
-func (t *transaction) decide() {
+func (t *transaction) decide(change func() error) error {
 	t.decided = true
-	t.detach()
+	defer t.detach()
+	return change()
 }
 
+// detach gives what follows a time of its own.
 func (t *transaction) detach() {
 	t.cancel()
 	t.ctx, t.cancel = context.WithTimeout(context.WithoutCancel(t.ctx), patience)
