@@ -26,7 +26,8 @@ record and its authorities with their keys.
   hub copy --from postgres://hub@db.example/twins --to ./data
 
 No hub may run on either place: stop all of them first. The source is only read. The
-destination must be new or empty. At the end both are read completely and compared;
+destination must be new or empty; authorities count, too, which a hub that was
+started there with TLS has left. At the end both are read completely and compared;
 what was found is printed as one JSON object, in numbers and as the SHA-256 of
 everything. The exit code is 0 if both hold the same.
 

@@ -33,7 +33,7 @@ type Content struct {
 
 // A DifferenceError says that source and destination don't hold the same.
 type DifferenceError struct {
-	What string // the first thing that is different, and how
+	What string // one thing that is different, and how
 	More int    // number of others
 }
 
@@ -45,15 +45,16 @@ func (e *DifferenceError) Error() string {
 	return text
 }
 
-// A kind of things that a store keeps, in the order in which they are compared.
+// A kind of things that a store keeps, in the order in which they are compared: last what commands may change beside a
+// copy, as beside a hub, so that it is compared as it is when all else has been.
 type kind int
 
 const (
-	hubKind kind = iota
+	documentKind kind = iota
+	hubKind
 	authorityKind
 	deviceKind
 	tokenKind
-	documentKind
 )
 
 // An item is one thing that a store keeps, in a form that can be ordered, compared and summed up.
@@ -78,16 +79,6 @@ func newItem(k kind, key [2]string, name string, value any) (item, error) {
 // read as if it had the id.
 func items(ctx context.Context, s Store, id string) iter.Seq2[item, error] {
 	return func(yield func(item, error) bool) {
-		small, err := smallItems(ctx, s, id)
-		if err != nil {
-			yield(item{}, err)
-			return
-		}
-		for _, i := range small {
-			if !yield(i, nil) {
-				return
-			}
-		}
 		for e, err := range documents(ctx, s) {
 			var i item
 			if err == nil {
@@ -95,6 +86,16 @@ func items(ctx context.Context, s Store, id string) iter.Seq2[item, error] {
 				i, err = newItem(documentKind, [2]string{string(e.Twin), string(e.Name)}, fmt.Sprintf("document %s of twin %s (version %d)", e.Name, e.Twin, e.Version), e)
 			}
 			if !yield(i, err) || err != nil {
+				return
+			}
+		}
+		small, err := smallItems(ctx, s, id)
+		if err != nil {
+			yield(item{}, err)
+			return
+		}
+		for _, i := range small {
+			if !yield(i, nil) {
 				return
 			}
 		}
@@ -199,13 +200,14 @@ func compare(ctx context.Context, from, to Store) (Report, error) {
 		defer stop()
 		s.next, s.sum = next, sha256.New()
 	}
-	var found *DifferenceError
+	var first item // that is different
+	var what string
+	different := 0
 	note := func(i item, how string) {
-		if found == nil {
-			found = &DifferenceError{What: i.name + how}
-		} else {
-			found.More++
+		if different == 0 || first.kind == documentKind && i.kind != documentKind { // a device says more than its documents
+			first, what = i, i.name+how
 		}
+		different++
 	}
 	goOnA, goOnB := true, true
 	for {
@@ -221,8 +223,8 @@ func compare(ctx context.Context, from, to Store) (Report, error) {
 		order := a.item.compare(b.item)
 		switch {
 		case !a.more && !b.more:
-			if found != nil {
-				return Report{a.content, b.content}, found
+			if different > 0 {
+				return Report{a.content, b.content}, &DifferenceError{what, different - 1}
 			}
 			return Report{a.content, b.content}, nil
 		case !b.more || a.more && order < 0:

@@ -1,9 +1,11 @@
 package copier
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/twinpanel/twinpanel/hub/docstore"
@@ -109,6 +111,55 @@ func TestCopyFindsEachDifference(t *testing.T) {
 					t.Errorf("the destination has %+v, %v; want an unfinished copy", h, err)
 				}
 			})
+		}
+	}
+}
+
+// A pagedStore lets something happen when its documents are read.
+type pagedStore struct {
+	store
+	happen func()
+}
+
+func (s *pagedStore) Page(ctx context.Context, after docstore.Key, limit int) ([]docstore.Entry, error) {
+	s.happen()
+	return s.store.Page(ctx, after, limit)
+}
+
+// Commands work beside a copy. What they do while the documents are compared, which may take long, is found.
+func TestCopyFindsWhatCommandsChangeAtItsEnd(t *testing.T) {
+	for what, change := range map[string]func(context.Context, Store) error{
+		`device "device 1" has another content at the destination`: func(ctx context.Context, s Store) error {
+			_, err := s.UpdateDevice(ctx, deviceID(1), func(d *registry.Device) error { d.Disabled = true; return nil })
+			return err
+		},
+		`device "device 2" is at the destination alone`: func(ctx context.Context, s Store) error {
+			return s.RemoveDevice(ctx, deviceID(2))
+		},
+		`token "token 1" is at the destination alone`: func(ctx context.Context, s Store) error {
+			return s.RemoveToken(ctx, "token 1")
+		},
+		`authority no. 2 is at the destination alone`: func(ctx context.Context, s Store) error {
+			_, err := s.UpdateAuthorities(ctx, func(all []registry.Authority) ([]registry.Authority, error) { return all[:1], nil })
+			return err
+		},
+	} {
+		from, to := &pagedStore{newStore(), func() {}}, newStore()
+		fill(t, from, 3)
+		_, err := Copy(t.Context(), from, to, func(line string) {
+			if strings.HasPrefix(line, "comparing") {
+				from.happen = sync.OnceFunc(func() {
+					if err := change(t.Context(), from); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+		}, noOne)
+		if err == nil || !strings.HasPrefix(err.Error(), "source and destination differ: "+what) {
+			t.Errorf("got %v, want that %s", err, what)
+		}
+		if h, err := to.Hub(t.Context()); err != nil || !Unfinished(h) {
+			t.Errorf("the destination has %+v, %v; want an unfinished copy", h, err)
 		}
 	}
 }

@@ -5,7 +5,8 @@
 // everything has been read on both sides and found the same. So whoever opens a store can tell, by
 // [Unfinished], whether a hub is whole.
 //
-// Nobody may write to either side meanwhile. Who did shows as a difference, and the mark stays.
+// Nobody may write to either side meanwhile. Who did shows as a difference, and the mark stays. A destination in which
+// somebody has made anything, if only an authority that devices may have been told to trust, is not overwritten.
 package copier
 
 import (
@@ -107,7 +108,7 @@ func prepare(ctx context.Context, hub registry.Hub, to Store, progress func(stri
 			return atDestination(err)
 		}
 	default:
-		if err := checkEmpty(ctx, to); err != nil {
+		if err := checkEmpty(ctx, there, to); err != nil {
 			return err
 		}
 	}
@@ -119,7 +120,8 @@ func prepare(ctx context.Context, hub registry.Hub, to Store, progress func(stri
 	return atDestination(err)
 }
 
-func checkEmpty(ctx context.Context, to Store) error {
+// checkEmpty refuses a destination that has more than what a hub has when it is new.
+func checkEmpty(ctx context.Context, hub registry.Hub, to Store) error {
 	devices, err := to.Devices(ctx)
 	if err != nil {
 		return atDestination(err)
@@ -128,12 +130,16 @@ func checkEmpty(ctx context.Context, to Store) error {
 	if err != nil {
 		return atDestination(err)
 	}
+	authorities, err := to.Authorities(ctx)
+	if err != nil {
+		return atDestination(err)
+	}
 	documents, err := to.Page(ctx, docstore.Key{}, 1)
 	if err != nil {
 		return atDestination(err)
 	}
-	if len(devices)+len(tokens)+len(documents) > 0 {
-		return fmt.Errorf("%w: %d devices, %d tokens", ErrNotEmpty, len(devices), len(tokens))
+	if len(devices)+len(tokens)+len(authorities)+len(documents) > 0 || !hub.Updated.IsZero() {
+		return fmt.Errorf("%w: %d devices, %d tokens, %d authorities", ErrNotEmpty, len(devices), len(tokens), len(authorities))
 	}
 	return nil
 }

@@ -159,6 +159,18 @@ func TestCopyRefuses(t *testing.T) {
 				t.Fatal(err)
 			}
 		}, ErrNotEmpty},
+		{"a destination with an authority", func(t *testing.T, _, to store) {
+			if _, err := to.UpdateAuthorities(t.Context(), func([]registry.Authority) ([]registry.Authority, error) {
+				return []registry.Authority{{Kind: registry.ServerAuthority, Certificate: []byte("given out"), Key: []byte("key"), Created: made}}, nil
+			}); err != nil {
+				t.Fatal(err)
+			}
+		}, ErrNotEmpty},
+		{"a destination with a name", func(t *testing.T, _, to store) {
+			if _, err := to.UpdateHub(t.Context(), func(h *registry.Hub) error { h.Name, h.Updated = "home", made; return nil }); err != nil {
+				t.Fatal(err)
+			}
+		}, ErrNotEmpty},
 		{"a destination that is a copy", func(t *testing.T, from, to store) {
 			if _, err := Copy(t.Context(), from, to, silent, noOne); err != nil {
 				t.Fatal(err)
