@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twinpanel/twinpanel/hub/docstore/postgres"
 	"github.com/twinpanel/twinpanel/internal/pgtest"
 )
 
@@ -85,5 +86,39 @@ func TestHubOutlivesItsDatabase(t *testing.T) {
 	}
 	if _, err := p.Stop(os.Interrupt); err != nil {
 		t.Errorf("the hub ended with %v\n%s", err, &p.Log)
+	}
+}
+
+// A hub that started on what is being copied from would take writes that the copy doesn't have.
+func TestHubDoesNotStartBesideACopy(t *testing.T) {
+	database := pgtest.URL(t)
+	db, err := postgres.Open(t.Context(), database, postgres.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	claim, err := db.Claim(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := startHub(t.TempDir(), database)
+	if err == nil {
+		_, _ = p.Stop(os.Kill)
+		t.Fatal("a hub starts beside a copy")
+	}
+	if !strings.Contains(err.Error(), ": the database is in use by a copy or an import\nhint: wait for its end") {
+		t.Errorf("got %v", err)
+	}
+	if err := claim.Check(t.Context()); err != nil {
+		t.Errorf("the copy is disturbed: %v", err)
+	}
+	if err := claim.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if p, err = startHub(t.TempDir(), database); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.Stop(os.Interrupt); err != nil {
+		t.Error(err)
 	}
 }

@@ -111,6 +111,11 @@ func (p place) openLogged(ctx context.Context, log *slog.Logger) (*store, error)
 	if err != nil {
 		return nil, err
 	}
+	if db, ok := s.Store.(*postgres.DB); ok {
+		if err := db.CheckUnclaimed(ctx); err != nil {
+			return nil, errors.Join(fmt.Errorf("%s: %w", p, err), s.Close())
+		}
+	}
 	if s.kept != "" {
 		log.Info("data folder upgraded", "copy", s.kept)
 	}

@@ -13,6 +13,7 @@ const claimPatience = time.Second
 
 const (
 	claimDatabase = "SELECT pg_try_advisory_lock(hashtext('twinpanel'))"
+	tryClaim      = "SELECT pg_try_advisory_xact_lock_shared(hashtext('twinpanel'))" // for the moment
 	countHubs     = `SELECT count(*) FROM twinpanel.hubs WHERE id <> $1 AND until > clock_timestamp()`
 )
 
@@ -26,14 +27,14 @@ type Claim struct {
 }
 
 // Claim claims the database. The error has [ErrInUse] when hubs run on it or somebody else has claimed it.
-// Hubs don't ask for claims: see [Claim.Check].
+// A hub that starts looks for claims, see [DB.CheckUnclaimed]; one that started at the same moment is found by [Claim.Check].
 func (db *DB) Claim(ctx context.Context) (*Claim, error) {
 	pooled, err := db.acquire(ctx, db.updates)
 	if err != nil {
 		return nil, fmt.Errorf("claiming the database: %w", err)
 	}
 	c := &Claim{db, pooled.Hijack()}
-	claimed, err := c.lock(ctx)
+	claimed, err := tryLock(ctx, c.conn, claimDatabase)
 	switch {
 	case err != nil:
 		err = fmt.Errorf("claiming the database: %w", err)
@@ -51,12 +52,35 @@ func (db *DB) Claim(ctx context.Context) (*Claim, error) {
 	return c, nil
 }
 
-// lock waits a moment for a session that the server has still to find broken: its process was killed just now.
-func (c *Claim) lock(ctx context.Context) (claimed bool, err error) {
+// CheckUnclaimed returns an error with [ErrInUse] while somebody has claimed the database.
+func (db *DB) CheckUnclaimed(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	conn, err := db.acquire(ctx, db.updates)
+	if err != nil {
+		return fmt.Errorf("looking for claims of the database: %w", err)
+	}
+	defer giveBack(conn)
+	switch free, err := tryLock(ctx, conn.Conn(), tryClaim); {
+	case isUnsupported(err): // then nobody can claim it
+		return nil
+	case err != nil:
+		return fmt.Errorf("looking for claims of the database: %w", err)
+	case !free:
+		return &Error{
+			Err:  fmt.Errorf("%w by a copy or an import", ErrInUse),
+			hint: "wait for its end; after a copy from here, start the hub on the other place",
+		}
+	}
+	return nil
+}
+
+// tryLock waits a moment for a session that the server has still to find broken: its process was killed just now.
+func tryLock(ctx context.Context, conn *pgx.Conn, sql string) (locked bool, err error) {
 	for end := time.Now().Add(claimPatience); ; time.Sleep(20 * time.Millisecond) {
-		err = c.conn.QueryRow(ctx, claimDatabase).Scan(&claimed)
-		if err != nil || claimed || time.Now().After(end) {
-			return claimed, err
+		err = conn.QueryRow(ctx, sql).Scan(&locked)
+		if err != nil || locked || time.Now().After(end) {
+			return locked, err
 		}
 	}
 }

@@ -30,6 +30,7 @@ func TestClaimIsForOne(t *testing.T) {
 	}
 	_, err = two.Claim(t.Context())
 	wantInUse(t, "a second claim", err)
+	wantInUse(t, "a hub that starts", two.CheckUnclaimed(t.Context()))
 	other, err := mustOpen(t, pgtest.URL(t)).Claim(t.Context())
 	if err != nil {
 		t.Errorf("of another database: %v", err)
@@ -44,6 +45,11 @@ func TestClaimIsForOne(t *testing.T) {
 	}
 	if err := claim.Check(t.Context()); err == nil {
 		t.Error("a claim that was given up still holds")
+	}
+	for range 2 { // which leaves no lock behind
+		if err := one.CheckUnclaimed(t.Context()); err != nil {
+			t.Errorf("a hub that starts after the claim was given up: %v", err)
+		}
 	}
 	claim, err = two.Claim(t.Context())
 	if err != nil {
