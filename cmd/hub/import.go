@@ -10,8 +10,6 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/twinpanel/twinpanel/hub/docstore"
-	"github.com/twinpanel/twinpanel/hub/docstore/postgres"
-	"github.com/twinpanel/twinpanel/hub/docstore/sqlite"
 	"github.com/twinpanel/twinpanel/hub/importer"
 	"github.com/twinpanel/twinpanel/hub/registry"
 	"github.com/twinpanel/twinpanel/internal/cli"
@@ -85,7 +83,7 @@ missing.`,
 // runImport imports into a place, or says what that would do.
 func runImport(ctx context.Context, source *importer.Source, at place, dryRun bool, stderr io.Writer) (report importer.Report, err error) {
 	s, err := at.openWhole(ctx, opening{unchanged: dryRun, alone: true}, nil)
-	if dryRun && (errors.Is(err, sqlite.ErrNoData) || errors.Is(err, postgres.ErrNoData)) {
+	if dryRun && errors.Is(err, docstore.ErrNoData) {
 		return source.Plan(ctx, importer.Target{Documents: docstore.NewMemory(), Registry: registry.NewMemory()})
 	}
 	if err != nil {

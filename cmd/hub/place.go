@@ -94,8 +94,8 @@ func (p place) String() string {
 	return shown.String()
 }
 
-// whole is the place as it is for everybody, wherever they are.
-func (p place) whole() (string, error) {
+// absolute is the place as people may see it wherever they are.
+func (p place) absolute() (string, error) {
 	if p.Store == "" {
 		return filepath.Abs(p.Data)
 	}

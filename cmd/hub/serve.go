@@ -176,10 +176,10 @@ func (c *Config) run(ctx context.Context, _ []string, stdout, stderr io.Writer) 
 	if err != nil {
 		return err
 	}
-	healthy := servesOn
+	watchdog := databaseWatchdog
 	if c.Place.Store == "" {
 		watchDisk(h.Metrics(), c.Place.Data)
-		healthy = works
+		watchdog = folderWatchdog
 	}
 	servers := make([]func() error, len(listeners))
 	for i, l := range listeners {
@@ -205,7 +205,7 @@ func (c *Config) run(ctx context.Context, _ []string, stdout, stderr io.Writer) 
 	if c.Graphite != "" {
 		fmt.Fprintf(stdout, "Time series to %s\n", graphite.Config{URI: c.Graphite}.Server())
 	}
-	defer cli.Serves(ctx, healthy(h.Ready, log), log)()
+	defer cli.Serves(ctx, watchdog(h.Ready, log), log)()
 	return serve(ctx, h, log, servers...)
 }
 

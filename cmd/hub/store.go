@@ -102,11 +102,11 @@ func (p place) checkWhole(ctx context.Context, r registry.Registry) error {
 // openLogged opens a place for a hub and logs whose it seems to be: the hub of a mistyped folder is empty.
 func (p place) openLogged(ctx context.Context, log *slog.Logger) (*store, error) {
 	ctx = context.WithoutCancel(ctx) // a signal during the start is a clean end, too
-	where, err := p.whole()
+	where, err := p.absolute()
 	if err != nil {
 		return nil, err
 	}
-	_, missing := os.Stat(where)
+	_, missing := os.Stat(p.Data)
 	s, err := p.openWhole(ctx, opening{}, log)
 	if err != nil {
 		return nil, err

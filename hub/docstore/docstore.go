@@ -109,6 +109,7 @@ type Store interface {
 var (
 	ErrClosed    = errors.New("store is closed") // answers every call after [Store.Close]
 	ErrNoVersion = errors.New("a document has a version from 1 on")
+	ErrNoData    = errors.New("there is no hub's data") // is in the error of whoever opens a place that must have it, and named another
 )
 
 // An OutcomeError says that a write may or may not have happened: a commit failed or

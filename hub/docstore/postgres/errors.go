@@ -30,9 +30,6 @@ func (e *Error) Unwrap() error { return e.Err }
 // Hint is the next step.
 func (e *Error) Hint() string { return e.hint }
 
-// ErrNoData is in the error of whoever asked for a database with a hub's data, and named another.
-var ErrNoData = errors.New("there is no hub's data")
-
 // PostgreSQL's codes of errors (SQLSTATE) on which something depends.
 const (
 	featureNotSupported  = "0A000"

@@ -161,8 +161,8 @@ func TestOpenRefuses(t *testing.T) {
 			},
 			want: "not a hub's", hint: "name another database",
 		},
-		{name: "nothing there, though it must", options: Options{MustExist: true}, want: ErrNoData.Error(), hint: "check the database's name"},
-		{name: "nothing there, and no change wanted", options: Options{Unchanged: true}, want: ErrNoData.Error(), hint: "check the database's name"},
+		{name: "nothing there, though it must", options: Options{MustExist: true}, want: docstore.ErrNoData.Error(), hint: "check the database's name"},
+		{name: "nothing there, and no change wanted", options: Options{Unchanged: true}, want: docstore.ErrNoData.Error(), hint: "check the database's name"},
 		{
 			name:    "a schema without a version",
 			options: Options{MustExist: true},
@@ -170,7 +170,7 @@ func TestOpenRefuses(t *testing.T) {
 				made(t, database)
 				mustExec(t, database, "UPDATE twinpanel.store SET version = 0")
 			},
-			want: ErrNoData.Error(), hint: "check the database's name",
+			want: docstore.ErrNoData.Error(), hint: "check the database's name",
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -189,7 +189,7 @@ func TestOpenRefuses(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(hintOf(err), test.hint) {
 				t.Fatalf("Open: %v; hint: %s\nwant %q; hint: %q", err, hintOf(err), test.want, test.hint)
 			}
-			if test.want == ErrNoData.Error() && !errors.Is(err, ErrNoData) {
+			if test.want == docstore.ErrNoData.Error() && !errors.Is(err, docstore.ErrNoData) {
 				t.Errorf("Open: %v, want ErrNoData", err)
 			}
 			if text := err.Error() + hintOf(err); strings.Contains(text, secret) || strings.Contains(text, "\n") {

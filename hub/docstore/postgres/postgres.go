@@ -49,11 +49,11 @@ const (
 
 // Options of [Open]. The zero value suits a hub.
 type Options struct {
-	// MustExist refuses a database that holds no hub's data, which is [ErrNoData], instead of starting an
+	// MustExist refuses a database that holds no hub's data, which is [docstore.ErrNoData], instead of starting an
 	// empty hub there: for commands that look at what is there.
 	MustExist bool
 	// Unchanged refuses a database that opening would change: one without a hub's data, which
-	// is [ErrNoData], or of an older hub, which would be upgraded.
+	// is [docstore.ErrNoData], or of an older hub, which would be upgraded.
 	Unchanged bool
 	// Logger gets what an operator should know; nil = nobody.
 	Logger *slog.Logger

@@ -11,6 +11,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/twinpanel/twinpanel/hub/docstore"
 	"github.com/twinpanel/twinpanel/hub/registry"
 )
 
@@ -175,7 +176,7 @@ func migrate(ctx context.Context, conn *pgx.Conn, migrations []string, o Options
 				hint: "run the newer hub, or restore a copy of the database from before its upgrade",
 			}
 		case found <= 0 && (o.MustExist || o.Unchanged):
-			return &Error{Err: ErrNoData, hint: "check the database's name; a hub makes what it needs there when it starts"}
+			return &Error{Err: docstore.ErrNoData, hint: "check the database's name; a hub makes what it needs there when it starts"}
 		case o.Unchanged:
 			return &Error{
 				Err:  errors.New("it is of an older hub"),

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/twinpanel/twinpanel/hub/docstore"
 	"github.com/twinpanel/twinpanel/internal/durable"
 )
 
@@ -27,12 +28,9 @@ func (e *Error) Unwrap() error { return e.Err }
 // Hint is the next step.
 func (e *Error) Hint() string { return e.hint }
 
-// ErrNoData is in the error of whoever asked for a folder with a hub's data, and named another.
-var ErrNoData = errors.New("there is no hub's data")
-
 func noData(dir string) error {
 	return &Error{
-		Err:  fmt.Errorf("%w in %s", ErrNoData, dir),
+		Err:  fmt.Errorf("%w in %s", docstore.ErrNoData, dir),
 		hint: "check --data; a hub creates the folder when it starts",
 	}
 }

@@ -206,7 +206,7 @@ func TestOpenUnchanged(t *testing.T) {
 	for _, dir := range []string{empty, filepath.Join(empty, "data")} {
 		_, err := Open(dir, Options{Unchanged: true})
 		wantRefused(t, err, "no hub's data in "+dir, "--data")
-		if !errors.Is(err, ErrNoData) {
+		if !errors.Is(err, docstore.ErrNoData) {
 			t.Errorf("%s: got %v, want ErrNoData", dir, err)
 		}
 	}

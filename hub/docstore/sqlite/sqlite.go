@@ -62,7 +62,7 @@ type Options struct {
 	// empty database there: for commands that look at what is there.
 	MustExist bool
 	// Unchanged refuses a folder that opening would change: one without a hub's data, which
-	// is [ErrNoData], or of an older hub, which would be upgraded.
+	// is [docstore.ErrNoData], or of an older hub, which would be upgraded.
 	Unchanged bool
 }
 

@@ -10,10 +10,10 @@ import (
 )
 
 // The watchdog is fed while the hub can write. When it can't, the log says what will happen, once.
-func TestWorksWhileItCanWrite(t *testing.T) {
+func TestFolderWatchdog(t *testing.T) {
 	var log bytes.Buffer
 	var broken error
-	check := works(func(context.Context) error { return broken }, slog.New(slog.NewTextHandler(&log, nil)))
+	check := folderWatchdog(func(context.Context) error { return broken }, slog.New(slog.NewTextHandler(&log, nil)))
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	for _, tt := range []struct {
@@ -47,10 +47,10 @@ func TestWorksWhileItCanWrite(t *testing.T) {
 
 // A hub on a database is fed whatever becomes of the database: a start would cost the devices their connections and bring
 // nothing back. The log hears of it once.
-func TestServesOnWithoutItsDatabase(t *testing.T) {
+func TestDatabaseWatchdog(t *testing.T) {
 	var log bytes.Buffer
 	var broken error
-	check := servesOn(func(context.Context) error { return broken }, slog.New(slog.NewTextHandler(&log, nil)))
+	check := databaseWatchdog(func(context.Context) error { return broken }, slog.New(slog.NewTextHandler(&log, nil)))
 	for _, tt := range []struct {
 		now string
 		err error
