@@ -52,6 +52,7 @@ type session struct {
 	filters   filters
 	requests  int // answered or not
 	dropped   int // publishes without any effect
+	ahead     ahead
 
 	address netip.Prefix // that it counts for as a newcomer, see package netgroup
 
@@ -160,7 +161,7 @@ func (s *session) loop() error {
 			return err
 		}
 		if s.in.begun() {
-			runtime.Gosched() // a client that sends ahead of its answers: others' requests come between
+			runtime.Gosched() // others' packets come between
 		}
 	}
 	return s.reason

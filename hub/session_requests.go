@@ -38,7 +38,13 @@ func (s *session) publish(p publish) error {
 	if err != nil || t.Result != twin.Request || len(p.topic) > maxRequestTopic {
 		return s.drop(p)
 	}
-	return s.request(t, p)
+	if err := s.request(t, p); err != nil {
+		return err
+	}
+	if s.in.begun() {
+		s.ahead.wait()
+	}
+	return nil
 }
 
 // drop acknowledges a PUBLISH that has no effect.
@@ -156,6 +162,9 @@ func (s *session) unsubscribe(p filterPacket) error {
 func (s *session) ping() error {
 	if err := s.verify(); err != nil {
 		return err
+	}
+	if s.in.begun() {
+		s.ahead.wait()
 	}
 	if r := s.relay.Load(); r != nil {
 		return r.ping()

@@ -232,6 +232,7 @@ func TestWebSocketEndlessFrame(t *testing.T) {
 		if _, err := c.wire.Write(append(header, pings...)); err != nil {
 			t.Fatal(err)
 		}
+		time.Sleep(webSocketPiece / 2 * aheadPace)
 		c.want(strings.Repeat("d000", webSocketPiece/2))
 		time.Sleep(90 * time.Second)
 		synctest.Wait()
