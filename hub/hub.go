@@ -2,6 +2,8 @@
 // in-band requests on the connection that asked, and the REST API. Both are
 // ways into one function, [Hub.Do]. Nothing is routed between connections:
 // there is no broker here, but the hub can stand in front of one, see [Upstream].
+//
+// Hubs on one store are one hub to their clients, see package peers.
 package hub
 
 import (
@@ -123,8 +125,18 @@ func New(c Config) (*Hub, error) {
 	}
 	c.Region = cmp.Or(c.Region, DefaultRegion)
 	c.OtherTopics = cmp.Or(c.OtherTopics, RefuseOtherTopics)
-	h := &Hub{documents: c.Documents, registry: c.Registry, both: storeOf(c.Documents, c.Registry), region: c.Region, peers: c.Peers, log: newQuietLog(c.Logger), names: c.Names, certificate: c.Certificate,
-		graphite: c.Graphite, changing: make(chan struct{}, 1)}
+	h := &Hub{
+		documents:   c.Documents,
+		registry:    c.Registry,
+		both:        storeOf(c.Documents, c.Registry),
+		peers:       c.Peers,
+		region:      c.Region,
+		log:         newQuietLog(c.Logger),
+		graphite:    c.Graphite,
+		changing:    make(chan struct{}, 1),
+		names:       c.Names,
+		certificate: c.Certificate,
+	}
 	h.series = newSeries(graphite.Config{Logger: c.Logger}, h.log)
 	if err := h.startSeries(); err != nil {
 		return nil, err
