@@ -23,8 +23,9 @@ func deviceCommand() *cli.Command {
 		Short: "Add, list, change and remove the devices that may connect.",
 		Long: `Add, list, change and remove the devices that may connect, and renew what they
 connect with. All of it can be done while a hub runs: what it changes holds from
-the next connection on. A connection that may not go on ends at its next request,
-a ping included, and has nothing answered any more; a panel asks every 30 s.`,
+the next connection on. A connection that may not go on has nothing answered any
+more, and ends: on PostgreSQL at once, on a data folder at its next request, a ping
+included; a panel asks every 30 s.`,
 		Commands: []*cli.Command{deviceAdd(), deviceList(), deviceSet(), deviceEnable(), deviceDisable(), deviceRenew(), deviceRemove()},
 	}
 }
@@ -116,13 +117,14 @@ func deviceRemove() *cli.Command {
 		Args:  "NAME|ID",
 		Short: "Remove a device and its documents.",
 		Long: `Remove the device with this name or id, all documents of its twin, and the tokens
-that open this twin alone. If it is connected it loses its connection at its next
-request.`,
+that open this twin alone. If it is connected it loses its connection, on a data
+folder at its next request.`,
 		Flags: func(fs *pflag.FlagSet) { at.flags(fs) },
 		Run: func(ctx context.Context, args []string, _, stderr io.Writer) error {
 			return at.withRegistry(ctx, opening{mustExist: true}, stderr, func(r registry.Registry) error {
 				d, err := findDevice(ctx, r, args[0])
 				if err == nil {
+					endConnections(ctx, r, d, stderr) // while it has an epoch
 					err = r.RemoveDevice(ctx, d.ID)
 				}
 				if errors.Is(err, registry.ErrNoDevice) {

@@ -25,8 +25,9 @@ does.`)
 func deviceDisable() *cli.Command {
 	return deviceSwitch(true, "disable", "Keep a device from connecting, until it is enabled.",
 		`Keep the device with this name or id from connecting, whatever it shows, and print
-it as hub device list does. If it is connected it loses its connection at its next
-request. Its credential, its documents and the tokens for it stay as they are.`)
+it as hub device list does. If it is connected it loses its connection, on a data
+folder at its next request. Its credential, its documents and the tokens for it stay
+as they are.`)
 }
 
 func deviceSwitch(disabled bool, name, short, long string) *cli.Command {
@@ -123,8 +124,8 @@ func deviceRenew() *cli.Command {
 		Short: "Give a device a new credential in the place of the old one.",
 		Long: `Give the device with this name or id a new credential, and print or write it as
 hub device add does. Certificate and secret from before open nothing any more: if
-the device is connected with them it loses its connection at its next request. The
-hub makes it a key and a certificate, unless a flag says otherwise.`,
+the device is connected with them it loses its connection, on a data folder at its
+next request. The hub makes it a key and a certificate, unless a flag says otherwise.`,
 		Flags: func(fs *pflag.FlagSet) {
 			at.flags(fs)
 			order.flags(fs)
@@ -146,7 +147,7 @@ hub makes it a key and a certificate, unless a flag says otherwise.`,
 				}
 				next := d
 				given, files, err = order.fill(ctx, r, all, &next, !order.asks(), func() error {
-					d, err = updateDevice(ctx, r, d.ID, func(d *registry.Device) {
+					d, err = updateDevice(ctx, r, d.ID, stderr, func(d *registry.Device) {
 						d.Certificate, d.CustomCertificate, d.Secret = next.Certificate, next.CustomCertificate, next.Secret
 					})
 					return err
@@ -177,7 +178,7 @@ func changeDevice(ctx context.Context, at place, idOrName string, stderr io.Writ
 		if err != nil {
 			return err
 		}
-		d, err = updateDevice(ctx, r, found.ID, change)
+		d, err = updateDevice(ctx, r, found.ID, stderr, change)
 		return err
 	})
 	if errors.Is(err, registry.ErrNoDevice) {
@@ -186,10 +187,30 @@ func changeDevice(ctx context.Context, at place, idOrName string, stderr io.Writ
 	return d, err
 }
 
-func updateDevice(ctx context.Context, r registry.Registry, id twin.ID, change func(*registry.Device)) (registry.Device, error) {
-	return r.UpdateDevice(ctx, id, func(d *registry.Device) error {
+// updateDevice changes a device, and ends its connections where they may have no right to go on.
+func updateDevice(ctx context.Context, r registry.Registry, id twin.ID, stderr io.Writer, change func(*registry.Device)) (registry.Device, error) {
+	var before registry.Device
+	d, err := r.UpdateDevice(ctx, id, func(d *registry.Device) error {
+		before = *d
 		change(d)
 		d.Updated = time.Now().UTC().Truncate(time.Microsecond)
 		return nil
 	})
+	if err == nil && (d.Disabled || before.AllowInsecure && !d.AllowInsecure || before.AllowMultipleConnections && !d.AllowMultipleConnections ||
+		d.Fingerprint() != before.Fingerprint() || d.Secret != before.Secret) {
+		endConnections(ctx, r, d, stderr)
+	}
+	return d, err
+}
+
+// endConnections has all hubs on a database end a device's connections. A folder's hub hears of nothing, and ends
+// them at the device's next request, as any hub does.
+func endConnections(ctx context.Context, r registry.Registry, d registry.Device, stderr io.Writer) {
+	s, ok := r.(*store)
+	if !ok {
+		return
+	}
+	if _, err := s.link.Raise(ctx, d.ID); err != nil {
+		warn(stderr, "hubs may keep the connections of %q until its next request: %v", d.Name, err)
+	}
 }

@@ -2,6 +2,10 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -13,6 +17,87 @@ import (
 	"github.com/twinpanel/twinpanel/internal/pgtest"
 )
 
+// hubCommand runs a command on a database and returns what it prints.
+func hubCommand(t *testing.T, database string, args ...string) string {
+	t.Helper()
+	c := exec.CommandContext(t.Context(), "hub", args...)
+	c.Env = append(os.Environ(), "HUB_STORE="+database)
+	var stderr strings.Builder
+	c.Stderr = &stderr
+	out, err := c.Output()
+	if err != nil {
+		t.Fatalf("hub %q: %v\n%s", args, err, &stderr)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// addPanel adds a device that connects with nothing but its id.
+func addPanel(t *testing.T, database, name string) (d deviceLine) {
+	t.Helper()
+	if err := json.Unmarshal([]byte(hubCommand(t, database, "device", "add", name, "--allow-insecure", "--allow-multiple-connections")), &d); err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// What a command does to a device ends its connections, though the device asks for nothing: those to all hubs.
+func TestCommandsEndConnectionsOfHubs(t *testing.T) {
+	database := pgtest.URL(t)
+	hubCommand(t, database, "token", "add", "app")
+	var hubs []*process
+	for range 2 {
+		p, err := startHub(t.TempDir(), database)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _, _ = p.Stop(os.Kill) })
+		hubs = append(hubs, p)
+	}
+	for name, command := range map[string][]string{
+		"disabled":          {"device", "disable"},
+		"renewed":           {"device", "renew"},
+		"removed":           {"device", "remove"},
+		"not without proof": {"device", "set", "--allow-insecure=false"},
+		"one connection":    {"device", "set", "--allow-multiple-connections=false"},
+	} {
+		device := addPanel(t, database, name)
+		var connections []net.Conn
+		for _, p := range hubs {
+			conn, err := net.Dial("tcp", p.mqtt)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			// CONNECT of MQTT 3.1.1: clean session, no keep-alive, a client id of 36 bytes.
+			if _, err := fmt.Fprintf(conn, "\x10\x30\x00\x04MQTT\x04\x02\x00\x00\x00\x24%s", device.ID); err != nil {
+				t.Fatal(err)
+			}
+			var connack [4]byte
+			if _, err := io.ReadFull(conn, connack[:]); err != nil || connack[3] != 0 {
+				t.Fatalf("%s: CONNACK % x, %v", name, connack, err)
+			}
+			connections = append(connections, conn)
+		}
+		hubCommand(t, database, "device", "set", name, "--description", "nothing to end a connection for")
+		for i, conn := range connections {
+			var pong [2]byte
+			if _, err := conn.Write([]byte{0xc0, 0}); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := io.ReadFull(conn, pong[:]); err != nil || pong != [2]byte{0xd0, 0} {
+				t.Errorf("%s, hub %d, after another description: % x, %v; want the connection to go on", name, i, pong, err)
+			}
+		}
+		hubCommand(t, database, append(command, name)...)
+		for i, conn := range connections {
+			conn.SetReadDeadline(time.Now().Add(time.Minute)) // a device that asks for nothing would stay for five
+			if _, err := conn.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+				t.Errorf("%s, hub %d: %v, want the end of the connection", name, i, err)
+			}
+		}
+	}
+}
+
 // A hub goes on without its database: it says that it isn't ready, refuses what it can't do, and is the same
 // process when the database is back.
 func TestHubOutlivesItsDatabase(t *testing.T) {
@@ -21,21 +106,8 @@ func TestHubOutlivesItsDatabase(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	command := func(args ...string) string {
-		t.Helper()
-		c := exec.CommandContext(t.Context(), "hub", args...)
-		c.Env = append(os.Environ(), "HUB_STORE="+database)
-		out, err := c.Output()
-		if err != nil {
-			t.Fatalf("hub %q: %v", args, err)
-		}
-		return strings.TrimSpace(string(out))
-	}
-	token := command("token", "add", "app")
-	var device deviceLine
-	if err := json.Unmarshal([]byte(command("device", "add", "panel", "--allow-insecure")), &device); err != nil {
-		t.Fatal(err)
-	}
+	token := hubCommand(t, database, "token", "add", "app")
+	device := addPanel(t, database, "panel")
 	p, err := startHub(t.TempDir(), database)
 	if err != nil {
 		t.Fatal(err)
