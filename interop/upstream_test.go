@@ -21,7 +21,7 @@ type peer struct {
 	lost     chan error
 }
 
-// dialPeer connects, or returns why not in connack.
+// dialPeer connects, or not: connack says.
 func dialPeer(t *testing.T, url, id string, set ...func(*mqtt.ClientOptions)) *peer {
 	t.Helper()
 	p := &peer{t: t, messages: make(chan mqtt.Message, 1000), lost: make(chan error, 1)}
@@ -67,8 +67,7 @@ func (p *peer) subscribe(qos byte, filters ...string) string {
 	return strings.Join(codes, " ")
 }
 
-// next is the next message as a line, or that there is none until a message of one's own has gone
-// all the way round.
+// next is the next message as a line.
 func (p *peer) next() string {
 	p.t.Helper()
 	select {
