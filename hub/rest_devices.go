@@ -282,7 +282,7 @@ func (h *Hub) restUpdateDevice(ctx context.Context, r restRequest) (any, error) 
 		d.Updated = stamp(time.Now())
 		return change.apply(d)
 	})
-	if err == nil && (before.AllowInsecure && !d.AllowInsecure || before.AllowMultipleConnections && !d.AllowMultipleConnections) {
+	if err == nil && d.Narrows(before) {
 		h.kick(ctx, d.ID, errNarrowed)
 	}
 	answer, err := h.restDevice(ctx, d, err)

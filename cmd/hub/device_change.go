@@ -196,8 +196,7 @@ func updateDevice(ctx context.Context, r registry.Registry, id twin.ID, stderr i
 		d.Updated = time.Now().UTC().Truncate(time.Microsecond)
 		return nil
 	})
-	if err == nil && (d.Disabled || before.AllowInsecure && !d.AllowInsecure || before.AllowMultipleConnections && !d.AllowMultipleConnections ||
-		d.Fingerprint() != before.Fingerprint() || d.Secret != before.Secret) {
+	if err == nil && d.Narrows(before) {
 		endConnections(ctx, r, d, stderr)
 	}
 	return d, err

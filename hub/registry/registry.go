@@ -59,6 +59,12 @@ func (d Device) Fingerprint() (sum [sha256.Size]byte) {
 // HasSecret tells whether the device has a password.
 func (d Device) HasSecret() bool { return d.Secret != [sha256.Size]byte{} }
 
+// Narrows tells whether connections that were made as the device was before may have no right to go on as it is now.
+func (d Device) Narrows(before Device) bool {
+	return d.Disabled || before.AllowInsecure && !d.AllowInsecure || before.AllowMultipleConnections && !d.AllowMultipleConnections ||
+		d.Fingerprint() != before.Fingerprint() || d.Secret != before.Secret
+}
+
 // A Token opens the REST API, or the part of it that its scope leaves. Its secret is a
 // UUID, shown once and stored as a SHA-256 hash only.
 type Token struct {

@@ -69,7 +69,7 @@ func refused(err error) bool {
 	return ok && e.Severity != "" && e.SeverityUnlocalized != "FATAL" && e.SeverityUnlocalized != "PANIC"
 }
 
-// isUnsupported tells whether the server knows no LISTEN and NOTIFY.
+// isUnsupported tells whether the server doesn't have what it was asked for, such as LISTEN.
 func isUnsupported(err error) bool {
 	c := code(err)
 	return c == featureNotSupported || c == syntaxError || c == undefinedFunction
