@@ -214,7 +214,7 @@ func TestRefusedWriteInABatch(t *testing.T) {
 	}
 }
 
-// Documents of many megabytes that wait together are not sent together.
+// Documents that wait together and are more than one batch may hold are all written.
 func TestLargeBatch(t *testing.T) {
 	db := mustOpen(t, pgtest.URL(t))
 	const documents = 20
