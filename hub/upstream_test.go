@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"crypto/tls"
 	"log/slog"
 	"strings"
 	"testing"
@@ -53,6 +54,9 @@ func TestParseUpstream(t *testing.T) {
 		host := ""
 		if u.TLS != nil {
 			host = u.TLS.ServerName
+			if u.TLS.MinVersion != tls.VersionTLS12 || u.TLS.InsecureSkipVerify {
+				t.Errorf("%s: TLS from version %x on, without a look at certificates %t", tt.url, u.TLS.MinVersion, u.TLS.InsecureSkipVerify)
+			}
 		}
 		if u.String() != tt.text || host != tt.host || u.Username != tt.username || u.Password != tt.password {
 			t.Errorf("%s: got %v, certificate for %q, %q, %q", tt.url, u, host, u.Username, u.Password)
