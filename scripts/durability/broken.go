@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/twinpanel/twinpanel/internal/cli"
 )
 
 // brokenDiskSize is in bytes. The disk lies in memory of the same size. When something else takes what is left of that, the disk
@@ -72,7 +74,7 @@ func (s *stage) brokenDisk(ctx context.Context, d *disk, ballast string, c *trou
 		return err
 	}
 	s.write()
-	if err := errors.Join(pause(ctx, somewhile(s.random)), s.noFailure()); err != nil {
+	if err := errors.Join(cli.Pause(ctx, somewhile(s.random)), s.noFailure()); err != nil {
 		return err
 	}
 	s.registrar.mayFail.Store(true)

@@ -10,6 +10,8 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+
+	"github.com/twinpanel/twinpanel/internal/cli"
 )
 
 // smallDiskSize is in bytes: room for an empty hub, and soon filled up.
@@ -45,7 +47,7 @@ func (s *stage) fullDisk(ctx context.Context, ballast string, c *troubleCount) e
 		return err
 	}
 	s.write()
-	if err := errors.Join(pause(ctx, somewhile(s.random)), s.noFailure()); err != nil {
+	if err := errors.Join(cli.Pause(ctx, somewhile(s.random)), s.noFailure()); err != nil {
 		return err
 	}
 	s.registrar.mayFail.Store(true)

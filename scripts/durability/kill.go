@@ -9,6 +9,8 @@ import (
 	"math/rand/v2"
 	"path/filepath"
 	"time"
+
+	"github.com/twinpanel/twinpanel/internal/cli"
 )
 
 // freshEvery is how many rounds a data folder lasts.
@@ -46,7 +48,7 @@ func (s *stage) kills(ctx context.Context, n int) error {
 			return err
 		}
 		s.write()
-		if err := pause(ctx, somewhile(s.random)); err != nil {
+		if err := cli.Pause(ctx, somewhile(s.random)); err != nil {
 			return err
 		}
 		if err := s.noFailure(); err != nil {

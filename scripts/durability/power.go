@@ -7,6 +7,8 @@ import (
 	"errors"
 	"math/rand/v2"
 	"path/filepath"
+
+	"github.com/twinpanel/twinpanel/internal/cli"
 )
 
 // diskSize is in bytes: room for all that a hub under load has in its data folder. It takes room only as it is used.
@@ -45,7 +47,7 @@ func (s *stage) powerCuts(ctx context.Context, d *disk, n int) error {
 			return err
 		}
 		s.write()
-		if err := pause(ctx, somewhile(s.random)); err != nil {
+		if err := cli.Pause(ctx, somewhile(s.random)); err != nil {
 			return err
 		}
 		if err := errors.Join(s.noFailure(), s.cutPower(d)); err != nil {

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"time"
 )
 
 // A stage is a hub under load, and what is known of it.
@@ -81,18 +80,6 @@ func (s *stage) inspect() error { return inspect(s.hub.data, s.found) }
 
 // close ends what runs.
 func (s *stage) close() { _ = errors.Join(s.hub.kill(), s.end(true)) }
-
-// pause waits, or returns why ctx has ended.
-func pause(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
 
 // explain adds to a violation what the hub has logged.
 func (s *stage) explain(err error) error {

@@ -6,6 +6,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/twinpanel/twinpanel/internal/cli"
 )
 
 // Limits of what is waited for: while a disk has trouble, and until nobody uses it any more.
@@ -66,7 +68,7 @@ func await(ctx context.Context, what string, come func() bool) error {
 		if time.Now().After(end) {
 			return fmt.Errorf("%s did not come within %v", what, patience)
 		}
-		if err := pause(ctx, 5*time.Millisecond); err != nil {
+		if err := cli.Pause(ctx, 5*time.Millisecond); err != nil {
 			return err
 		}
 	}

@@ -165,7 +165,7 @@ func (b *Beside) measurePython(ctx context.Context, dir string, stderr io.Writer
 		return nil, err
 	}
 	fmt.Fprintf(stderr, "letting them idle for %v\n", b.Idle)
-	if err := pause(ctx, settle); err != nil {
+	if err := cli.Pause(ctx, settle); err != nil {
 		return nil, err
 	}
 	idle, err := all.measureIdle(ctx, b.Idle)

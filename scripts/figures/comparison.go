@@ -3,9 +3,9 @@ package main
 import (
 	"fmt"
 	"io"
-	"strings"
 	"time"
-	"unicode/utf8"
+
+	"github.com/twinpanel/twinpanel/internal/cli"
 )
 
 // A comparison is a figure of the panel beside that of a peer: a time in nanoseconds, a size in bytes, or a number. The
@@ -72,27 +72,6 @@ func (t comparisons) print(w io.Writer) error {
 			behind++
 		}
 	}
-	widths := make([]int, len(rows[0]))
-	for _, r := range rows {
-		for i, cell := range r {
-			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
-		}
-	}
-	var text strings.Builder
-	for _, r := range rows {
-		var line strings.Builder
-		for i, cell := range r {
-			pad := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell))
-			if number := i > 0 && i < 6; number {
-				cell = pad + cell
-			} else {
-				cell += pad
-			}
-			line.WriteString(cell + "  ")
-		}
-		text.WriteString(strings.TrimRight(line.String(), " ") + "\n")
-	}
-	fmt.Fprintf(&text, "\ntargets missed: %d\n", behind)
-	_, err := io.WriteString(w, text.String())
+	_, err := fmt.Fprintf(w, "%s\ntargets missed: %d\n", cli.Table(rows, 1, 5), behind)
 	return err
 }

@@ -118,7 +118,7 @@ func (all devices) measureIdle(ctx context.Context, d time.Duration) ([]idleness
 		return nil, err
 	}
 	began := time.Now()
-	if err := pause(ctx, d); err != nil {
+	if err := cli.Pause(ctx, d); err != nil {
 		return nil, err
 	}
 	after, err := all.look()

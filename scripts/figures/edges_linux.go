@@ -211,13 +211,13 @@ func (e *edges) edge(ctx context.Context, p *wired) (time.Duration, error) {
 		return 0, err
 	}
 	// Long enough for the contact to be seen closed, and at another time between two samples in each round.
-	if err := pause(ctx, sensor.MinDebounce+100*time.Millisecond+rand.N(sensor.MaxSample)); err != nil {
+	if err := cli.Pause(ctx, sensor.MinDebounce+100*time.Millisecond+rand.N(sensor.MaxSample)); err != nil {
 		return 0, err
 	}
 	if err := call(ctx, p.arm); err != nil {
 		return 0, err
 	}
-	if err := errors.Join(pause(ctx, 50*time.Millisecond), gpiosim.Record()); err != nil {
+	if err := errors.Join(cli.Pause(ctx, 50*time.Millisecond), gpiosim.Record()); err != nil {
 		return 0, err
 	}
 	began := monotonic()
@@ -239,7 +239,7 @@ func (e *edges) awaitSilence(ctx context.Context, siren gpiosim.Line) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, stepTimeout, fmt.Errorf("line %d is high %v after the alarm", siren, stepTimeout))
 	defer cancel()
 	for {
-		if err := pause(ctx, lookPause); err != nil {
+		if err := cli.Pause(ctx, lookPause); err != nil {
 			return err
 		}
 		if high, err := e.chip.Level(siren); err != nil || !high {
@@ -253,7 +253,7 @@ func (e *edges) await(ctx context.Context, line gpiosim.Line, what ...string) (g
 	ctx, cancel := context.WithTimeoutCause(ctx, stepTimeout, fmt.Errorf("line %d: waited %v for %q", line, stepTimeout, what))
 	defer cancel()
 	for {
-		if err := pause(ctx, recordPause); err != nil {
+		if err := cli.Pause(ctx, recordPause); err != nil {
 			return gpiosim.Act{}, err
 		}
 		acts, err := e.chip.Acts(line)

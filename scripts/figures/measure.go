@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/twinpanel/twinpanel/internal/cli"
 	"github.com/twinpanel/twinpanel/sensor"
 )
 
@@ -61,7 +62,7 @@ func (s *stage) measureIdle(ctx context.Context, d time.Duration) (rows table, e
 			return nil, fmt.Errorf("processor time of %s: %w", p.name, err)
 		}
 	}
-	if err := pause(ctx, d); err != nil {
+	if err := cli.Pause(ctx, d); err != nil {
 		return nil, err
 	}
 	for _, p := range s.programs() {

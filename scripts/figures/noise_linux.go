@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"time"
+
+	"github.com/twinpanel/twinpanel/internal/cli"
 )
 
 // nap is what measureLateness sleeps for.
@@ -14,7 +16,7 @@ func measureLateness(ctx context.Context) (sample, error) {
 	var late sample
 	for range 1000 {
 		began := time.Now()
-		if err := pause(ctx, nap); err != nil {
+		if err := cli.Pause(ctx, nap); err != nil {
 			return nil, err
 		}
 		late = append(late, time.Since(began)-nap)

@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/twinpanel/twinpanel/internal/cli"
 )
 
 // lookPause is the pause between two looks at the document current: short against what is
@@ -64,7 +66,7 @@ func (s *stage) awaitCurrent(ctx context.Context, what string, want func(current
 			}
 		}
 		last = seen
-		if err := pause(ctx, lookPause); err != nil {
+		if err := cli.Pause(ctx, lookPause); err != nil {
 			return seen, 0, err
 		}
 	}
@@ -94,16 +96,4 @@ func (s *stage) request(ctx context.Context, method, url, body string) ([]byte, 
 		return nil, fmt.Errorf("%s %s: %s %s", method, url, answer.Status, b)
 	}
 	return b, nil
-}
-
-// pause waits, or returns why ctx has ended.
-func pause(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/twinpanel/twinpanel/internal/cli"
 	"github.com/twinpanel/twinpanel/sensor"
 	"github.com/twinpanel/twinpanel/twinclient"
 )
@@ -87,7 +88,7 @@ func (r *rounds) repeat(ctx context.Context, n int, round func(context.Context) 
 // round rings twice: somebody arms and disarms on the phone, then at the panel.
 func (r *rounds) round(ctx context.Context) error {
 	// People don't tap right after something else has happened, which the panel may still be publishing.
-	if err := pause(ctx, 200*time.Millisecond+rand.N(200*time.Millisecond)); err != nil {
+	if err := cli.Pause(ctx, 200*time.Millisecond+rand.N(200*time.Millisecond)); err != nil {
 		return err
 	}
 	began := time.Now()
@@ -140,7 +141,7 @@ func (r *rounds) polledRound(ctx context.Context) error {
 	if err := r.ring(ctx); err != nil {
 		return err
 	}
-	if err := pause(ctx, rand.N(twinclient.DefaultPoll)); err != nil {
+	if err := cli.Pause(ctx, rand.N(twinclient.DefaultPoll)); err != nil {
 		return err
 	}
 	return r.tapSilent(ctx)
