@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/twinpanel/twinpanel/hub/docstore"
+	"github.com/twinpanel/twinpanel/hub/registry"
 	"github.com/twinpanel/twinpanel/internal/pgtest"
 	"github.com/twinpanel/twinpanel/twin"
 )
@@ -86,4 +87,35 @@ func BenchmarkGet(b *testing.B) {
 			}
 		}
 	})
+}
+
+// BenchmarkDeviceAndDocument reads what a get needs.
+func BenchmarkDeviceAndDocument(b *testing.B) {
+	db := benchStore(b)
+	for i := range benchDocuments {
+		if err := db.AddDevice(b.Context(), registry.Device{ID: benchKey(i).Twin, Name: fmt.Sprint("device ", i)}); err != nil {
+			b.Fatal(err)
+		}
+		if i == 1000 {
+			break
+		}
+	}
+	for _, readers := range []int{1, 64, 512} {
+		b.Run(fmt.Sprint("readers=", readers), func(b *testing.B) {
+			b.ReportAllocs()
+			var next atomic.Int64
+			var wg sync.WaitGroup
+			for w := range readers {
+				wg.Go(func() {
+					for i := 0; next.Add(1) <= int64(b.N); i++ {
+						if _, _, err := db.DeviceAndDocument(b.Context(), benchKey((w+i*readers)%1000)); err != nil {
+							b.Error(err)
+							return
+						}
+					}
+				})
+			}
+			wg.Wait()
+		})
+	}
 }

@@ -7,7 +7,6 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/twinpanel/twinpanel/hub/docstore"
-	"github.com/twinpanel/twinpanel/hub/registry"
 	"github.com/twinpanel/twinpanel/twin"
 )
 
@@ -38,31 +37,6 @@ func scanDocument(row pgx.CollectableRow) (doc docstore.Document, err error) {
 // Get implements [docstore.Store].
 func (db *DB) Get(ctx context.Context, key docstore.Key) (docstore.Document, error) {
 	return one(ctx, db, "a document", twin.ErrDocumentNotFound, scanDocument, selectDocument, string(key.Twin), string(key.Name))
-}
-
-// selectPair has a row for a device, whose document is NULL where there is none.
-const selectPair = "SELECT " + deviceColumns + `, epoch, version, data FROM twinpanel.devices
-	LEFT JOIN (SELECT twin, name AS document, version, data FROM twinpanel.documents) AS documents ON twin = id AND document = $2 WHERE id = $1`
-
-// A pair is a row of selectPair.
-type pair struct {
-	registry.Device
-	docstore.Document
-}
-
-func scanPair(row pgx.CollectableRow) (p pair, err error) {
-	var version *uint32
-	if p.Device, err = scanDeviceAnd(row, &version, &p.Data); version != nil {
-		p.Version = *version
-	}
-	return p, err
-}
-
-// DeviceAndDocument reads a device and a document of its twin in one round trip, both as they are at one moment. A document that is
-// not there has version 0.
-func (db *DB) DeviceAndDocument(ctx context.Context, key docstore.Key) (registry.Device, docstore.Document, error) {
-	p, err := one(ctx, db, "a device and a document", registry.ErrNoDevice, scanPair, selectPair, string(key.Twin), string(key.Name))
-	return p.Device, p.Document, err
 }
 
 // version is what the document has, 0 if there is none.

@@ -69,6 +69,7 @@ type DB struct {
 	updates *pgxpool.Pool // transactions of several round trips
 	batches *pgxpool.Pool // what the lanes commit
 	telling *pgxpool.Pool // what other hubs are told
+	pairs   *pairReader
 	lanes   [lanes]lane
 	link    *link
 	closed  atomic.Bool
@@ -119,6 +120,7 @@ func (db *DB) open(ctx context.Context, config *pgxpool.Config, o Options) (err 
 			return err
 		}
 	}
+	db.pairs = newPairReader(db)
 	for i := range db.lanes {
 		db.lanes[i] = newLane(db)
 	}
@@ -146,6 +148,9 @@ func (db *DB) Close() error {
 	}
 	for _, l := range db.lanes {
 		l.close()
+	}
+	if db.pairs != nil {
+		db.pairs.close()
 	}
 	if db.link != nil {
 		db.link.end()

@@ -2,7 +2,10 @@ package registrytest
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"reflect"
+	"sync"
 	"testing"
 
 	"github.com/twinpanel/twinpanel/hub/docstore"
@@ -75,6 +78,7 @@ func RunPairs(t *testing.T, open func(t *testing.T) Pairs) {
 		_, _, err := p.DeviceAndDocument(t.Context(), key)
 		wantError(t, "a document without a device", err, registry.ErrNoDevice)
 	}
+	runPairsAtOnce(t, p)
 	ended, end := context.WithCancel(t.Context())
 	end()
 	_, _, err := p.DeviceAndDocument(ended, docstore.Key{Twin: panelID, Name: "current"})
@@ -84,4 +88,50 @@ func RunPairs(t *testing.T, open func(t *testing.T) Pairs) {
 	}
 	_, _, err = p.DeviceAndDocument(t.Context(), docstore.Key{Twin: panelID, Name: "current"})
 	wantError(t, "after Close", err, docstore.ErrClosed)
+}
+
+// runPairsAtOnce has many ask at the same time, as stores may read together what waits: each gets what it asked for, and
+// nothing older than what it wrote before.
+func runPairsAtOnce(t *testing.T, p Pairs) {
+	const askers, rounds = 40, 10
+	ids := make([]twin.ID, askers)
+	for i := range ids {
+		ids[i] = twin.ID(fmt.Sprintf("5a3c7d10-0000-4000-8000-%012d", i))
+		if i%4 > 0 {
+			addDevice(t, p, device(ids[i], fmt.Sprint("asker ", i)))
+		}
+	}
+	var wg sync.WaitGroup
+	for i, id := range ids {
+		wg.Go(func() {
+			key := docstore.Key{Twin: id, Name: "current"}
+			for round := range rounds {
+				var wrote uint32
+				data := fmt.Sprintf(`{"of":%d,"round":%d}`, i, round)
+				if i%4 == 1 {
+					var err error
+					if wrote, err = p.Put(t.Context(), key, docstore.Any, []byte(data)); err != nil {
+						t.Error(err)
+						return
+					}
+				}
+				if i%4 == 2 { // some that spoil a query, if they get into one
+					if _, _, err := p.DeviceAndDocument(t.Context(), docstore.Key{Twin: id, Name: "\x00"}); err != nil && !errors.Is(err, registry.ErrNoDevice) {
+						t.Errorf("a name that is no text: %v", err)
+					}
+				}
+				d, doc, err := p.DeviceAndDocument(t.Context(), key)
+				if i%4 == 0 {
+					if !errors.Is(err, registry.ErrNoDevice) {
+						t.Errorf("asker %d: error %v, want %v", i, err, registry.ErrNoDevice)
+					}
+					continue
+				}
+				if err != nil || d.ID != id || doc.Version != wrote || wrote > 0 && string(doc.Data) != data {
+					t.Errorf("asker %d wrote %d %s and got device %s, document %d %s, error %v", i, wrote, data, d.ID, doc.Version, doc.Data, err)
+				}
+			}
+		})
+	}
+	wg.Wait()
 }
