@@ -31,7 +31,7 @@ import (
 	"github.com/twinpanel/twinpanel/hub/registry"
 )
 
-// Connections that a hub holds at most, and how long it waits for the server. All these times are below
+// Connections that a hub holds at most, and how long it waits for the server. Once the store is open, all times are below
 // what the hub gives a request (10 s), so that a write which could not begin ends as just that.
 const (
 	readConnections   = 8

@@ -43,9 +43,10 @@ const oldestServer = 15_00_00
 //	  certificate  DER
 //	  private_key  PKCS #8 in DER, a secret; NULL = somebody else has it
 //	  cross_signed DER; NULL = none
+//	hubs, connections  who is connected where, see presenceTables
 //
 // Times are microseconds since 1970, UTC; 0 = never. Text is compared byte by byte; what people write freely
-// are bytes, since PostgreSQL's text takes no NUL. Everything but twins is
+// are bytes, since PostgreSQL's text takes no NUL. Everything but twins, hubs and connections is
 // to be kept and trusted; nothing can be computed again.
 var migrations = []string{`
 CREATE TABLE twinpanel.documents (
