@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
@@ -61,17 +62,22 @@ type pairReader struct {
 	db      *DB
 	queue   chan *pairRequest // unbuffered: who waits here has not been taken
 	closing chan struct{}
+	running sync.WaitGroup
 }
 
 func newPairReader(db *DB) *pairReader {
-	r := &pairReader{db, make(chan *pairRequest), make(chan struct{})}
+	r := &pairReader{db: db, queue: make(chan *pairRequest), closing: make(chan struct{})}
 	for range pairReaders {
-		go r.run()
+		r.running.Go(r.run)
 	}
 	return r
 }
 
-func (r *pairReader) close() { close(r.closing) }
+// close waits for what is being read.
+func (r *pairReader) close() {
+	close(r.closing)
+	r.running.Wait()
+}
 
 // DeviceAndDocument reads a device and a document of its twin in one round trip, both as they are at one moment. A document that is
 // not there has version 0.
