@@ -125,6 +125,17 @@ func TestOpenRefuses(t *testing.T) {
 			want: "user reader may not read and write the tables documents", hint: "INSERT",
 		},
 		{
+			name: "a server that is too old", // as far as a newer one can pass for it
+			prepare: func(t *testing.T, database string) {
+				withUser(t, database, "ancient")
+				mustExec(t, database, `CREATE SCHEMA ancient; GRANT USAGE ON SCHEMA ancient TO ancient; CREATE FUNCTION ancient.current_setting(text) RETURNS text LANGUAGE sql AS
+					$$ SELECT CASE $1 WHEN 'server_version_num' THEN '140022' WHEN 'server_version' THEN '14.22' ELSE pg_catalog.current_setting($1) END $$`,
+					"ALTER ROLE ancient SET search_path = ancient, pg_catalog")
+			},
+			as:   func(t *testing.T, database string) string { return as(t, database, "ancient") },
+			want: "PostgreSQL 14.22, which is too old", hint: "15 or newer",
+		},
+		{
 			name: "a database that takes no writes",
 			prepare: func(t *testing.T, database string) {
 				mustExec(t, database, "DO $$ BEGIN EXECUTE 'ALTER DATABASE ' || current_database() || ' SET default_transaction_read_only = on'; END $$")
