@@ -2,9 +2,6 @@ package pgtest
 
 import (
 	"errors"
-	"fmt"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 )
@@ -22,12 +19,9 @@ func (s *Server) Standby() (_ *Server, err error) {
 		}
 	}()
 	standby.password = s.password
-	cmd := exec.Command(filepath.Join(s.bin, "pg_basebackup"), "--pgdata", standby.data(), "--write-recovery-conf", "--checkpoint", "fast", "--no-sync",
-		"--host", "127.0.0.1", "--port", strconv.Itoa(s.Port), "--username", superuser, "--no-password")
-	cmd.Dir, cmd.Env = standby.dir, append(os.Environ(), "PGPASSWORD="+s.password)
-	runAsServer(cmd)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("pg_basebackup: %w\n%s", err, out)
+	if err := standby.run(filepath.Join(s.bin, "pg_basebackup"), "--pgdata", standby.data(), "--write-recovery-conf", "--checkpoint", "fast", "--no-sync",
+		"--host", "127.0.0.1", "--port", strconv.Itoa(s.Port), "--username", superuser, "--no-password"); err != nil {
+		return nil, err
 	}
 	return standby, standby.startAnywhere()
 }

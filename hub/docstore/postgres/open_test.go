@@ -98,7 +98,7 @@ func TestOpenRefuses(t *testing.T) {
 		{name: "nobody listens", url: "postgres://hub:" + secret + "@" + nobody + "/hub", want: "connection refused", hint: "check host, port"},
 		{name: "no such host", url: "postgres://hub:" + secret + "@host.invalid/hub", want: "host.invalid", hint: "check host, port"},
 		{name: "wrong password", as: func(t *testing.T, database string) string { return as(t, database, "postgres") }, want: "password authentication failed", hint: "check user and password"},
-		{name: "no such database", as: func(_ *testing.T, database string) string { return database + "-not" }, want: "does not exist", hint: "createdb --owner postgres"},
+		{name: "no such database", as: func(_ *testing.T, database string) string { return strings.Replace(database, "?", "-not?", 1) }, want: "does not exist", hint: "createdb --owner postgres"},
 		{
 			name:    "no right to make a schema",
 			prepare: func(t *testing.T, database string) { withUser(t, database, "stranger") },
