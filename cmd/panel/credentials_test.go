@@ -20,10 +20,10 @@ func TestPhoneArmsOverTLS(t *testing.T) {
 	}
 	for name, byFlags := range tests {
 		t.Run(name, func(t *testing.T) {
-			folder(t, nil)
-			h := startSecure(t)
+			t.Parallel()
+			h := startSecureIn(t, newFolder(t))
 			d := h.add(t, nil)
-			p := start(t, byFlags(h, d).args()...)
+			p := startIn(t, h.dir, byFlags(h, d).args()...)
 			eventually(t, `"alarm_armed":false,"siren_ringing":false,"door_open":false`, current(h.Hub, d.ID))
 			h.desire(t, d.ID, "true")
 			eventually(t, `"alarm_armed":true,"siren_ringing":false,"door_open":false`, current(h.Hub, d.ID))
@@ -43,13 +43,13 @@ func TestPhoneArmsOverTLS(t *testing.T) {
 
 // options are how a client connects with the files of add.
 func (h secureHub) options(id twin.ID) twinclient.Options {
-	return twinclient.Options{Hub: h.MQTTS(), DeviceID: id, CAFile: "ca.pem"}
+	return twinclient.Options{Hub: h.MQTTS(), DeviceID: id, CAFile: h.file("ca.pem")}
 }
 
 // armed starts a panel, arms it by phone, and returns a look at whether it still is.
 func (h secureHub) armed(t *testing.T, d registry.Device, f flags) (*process, func()) {
 	t.Helper()
-	p := start(t, f.args()...)
+	p := startIn(t, h.dir, f.args()...)
 	h.desire(t, d.ID, "true")
 	eventually(t, `"alarm_armed":true`, current(h.Hub, d.ID))
 	return p, func() {
@@ -65,14 +65,14 @@ func (h secureHub) armed(t *testing.T, d registry.Device, f flags) (*process, fu
 
 // TestStolenPanelCannotDisarm has a thief with all that the panel has: what it shows the hub, and its id.
 func TestStolenPanelCannotDisarm(t *testing.T) {
-	folder(t, nil)
-	h := startSecure(t)
+	t.Parallel()
+	h := startSecureIn(t, newFolder(t))
 	d := h.add(t, func(d *registry.Device) { d.ReadOnly = []twin.Name{"desired"} })
 	_, stillArmed := h.armed(t, d, h.byCertificate(d))
 
 	withCertificate, withSecret := h.options(d.ID), h.options(d.ID)
-	withCertificate.CertFile, withCertificate.KeyFile = "cert.pem", "key.pem"
-	withSecret.SecretFile = "secret"
+	withCertificate.CertFile, withCertificate.KeyFile = h.file("cert.pem"), h.file("key.pem")
+	withSecret.SecretFile = h.file("secret")
 	for name, o := range map[string]twinclient.Options{"certificate": withCertificate, "secret": withSecret} {
 		thief, err := twinclient.Dial(t.Context(), o)
 		if err != nil {
@@ -90,7 +90,7 @@ func TestStolenPanelCannotDisarm(t *testing.T) {
 		}
 		thief.Close()
 	}
-	secret, err := os.ReadFile("secret")
+	secret, err := os.ReadFile(h.file("secret"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,24 +105,24 @@ func TestStolenPanelCannotDisarm(t *testing.T) {
 // TestWhoKnowsOnlyTheIDCannotDisarm has somebody who has read the panel's id in an address of the REST API, and may have a
 // device of his own on the same hub.
 func TestWhoKnowsOnlyTheIDCannotDisarm(t *testing.T) {
-	folder(t, nil)
-	h := startSecure(t)
+	t.Parallel()
+	h := startSecureIn(t, newFolder(t))
 	other, cert, key := h.AddSecureDevice("other")
 	h.update(t, other.ID, func(d *registry.Device) { d.Secret = registry.HashSecret("sesame") })
-	write(t, "other.secret", "sesame\n")
+	write(t, h.file("other.secret"), "sesame\n")
 	d := h.add(t, nil)
-	write(t, "guess", string(d.ID)+"\n")
+	write(t, h.file("guess"), string(d.ID)+"\n")
 	p, stillArmed := h.armed(t, d, h.byCertificate(d))
 
 	for name, show := range map[string]func(*twinclient.Options){
 		"nothing but the id":           func(*twinclient.Options) {},
-		"another device's secret":      func(o *twinclient.Options) { o.SecretFile = "other.secret" },
+		"another device's secret":      func(o *twinclient.Options) { o.SecretFile = h.file("other.secret") },
 		"another device's certificate": func(o *twinclient.Options) { o.CertFile, o.KeyFile = cert, key },
 		"both of them": func(o *twinclient.Options) {
-			o.CertFile, o.KeyFile, o.SecretFile = cert, key, "other.secret"
+			o.CertFile, o.KeyFile, o.SecretFile = cert, key, h.file("other.secret")
 		},
-		"a guess":                        func(o *twinclient.Options) { o.SecretFile = "guess" },
-		"another's certificate, a guess": func(o *twinclient.Options) { o.CertFile, o.KeyFile, o.SecretFile = cert, key, "guess" },
+		"a guess":                        func(o *twinclient.Options) { o.SecretFile = h.file("guess") },
+		"another's certificate, a guess": func(o *twinclient.Options) { o.CertFile, o.KeyFile, o.SecretFile = cert, key, h.file("guess") },
 	} {
 		o := h.options(d.ID)
 		show(&o)
@@ -142,18 +142,18 @@ func TestWhoKnowsOnlyTheIDCannotDisarm(t *testing.T) {
 
 // TestReplacedCertificate ends what the old one opened, and the panel says so, once; the new one needs no restart.
 func TestReplacedCertificate(t *testing.T) {
-	folder(t, nil)
-	h := startSecure(t)
+	t.Parallel()
+	h := startSecureIn(t, newFolder(t))
 	d := h.add(t, nil)
-	p := start(t, h.byCertificate(d).args()...)
+	p := startIn(t, h.dir, h.byCertificate(d).args()...)
 	p.logged(t, "msg=connected")
 
 	cert, key := h.renew(t)
 	const refused = "hub refused the device with this certificate"
 	p.logged(t, `msg="connection lost"`, `level=WARN msg="no connection: trying for ever" hub=\S+ error="connecting to \S+: `+refused+
 		`: see the reason in the hub's log; check the device id, and with hub device list that the device is there and enabled; hub device renew makes a new certificate"$`)
-	write(t, "key.pem", key)
-	write(t, "cert.pem", cert)
+	write(t, h.file("key.pem"), key)
+	write(t, h.file("cert.pem"), cert)
 	p.logged(t, `(?s)`+refused+`.*msg=connected`)
 	if log := p.Log.String(); strings.Count(log, refused) != 1 {
 		t.Errorf("the refusal is not once in the log:\n%s", log)
@@ -162,10 +162,10 @@ func TestReplacedCertificate(t *testing.T) {
 
 // TestHubThatNobodyVouchesFor is one line in the log, in plain words, until the right authority is in the file.
 func TestHubThatNobodyVouchesFor(t *testing.T) {
-	folder(t, nil)
-	h := startSecure(t)
+	t.Parallel()
+	h := startSecureIn(t, newFolder(t))
 	d := h.add(t, nil)
-	right, err := os.ReadFile("ca.pem")
+	right, err := os.ReadFile(h.file("ca.pem"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -173,10 +173,10 @@ func TestHubThatNobodyVouchesFor(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	write(t, "ca.pem", string(elsewhere))
-	p := start(t, h.bySecret(d).args()...)
+	write(t, h.file("ca.pem"), string(elsewhere))
+	p := startIn(t, h.dir, h.bySecret(d).args()...)
 	p.logged(t, `level=WARN msg="no connection: trying for ever" hub=\S+ error="connecting to \S+: no authority in ca.pem vouches for the hub's certificate: give the authority that signed the hub's certificate: hub ca export prints the hub's own; with hub --cert it is the one that signed that"$`)
-	write(t, "ca.pem", string(right))
+	write(t, h.file("ca.pem"), string(right))
 	p.logged(t, "msg=connected")
 	if n := strings.Count(p.Log.String(), "vouches for"); n != 1 {
 		t.Errorf("the log says it %d times, want once:\n%s", n, &p.Log)

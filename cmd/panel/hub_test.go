@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -23,10 +24,10 @@ func current(h *hubtest.Hub, id twin.ID) func() (string, error) {
 // TestFromPhoneToSirenAndBack has all there is: a phone's writes, the hub, the panel's process and a house. The hub goes
 // away and comes back in the middle of it.
 func TestFromPhoneToSirenAndBack(t *testing.T) {
+	t.Parallel()
 	h := hubtest.Start(t)
 	device := h.AddDevice("panel")
-	folder(t, nil)
-	p := start(t, "--hub", h.MQTT(), "--device-id", strings.ToUpper(string(device.ID)))
+	p := startIn(t, newFolder(t), "--hub", h.MQTT(), "--device-id", strings.ToUpper(string(device.ID)))
 	sees := func(pattern string) {
 		t.Helper()
 		eventually(t, pattern, current(h, device.ID))
@@ -57,12 +58,12 @@ func TestFromPhoneToSirenAndBack(t *testing.T) {
 
 // TestUnknownDevice guards all the same, says once why it is alone, and keeps trying.
 func TestUnknownDevice(t *testing.T) {
+	t.Parallel()
 	h := hubtest.Start(t)
-	folder(t, nil)
-	p := start(t, "--hub", h.MQTT())
+	p := startIn(t, newFolder(t), "--hub", h.MQTT())
 	const refused = `msg="no connection: trying for ever" hub=\S+ error="connecting to \S+: hub refused the device, which shows nothing but its id: check the device id, and give the device's certificate and key, or its secret; whether its id is enough is up to the hub"`
 	p.logged(t, "reading=closed", refused)
-	if code, stdout, stderr := run(t.Context(), "arm", "--state-dir", "state"); code != cli.ExitOK || stdout != "armed; door closed\n" {
+	if code, stdout, stderr := run(t.Context(), "arm", "--state-dir", filepath.Join(p.Dir, "state")); code != cli.ExitOK || stdout != "armed; door closed\n" {
 		t.Errorf("arm: got code %d, stdout %q, stderr %q; want armed", code, stdout, stderr)
 	}
 	p.move(t, `{"open":true}`)

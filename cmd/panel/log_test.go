@@ -5,6 +5,7 @@ package main
 import (
 	"os"
 	"os/exec"
+	"path/filepath"
 	"syscall"
 	"testing"
 
@@ -13,6 +14,7 @@ import (
 
 // TestNobodyReadsTheLog has an alarm while the other end of stderr doesn't read any more, or isn't there any more.
 func TestNobodyReadsTheLog(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name string
 		gone bool     // the other end is
@@ -24,7 +26,9 @@ func TestNobodyReadsTheLog(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			folder(t, nil)
+			t.Parallel()
+			dir := newFolder(t)
+			stateDir := filepath.Join(dir, "state")
 			reader, stderr, err := os.Pipe()
 			if err != nil {
 				t.Fatal(err)
@@ -37,7 +41,7 @@ func TestNobodyReadsTheLog(t *testing.T) {
 			}
 			command := exec.Command(tt.as[0], append(tt.as[1:], usualFlags()...)...)
 			command.Stderr = stderr
-			p, err := launch(".", command)
+			p, err := launch(dir, command)
 			stderr.Close()
 			if err != nil {
 				t.Fatal(err)
@@ -49,13 +53,13 @@ func TestNobodyReadsTheLog(t *testing.T) {
 			})
 
 			eventually(t, "closed", func() (string, error) {
-				s, err := panel.Control("state").Status(t.Context())
+				s, err := panel.Control(stateDir).Status(t.Context())
 				return s.Doors["door"], err
 			})
-			tell(t, "arm")
+			tell(t, stateDir, "arm")
 			p.move(t, `{"open":true}`)
 			eventually(t, `"siren_on":true`, p.look)
-			tell(t, "disarm")
+			tell(t, stateDir, "disarm")
 			eventually(t, `"siren_on":false`, p.look)
 			if _, err := p.Stop(syscall.SIGTERM); err != nil {
 				t.Errorf("the panel ended with %v", err)
@@ -64,10 +68,10 @@ func TestNobodyReadsTheLog(t *testing.T) {
 	}
 }
 
-// tell tells the panel to arm or disarm.
-func tell(t *testing.T, name string) {
+// tell tells the panel on a state folder to arm or disarm.
+func tell(t *testing.T, stateDir, name string) {
 	t.Helper()
-	if out, err := exec.Command("panel", name, "--state-dir", "state").CombinedOutput(); err != nil {
+	if out, err := exec.Command("panel", name, "--state-dir", stateDir).CombinedOutput(); err != nil {
 		t.Fatalf("panel %s: %v\n%s", name, err, out)
 	}
 }

@@ -30,6 +30,7 @@ func TestMain(m *testing.M) {
 //	is-a-story FILE                play a transcript as the tests of package statemachine do: it must be the same
 //	tear FILE                      cut ten bytes off, and put other bytes there, as a power cut may do
 func TestCommands(t *testing.T) {
+	t.Parallel()
 	testscript.Run(t, testscript.Params{
 		Dir:           "testdata",
 		WorkdirRoot:   newFolder(t),

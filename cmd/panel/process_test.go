@@ -82,10 +82,16 @@ func call(r *http.Request, err error) (string, error) {
 	return string(body), err
 }
 
-// start is startPanel in the working directory, for a test at whose end the panel is killed.
+// start is startIn the working directory.
 func start(t *testing.T, flags ...string) *process {
 	t.Helper()
-	p, err := startPanel(".", flags...)
+	return startIn(t, ".", flags...)
+}
+
+// startIn is startPanel for a test at whose end the panel is killed.
+func startIn(t *testing.T, dir string, flags ...string) *process {
+	t.Helper()
+	p, err := startPanel(dir, flags...)
 	if err != nil {
 		t.Fatal(err)
 	}

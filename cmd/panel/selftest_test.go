@@ -7,6 +7,7 @@ import (
 	"maps"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -148,12 +149,12 @@ func selftesting(t *testing.T, f flags) (out *clitest.Log, result func() (int, s
 }
 
 func TestSelftestBesideAPanel(t *testing.T) {
+	t.Parallel()
 	h := hubtest.Start(t)
 	device := h.AddDevice("panel")
-	folder(t, nil)
-	p := start(t, "--hub", h.MQTT(), "--device-id", string(device.ID))
+	p := startIn(t, newFolder(t), "--hub", h.MQTT(), "--device-id", string(device.ID))
 	p.logged(t, "reading=closed", "msg=connected")
-	out, result := selftesting(t, simulated(h.MQTT(), string(device.ID)))
+	out, result := selftesting(t, simulated(h.MQTT(), string(device.ID)).with(flags{"state-dir": filepath.Join(p.Dir, "state")}))
 	seen := func() (string, error) { return out.String(), nil }
 	eventually(t, `door door     closed\n`, seen)
 	p.move(t, `{"open":true}`)
@@ -183,10 +184,12 @@ $`
 
 // TestSelftestThatIsKilled leaves the panel to end the sound.
 func TestSelftestThatIsKilled(t *testing.T) {
-	folder(t, nil)
-	p := start(t)
+	t.Parallel()
+	p := startIn(t, newFolder(t))
 	p.logged(t, "reading=closed")
-	killed, err := clitest.Start(exec.Command("panel", append([]string{"selftest", "--watch", "0s"}, usualFlags()...)...), "in 1 s")
+	command := exec.Command("panel", append([]string{"selftest", "--watch", "0s"}, usualFlags()...)...)
+	command.Dir = p.Dir
+	killed, err := clitest.Start(command, "in 1 s")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -218,16 +221,17 @@ func TestSelftestOfAPanelThatWasArmedMeanwhile(t *testing.T) {
 }
 
 func TestSelftestWithoutPanel(t *testing.T) {
+	t.Parallel()
 	h := hubtest.Start(t)
 	device := h.AddDevice("panel")
-	folder(t, map[string]string{"x": ""})
-	_, result := selftesting(t, simulated(h.MQTT(), deviceID).with(flags{"watch": "1s", "silent": "true"}))
+	here := flags{"state-dir": newFolder(t)}
+	_, result := selftesting(t, simulated(h.MQTT(), deviceID).with(here).with(flags{"watch": "1s", "silent": "true"}))
 	if code, stderr := result(); code != cli.ExitFailed || !strings.HasPrefix(stderr, "panel: 2 findings are bad\n") {
 		t.Errorf("a door that nobody moves and a device that the hub doesn't know: got code %d, stderr %s", code, stderr)
 	}
-	out, result := selftesting(t, simulated(h.MQTT(), string(device.ID)).with(flags{"watch": "0s"}))
+	out, result := selftesting(t, simulated(h.MQTT(), string(device.ID)).with(here).with(flags{"watch": "0s"}))
 	eventually(t, "in 3 s", func() (string, error) { return out.String(), nil })
-	if code, _, stderr := runBriefly(append(simulated(noHub, deviceID).args(), "--debounce=20ms")...); code != cli.ExitFailed || !strings.Contains(stderr, "another process is using this folder") {
+	if code, _, stderr := runBriefly(append(simulated(noHub, deviceID).with(here).args(), "--debounce=20ms")...); code != cli.ExitFailed || !strings.Contains(stderr, "another process is using this folder") {
 		t.Errorf("a panel beside it: got code %d, stderr %s; want it refused", code, stderr)
 	}
 	code, stderr := result()

@@ -106,6 +106,7 @@ func TestWatchdogThatIsTooShort(t *testing.T) {
 
 // TestPanelAsAService is told by a panel what the loop says: see TestAliveWhileTheLoopTurns in internal/panel.
 func TestPanelAsAService(t *testing.T) {
+	t.Parallel()
 	m := newManager(t)
 	command := exec.Command("panel", usualFlags()...)
 	command.Env = append(os.Environ(), m.environment(10*time.Second)...)

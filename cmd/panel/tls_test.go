@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -22,16 +23,28 @@ import (
 )
 
 // A secureHub is a hub in this process that devices reach over TLS.
-type secureHub struct{ *hubtest.Hub }
-
-// startSecure starts a hub that ends with the test. change may change its configuration.
-func startSecure(t *testing.T, change ...func(*hub.Config)) secureHub {
-	t.Helper()
-	return secureHub{hubtest.Start(t, change...)}
+type secureHub struct {
+	*hubtest.Hub
+	dir string // of the devices' files
 }
 
-// add adds the device panel with a certificate and a secret, and writes the files ca.pem, cert.pem, key.pem and secret into
-// the working directory, as hub device add --out does. change may change the device.
+// startSecure is startSecureIn the working directory.
+func startSecure(t *testing.T, change ...func(*hub.Config)) secureHub {
+	t.Helper()
+	return startSecureIn(t, "", change...)
+}
+
+// startSecureIn starts a hub that ends with the test. change may change its configuration.
+func startSecureIn(t *testing.T, dir string, change ...func(*hub.Config)) secureHub {
+	t.Helper()
+	return secureHub{hubtest.Start(t, change...), dir}
+}
+
+// file is the path of one of the devices' files.
+func (h secureHub) file(name string) string { return filepath.Join(h.dir, name) }
+
+// add adds the device panel with a certificate and a secret, and writes the files ca.pem, cert.pem, key.pem and secret
+// as hub device add --out does. change may change the device.
 func (h secureHub) add(t *testing.T, change func(*registry.Device)) registry.Device {
 	t.Helper()
 	d, cert, key := h.AddSecureDevice("panel")
@@ -40,10 +53,10 @@ func (h secureHub) add(t *testing.T, change func(*registry.Device)) registry.Dev
 		if err != nil {
 			t.Fatal(err)
 		}
-		write(t, name, string(content))
+		write(t, h.file(name), string(content))
 	}
 	secret := registry.NewSecret()
-	write(t, "secret", secret+"\n")
+	write(t, h.file("secret"), secret+"\n")
 	return h.update(t, d.ID, func(d *registry.Device) {
 		d.Secret = registry.HashSecret(secret)
 		if change != nil {
@@ -97,7 +110,7 @@ func (h secureHub) desire(t *testing.T, id twin.ID, armed string) {
 	}
 }
 
-// byCertificate and bySecret are the flags of a panel beside the files of add.
+// byCertificate and bySecret are the flags of a panel that is started beside the files of add.
 func (h secureHub) byCertificate(d registry.Device) flags {
 	return simulated(h.MQTTS(), string(d.ID)).with(flags{"ca": "ca.pem", "cert": "cert.pem", "key-file": "key.pem"})
 }

@@ -5,11 +5,13 @@ import (
 	"bufio"
 	"bytes"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"net"
 	"os"
 	"os/exec"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -20,8 +22,12 @@ import (
 )
 
 // Main is [testscript.Main]. Under the race detector, programs end at once: by its default each would
-// sleep for a second first, as many times as the tests run one.
+// sleep for a second first, as many times as the tests run one. At least eight parallel tests run at a time,
+// since they wait for processes more than they compute; -parallel says otherwise.
 func Main(m testscript.TestingM, programs map[string]func()) {
+	if runtime.GOMAXPROCS(0) < sideBySide {
+		flag.Set("test.parallel", strconv.Itoa(sideBySide))
+	}
 	os.Setenv("GORACE", strings.TrimSpace("atexit_sleep_ms=0 "+os.Getenv("GORACE")))
 	testscript.Main(m, programs)
 }
@@ -31,6 +37,8 @@ func Setup(e *testscript.Env) error {
 	e.Setenv("GORACE", os.Getenv("GORACE"))
 	return nil
 }
+
+const sideBySide = 8
 
 // patience bounds each wait for a process; nothing that works comes near it.
 const patience = 30 * time.Second
