@@ -49,7 +49,7 @@ func TestARunningHubFollowsItsAuthorities(t *testing.T) {
 	if err != nil || credential.Fingerprint(authority.Raw) != newest.Fingerprint {
 		t.Fatalf("bundle begins with %v, %v, want the newest", authority.Subject, err)
 	}
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(200 * time.Millisecond) {
 		leaf, err := h.trusting(first)
 		if err != nil {
 			t.Fatalf("who trusts the first authority is lost: %v", err)
@@ -123,7 +123,7 @@ func TestARunningHubReadsItsFilesAgain(t *testing.T) {
 	if err := errors.Join(os.Rename(file(t, cert), certFile), os.Rename(file(t, key), keyFile)); err != nil {
 		t.Fatal(err)
 	}
-	for deadline := time.Now().Add(time.Minute); shown() != "second"; time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); shown() != "second"; time.Sleep(200 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("the first certificate is still shown\n%s", &p.Log)
 		}

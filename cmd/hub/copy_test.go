@@ -139,6 +139,7 @@ func TestCopyRefusesANewerFormat(t *testing.T) {
 }
 
 func TestCopyRefusesANewerSchemaOfPostgres(t *testing.T) {
+	t.Parallel()
 	database, data := pgtest.URL(t), filepath.Join(t.TempDir(), "data")
 	fillFolder(t, data, 1)
 	if _, err := hubCopy(t, data, database, 0); err != nil {

@@ -44,11 +44,15 @@ func TestMain(m *testing.M) {
 //	secure DIR                  CONNECT to $MQTTS and $WSS with what hub device add wrote there, and GET $HTTPS; prints codes
 //	occupy                      listen on a port; sets $TAKEN to its address
 //	capture NAME PATTERN        set $NAME to the first group of PATTERN in the last stdout
-func TestCommands(t *testing.T) { runScripts(t, "testdata", nil) }
+func TestCommands(t *testing.T) {
+	t.Parallel()
+	runScripts(t, "testdata", nil)
+}
 
 // TestCommandsOnPostgres runs the scripts in testdata/postgres, which have three empty databases: $DATABASE, whose name is
 // $NAME, $OTHER and $THIRD, on $SERVER. Their URLs hold $PASSWORD.
 func TestCommandsOnPostgres(t *testing.T) {
+	t.Parallel()
 	variables := make(map[string]string)
 	for _, name := range []string{"DATABASE", "OTHER", "THIRD"} {
 		variables[name] = pgtest.URL(t)

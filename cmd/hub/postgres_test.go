@@ -101,6 +101,7 @@ func TestCommandsEndConnectionsOfHubs(t *testing.T) {
 // A hub goes on without its database: it says that it isn't ready, refuses what it can't do, and is the same
 // process when the database is back.
 func TestHubOutlivesItsDatabase(t *testing.T) {
+	t.Parallel()
 	server := pgtest.New(t, pgtest.Options{})
 	database, err := server.NewDatabase("twins")
 	if err != nil {

@@ -383,6 +383,7 @@ func TestDeviceSetHoldsAtTheNextRequest(t *testing.T) {
 
 // TestRenewTakesBack goes from each credential to each other one while the hub runs and the device is connected.
 func TestRenewTakesBack(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	kinds := []string{"certificate", "secret", "request", "own certificate", "secret and own certificate"}
 	n := 0
