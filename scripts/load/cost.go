@@ -42,13 +42,13 @@ type costs map[panels.Kind]*cost
 
 // A cost is that of a request, in each run.
 type cost struct {
-	rate      sample
-	hub, base sample // processor time of the hubs and of the database server, in nanoseconds
+	rate          sample
+	hub, database sample // processor time of the hubs and of the database server, in nanoseconds
 }
 
 func (c cost) both() (sum sample) {
 	for i := range c.hub {
-		sum = append(sum, c.hub[i]+c.base[i])
+		sum = append(sum, c.hub[i]+c.database[i])
 	}
 	return sum
 }
@@ -81,7 +81,7 @@ func (s *stage) measureOn(ctx context.Context, on store, hubs int, kinds []panel
 			one := c[kind]
 			one.rate = append(one.rate, r.rate())
 			one.hub = append(one.hub, r.perRequest())
-			one.base = append(one.base, float64(after-before)/float64(max(r.Requests, 1)))
+			one.database = append(one.database, float64(after-before)/float64(max(r.Requests, 1)))
 		}
 	}
 	return c, nil
@@ -102,7 +102,7 @@ func (s *stage) addCosts(where string, c, folder costs) {
 		}
 		s.table = append(s.table, rate, time)
 		if folder != nil {
-			s.table = append(s.table, figure{what: "  of it PostgreSQL's", show: asTime, hub: here.base})
+			s.table = append(s.table, figure{what: "  of it PostgreSQL's", show: asTime, hub: here.database})
 		}
 	}
 }

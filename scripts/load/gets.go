@@ -11,8 +11,8 @@ import (
 )
 
 // The figures of a run that rows show.
-func median(r run) float64 { return float64(r.P50) }
-func rare(r run) float64   { return float64(r.P99) }
+func p50(r run) float64 { return float64(r.P50) }
+func p99(r run) float64 { return float64(r.P99) }
 
 // besideBroker starts a hub and a broker, and ends them after measure.
 func (s *stage) besideBroker(ctx context.Context, measure func(hub, broker *server) error) error {
@@ -55,8 +55,8 @@ func (s *stage) addGets(what string, target float64, ours, theirs runs) {
 	rate := line(what+", a second", asNumber, run.rate)
 	rate.more, rate.target, rate.note = true, target, "mosquitto + responder"
 	s.table = append(s.table, rate,
-		line("  p50", asTime, median),
-		line("  p99", asTime, rare),
+		line("  p50", asTime, p50),
+		line("  p99", asTime, p99),
 		line("  processor time of a get", asTime, run.perRequest))
 }
 
@@ -80,8 +80,8 @@ func (s *stage) measurePaced(ctx context.Context) error {
 				return err
 			}
 			s.table = append(s.table,
-				figure{what: fmt.Sprintf("%s, QoS %d, p50", what, qos), show: asTime, hub: ours.of(median), peer: theirs.of(median), note: "mosquitto + responder"},
-				figure{what: "  p99", show: asTime, hub: ours.of(rare), peer: theirs.of(rare), target: 2},
+				figure{what: fmt.Sprintf("%s, QoS %d, p50", what, qos), show: asTime, hub: ours.of(p50), peer: theirs.of(p50), note: "mosquitto + responder"},
+				figure{what: "  p99", show: asTime, hub: ours.of(p99), peer: theirs.of(p99), target: 2},
 				figure{what: "  processor time of a get", show: asTime, hub: ours.of(run.perRequest), peer: theirs.of(run.perRequest)})
 		}
 		return s.measureHostile(ctx, hub, j)
@@ -106,9 +106,9 @@ func (s *stage) measureHostile(ctx context.Context, hub *server, j panels.Job) e
 		with, without = append(with, a), append(without, b)
 	}
 	s.table = append(s.table,
-		figure{what: fmt.Sprintf("the same among %d hostile clients, QoS 0, p50", hostile.Hostile), show: asTime, hub: with.of(median), peer: without.of(median), uneven: true,
+		figure{what: fmt.Sprintf("the same among %d hostile clients, QoS 0, p50", hostile.Hostile), show: asTime, hub: with.of(p50), peer: without.of(p50), uneven: true,
 			note: "the hub without them"},
-		figure{what: "  p99", show: asTime, hub: with.of(rare), peer: without.of(rare), uneven: true},
+		figure{what: "  p99", show: asTime, hub: with.of(p99), peer: without.of(p99), uneven: true},
 		figure{what: "  their connections, a second", show: asNumber, hub: with.of(run.hostileRate), note: "deaf, flooding, malformed, vanishing, silent: a fifth each"})
 	return nil
 }

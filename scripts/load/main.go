@@ -96,25 +96,33 @@ func (c *Config) run(ctx context.Context, _ []string, stdout, stderr io.Writer) 
 	}
 	defer os.RemoveAll(dir)
 	s := &stage{dir: dir, size: size, runs: c.Runs, time: c.Time, progress: stderr}
-	err = s.build(ctx)
-	for _, r := range rows {
-		if err != nil || len(c.Rows) > 0 && !slices.Contains(c.Rows, r.name) {
-			continue
-		}
-		fmt.Fprintf(stderr, "%4.0fs %s\n", time.Since(began).Seconds(), r.name)
-		if err = r.measure(s, ctx); err != nil {
-			err = fmt.Errorf("%s: %w", r.name, err)
-		}
-	}
-	if ctx.Err() != nil {
+	err = s.measure(ctx, c.Rows, began)
+	switch {
+	case ctx.Err() != nil:
 		return fmt.Errorf("not all is measured: %w", context.Cause(ctx))
-	}
-	if err != nil {
+	case err != nil:
 		return err
 	}
 	fmt.Fprintf(stdout, "%s on %s/%s with %d processors; runs: %d of %v; load %s; %.0f s in all\n\n", runtime.Version(), runtime.GOOS, runtime.GOARCH,
 		runtime.NumCPU(), c.Runs, c.Time, loadAverage(), time.Since(began).Seconds())
 	return errors.Join(s.table.print(stdout), s.printMillion(stdout), printLegend(stdout))
+}
+
+// measure measures the rows of these names; all if there are none.
+func (s *stage) measure(ctx context.Context, names []string, began time.Time) error {
+	if err := s.build(ctx); err != nil {
+		return err
+	}
+	for _, r := range rows {
+		if len(names) > 0 && !slices.Contains(names, r.name) {
+			continue
+		}
+		fmt.Fprintf(s.progress, "%4.0fs %s\n", time.Since(began).Seconds(), r.name)
+		if err := r.measure(s, ctx); err != nil {
+			return fmt.Errorf("%s: %w", r.name, err)
+		}
+	}
+	return nil
 }
 
 // helpers are the commands that load calls itself by, to have its parts as processes of their own.

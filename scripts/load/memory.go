@@ -6,8 +6,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
+	"github.com/twinpanel/twinpanel/internal/cli"
 	"github.com/twinpanel/twinpanel/scripts/load/panels"
 )
 
@@ -63,21 +63,9 @@ func (s *stage) growth(ctx context.Context, at *server, tls bool) (float64, erro
 	if err != nil {
 		return 0, err
 	}
-	if err := pause(ctx, s.size.settle); err != nil {
+	if err := cli.Pause(ctx, s.size.settle); err != nil {
 		return 0, g.failed(err)
 	}
 	after, err := residentMemory(pid)
 	return float64(after-before) / float64(s.size.many), errors.Join(err, g.end())
-}
-
-// pause waits, or returns why ctx has ended.
-func pause(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }

@@ -30,33 +30,33 @@ var (
 
 // A price is what one of everything takes: processor time in nanoseconds, memory in bytes.
 type price struct {
-	getHub, getBase, patchHub, patchBase float64
-	connection                           float64 // memory
-	patches                              float64 // a second that one database takes
+	getHub, getDatabase, patchHub, patchDatabase float64
+	connection                                   float64 // memory
+	patches                                      float64 // a second that one database takes
 }
 
 // A need is what many panels take.
 type need struct {
-	requests       float64 // a second
-	writes         float64 // of them
-	hubCPU, dbCPU  float64 // processors, busy all the time
-	memory         float64 // of all hubs, in bytes
-	hubs, database int     // how many
-	messages       float64 // a month
+	requests        float64 // a second
+	writes          float64 // of them
+	hubCPU, dbCPU   float64 // processors, busy all the time
+	memory          float64 // of all hubs, in bytes
+	hubs, databases int     // how many
+	messages        float64 // a month
 }
 
 // needOf is that of n panels with a habit.
 func needOf(n float64, h habit, p price) need {
 	gets, patches := n*h.gets, n*h.patches
 	return need{
-		requests: gets + patches,
-		writes:   patches,
-		hubCPU:   (gets*p.getHub + patches*p.patchHub) / 1e9,
-		dbCPU:    (gets*p.getBase + patches*p.patchBase) / 1e9,
-		memory:   n * p.connection,
-		hubs:     int(math.Ceil(n / hubPlaces)),
-		database: int(math.Ceil(patches / p.patches)),
-		messages: messagesOfAsk * (gets + patches) * month.Seconds(),
+		requests:  gets + patches,
+		writes:    patches,
+		hubCPU:    (gets*p.getHub + patches*p.patchHub) / 1e9,
+		dbCPU:     (gets*p.getDatabase + patches*p.patchDatabase) / 1e9,
+		memory:    n * p.connection,
+		hubs:      int(math.Ceil(n / hubPlaces)),
+		databases: int(math.Ceil(patches / p.patches)),
+		messages:  messagesOfAsk * (gets + patches) * month.Seconds(),
 	}
 }
 
@@ -68,7 +68,7 @@ func (s *stage) printMillion(w io.Writer) error {
 	}
 	gets, patches := s.shared[panels.Gets], s.shared[panels.Patches]
 	p := price{
-		getHub: gets.hub.median(), getBase: gets.base.median(), patchHub: patches.hub.median(), patchBase: patches.base.median(),
+		getHub: gets.hub.median(), getDatabase: gets.database.median(), patchHub: patches.hub.median(), patchDatabase: patches.database.median(),
 		connection: s.idle.median(), patches: patches.rate.median(),
 	}
 	a, b := needOf(million, polling, p), needOf(million, noticed, p)
@@ -86,7 +86,7 @@ func (s *stage) printMillion(w io.Writer) error {
 		{"processors for PostgreSQL", asNumber, a.dbCPU, b.dbCPU},
 		{"hubs", asNumber, float64(a.hubs), float64(b.hubs)},
 		{"memory of hubs", asMega, a.memory, b.memory},
-		{"databases as fast as this one", asNumber, float64(a.database), float64(b.database)},
+		{"databases as fast as this one", asNumber, float64(a.databases), float64(b.databases)},
 		{"messages a month, in 10^9", asNumber, a.messages / 1e9, b.messages / 1e9},
 		{"messages of a panel a month", asNumber, a.messages / million, b.messages / million},
 	} {

@@ -50,8 +50,8 @@ func (s *stage) patchBesideStore(ctx context.Context, hub *server) error {
 		s.table = append(s.table,
 			figure{what: fmt.Sprintf("durable patches, %d writers, a second", n), show: asNumber, more: true, target: 0.5, hub: ours.of(run.rate), peer: bare,
 				note: "bare store: get and put, without MQTT and JSON"},
-			figure{what: "  p50", show: asTime, hub: ours.of(median)},
-			figure{what: "  p99", show: asTime, hub: ours.of(rare)},
+			figure{what: "  p50", show: asTime, hub: ours.of(p50)},
+			figure{what: "  p99", show: asTime, hub: ours.of(p99)},
 			figure{what: "  processor time of a patch", show: asTime, hub: ours.of(run.perRequest)})
 	}
 	s.table = append(s.table, figure{what: "append and fdatasync, a second", show: asNumber, hub: disk, note: "this disk, one after the other"})

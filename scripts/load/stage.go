@@ -70,8 +70,9 @@ func (s *stage) startHubAt(ctx context.Context, on store, at string) (*server, e
 	if err := on.fill(ctx); err != nil {
 		return nil, err
 	}
-	args := append(on.flags(), "--mqtt", at, "--mqtts", "127.0.0.1:0", "--rest", "127.0.0.1:0", "--name", "127.0.0.1")
-	p, err := s.start(program(ctx, s.path("hub"), args...), "hub", "REST at ")
+	cmd := program(ctx, s.path("hub"), "--mqtt", at, "--mqtts", "127.0.0.1:0", "--rest", "127.0.0.1:0", "--name", "127.0.0.1")
+	cmd.Env = []string{on.env()}
+	p, err := s.start(cmd, "hub", "REST at ")
 	if err != nil {
 		return nil, err
 	}

@@ -14,8 +14,8 @@ import (
 
 // A store is where hubs keep documents and devices.
 type store interface {
-	flags() []string // that name it to a hub
-	pids() []int     // of its own processes
+	env() string // that names it to a hub: a password doesn't belong on a command line
+	pids() []int // of its own processes
 	// fill puts all devices there, if they are not there yet.
 	fill(ctx context.Context) error
 }
@@ -23,8 +23,8 @@ type store interface {
 // A folderStore is the stage's data folder.
 type folderStore struct{ *stage }
 
-func (f folderStore) flags() []string { return []string{"--data", f.path("data")} }
-func (f folderStore) pids() []int     { return nil }
+func (f folderStore) env() string { return "HUB_DATA=" + f.path("data") }
+func (f folderStore) pids() []int { return nil }
 
 func (f folderStore) fill(ctx context.Context) error {
 	if f.filled {
@@ -64,9 +64,9 @@ func (s *stage) startPostgres(ctx context.Context) (*postgresStore, error) {
 	return &postgresStore{server: server, url: url, n: s.size.devices()}, nil
 }
 
-func (p *postgresStore) flags() []string { return []string{"--store", p.url} }
-func (p *postgresStore) pids() []int     { return p.server.Processes() }
-func (p *postgresStore) end() error      { return p.server.Stop() }
+func (p *postgresStore) env() string { return "HUB_STORE=" + p.url }
+func (p *postgresStore) pids() []int { return p.server.Processes() }
+func (p *postgresStore) end() error  { return p.server.Stop() }
 
 func (p *postgresStore) fill(ctx context.Context) error {
 	if p.filled {

@@ -10,7 +10,8 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
+
+	"github.com/twinpanel/twinpanel/internal/cli"
 )
 
 // A sample is what a figure was in each run.
@@ -113,28 +114,7 @@ func (t table) print(w io.Writer) error {
 		missed += strings.Count(f.verdict(), "MISSED")
 		behind += strings.Count(f.verdict(), "BEHIND")
 	}
-	widths := make([]int, len(cells[0]))
-	for _, line := range cells {
-		for i, cell := range line {
-			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
-		}
-	}
-	var text strings.Builder
-	for _, cells := range cells {
-		var line strings.Builder
-		for i, cell := range cells {
-			pad := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell))
-			if number := i > 0 && i < 6; number {
-				cell = pad + cell
-			} else {
-				cell += pad
-			}
-			line.WriteString(cell + "  ")
-		}
-		text.WriteString(strings.TrimRight(line.String(), " ") + "\n")
-	}
-	fmt.Fprintf(&text, "\ntargets missed: %d; lines on which the hub is behind its peer: %d\n", missed, behind)
-	_, err := io.WriteString(w, text.String())
+	_, err := fmt.Fprintf(w, "%s\ntargets missed: %d; lines on which the hub is behind its peer: %d\n", cli.Table(cells, 1, 5), missed, behind)
 	return err
 }
 

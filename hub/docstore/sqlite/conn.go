@@ -22,7 +22,7 @@ type conn struct {
 	db       uintptr            // its sqlite3
 	prepared map[string]uintptr // a sqlite3_stmt by its query
 	memory   uintptr            // of SQLite's kind, for arguments and for what is returned by address
-	room     []byte             // the same memory
+	room     []byte             // the same memory: what libc calls GoBytes copies nothing
 }
 
 // argumentRoom is in bytes, more than any key has.
@@ -37,26 +37,30 @@ func openConn(path string) (*conn, error) {
 		return nil, errors.New("out of memory")
 	}
 	c.room = libc.GoBytes(c.memory, argumentRoom)
+	if err := c.open(path); err != nil {
+		return nil, errors.Join(err, c.close())
+	}
+	return c, nil
+}
+
+func (c *conn) open(path string) error {
 	name, err := libc.CString(path)
 	if err != nil {
-		return nil, errors.Join(err, c.close())
+		return err
 	}
 	defer libc.Xfree(c.tls, name)
 	// No mutex: nobody else uses it meanwhile. To write to the WAL's index, as every reader does, it has to be opened for writing.
 	rc := sqlite3.Xsqlite3_open_v2(c.tls, name, c.memory, sqlite3.SQLITE_OPEN_READWRITE|sqlite3.SQLITE_OPEN_NOMUTEX, 0)
 	c.db = libc.AtomicLoadPUintptr(c.memory)
-	err = c.check(rc)
-	if err == nil {
-		sqlite3.Xsqlite3_extended_result_codes(c.tls, c.db, 1)
-		err = c.check(sqlite3.Xsqlite3_busy_timeout(c.tls, c.db, busyTimeout))
+	if err := c.check(rc); err != nil {
+		return err
 	}
-	if err == nil {
-		_, err = c.row("PRAGMA query_only = 1", nil)
+	sqlite3.Xsqlite3_extended_result_codes(c.tls, c.db, 1)
+	if err := c.check(sqlite3.Xsqlite3_busy_timeout(c.tls, c.db, busyTimeout)); err != nil {
+		return err
 	}
-	if err != nil {
-		return nil, errors.Join(err, c.close())
-	}
-	return c, nil
+	_, err = c.row("PRAGMA query_only = 1", nil)
+	return err
 }
 
 func (c *conn) close() error {
@@ -111,24 +115,21 @@ func (c *conn) stmt(query string) (uintptr, error) {
 func (c *conn) bind(stmt uintptr, args []any) error {
 	used := 0
 	for i, arg := range args {
-		var n int
-		var rc int32
-		at, place := c.memory+uintptr(used), int32(i+1)
+		var n, length int
+		bind := sqlite3.Xsqlite3_bind_text
 		switch arg := arg.(type) {
 		case string:
-			if n = copy(c.room[used:], arg); n < len(arg) {
-				return errLongArgument
-			}
-			rc = sqlite3.Xsqlite3_bind_text(c.tls, stmt, place, at, int32(n), sqlite3.SQLITE_STATIC)
+			n, length = copy(c.room[used:], arg), len(arg)
 		case []byte:
-			if n = copy(c.room[used:], arg); n < len(arg) {
-				return errLongArgument
-			}
-			rc = sqlite3.Xsqlite3_bind_blob(c.tls, stmt, place, at, int32(n), sqlite3.SQLITE_STATIC)
+			n, length = copy(c.room[used:], arg), len(arg)
+			bind = sqlite3.Xsqlite3_bind_blob
 		default:
 			return fmt.Errorf("no query has an argument of type %T", arg)
 		}
-		if err := c.check(rc); err != nil {
+		if n < length {
+			return errLongArgument
+		}
+		if err := c.check(bind(c.tls, stmt, int32(i+1), c.memory+uintptr(used), int32(n), sqlite3.SQLITE_STATIC)); err != nil {
 			return err
 		}
 		used += n

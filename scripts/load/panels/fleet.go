@@ -161,7 +161,7 @@ func (f *Fleet) run(i int, start time.Time, h *Histogram, late, attempts *atomic
 	case Notices:
 		return p.live(f.ctx, NoticedPoll, end, h)
 	case Storm:
-		return f.weather(i, h, attempts)
+		return f.comeBack(i, h, attempts)
 	}
 	return sleep(f.ctx, f.job.Time)
 }

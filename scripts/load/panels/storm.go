@@ -11,9 +11,9 @@ import (
 // panels wait, a second and more each time: this is as many at once as there can be.
 const retryPause = 100 * time.Millisecond
 
-// weather waits until a panel's server is gone and counts how long it takes from there until the panel has connected to
+// comeBack waits until a panel's server is gone and counts how long it takes from there until the panel has connected to
 // the next one and read its document.
-func (f *Fleet) weather(i int, h *Histogram, attempts *atomic.Int64) error {
+func (f *Fleet) comeBack(i int, h *Histogram, attempts *atomic.Int64) error {
 	old := f.panels[i]
 	_, _, err := old.next()
 	if err == nil {
