@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/twinpanel/twinpanel/hub/docstore"
 	"github.com/twinpanel/twinpanel/hub/registry"
 	"github.com/twinpanel/twinpanel/internal/pgtest"
@@ -214,10 +216,24 @@ func TestRefusedWriteInABatch(t *testing.T) {
 	}
 }
 
-// Documents that wait together and are more than one batch may hold are all written.
+// Documents of many megabytes that wait together are all written, but not in one transaction.
 func TestLargeBatch(t *testing.T) {
-	db := mustOpen(t, pgtest.URL(t))
-	const documents = 20
+	url := pgtest.URL(t)
+	db := mustOpen(t, url)
+	mustPut(t, db, panelKey("first"))
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(t.Context())
+	holding, err := conn.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := holding.Exec(t.Context(), "SELECT FROM twinpanel.twins FOR UPDATE"); err != nil {
+		t.Fatal(err)
+	}
+	const documents = 40 // 10 MiB
 	var wg sync.WaitGroup
 	for n := range documents {
 		wg.Go(func() {
@@ -226,10 +242,19 @@ func TestLargeBatch(t *testing.T) {
 			}
 		})
 	}
+	eventually(t, "a transaction waits, and so do all others behind it", func() bool {
+		var waiting int
+		err := conn.QueryRow(t.Context(), "SELECT count(*) FROM pg_locks WHERE NOT granted").Scan(&waiting)
+		return err == nil && waiting > 0
+	})
+	if err := holding.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	wg.Wait()
-	page, err := db.Page(t.Context(), docstore.Key{}, documents+1)
-	if err != nil || len(page) != documents {
-		t.Errorf("%d documents, %v; want %d", len(page), err, documents)
+	var written, most int
+	err = conn.QueryRow(t.Context(), "SELECT sum(n), max(size) FROM (SELECT count(*) AS n, sum(length(data)) AS size FROM twinpanel.documents GROUP BY xmin::text) AS transactions").Scan(&written, &most)
+	if err != nil || written != documents+1 || most > 4<<20+twin.MaxDataSize {
+		t.Errorf("%d documents, up to %d bytes in one transaction, %v; want %d, and 4 MiB and one more document at most", written, most, err, documents+1)
 	}
 }
 
