@@ -33,7 +33,7 @@ type credentialOrder struct {
 }
 
 func (o *credentialOrder) flags(fs *pflag.FlagSet) {
-	fs.BoolVar(&o.secret, "secret", false, "make a secret for it, to be used as MQTT password")
+	fs.BoolVar(&o.secret, "secret", false, "make a secret for it, to be used as MQTT password with its id as user name")
 	textFlag(fs, &o.cert, "cert", "`file` with a certificate that it has already, in PEM; its fingerprint is what counts", "no file is named")
 	textFlag(fs, &o.csr, "csr", "`file` with a certificate request in PEM, which the hub is to sign; its common name is the device's name", "no file is named")
 	textFlag(fs, &o.out, "out", "`folder` for ca.pem and what else the device needs, made if need be; no file in it is ever overwritten", "no folder is named")
