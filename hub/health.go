@@ -44,7 +44,7 @@ func (h *Hub) readyz(w http.ResponseWriter, r *http.Request) {
 // Metrics are what /metrics of the REST API shows; numbers can be added.
 func (h *Hub) Metrics() *metrics.Metrics { return h.metrics }
 
-// Ready returns an error when the hub can't write within two seconds: the one that the registry has for it. A hub
+// Ready returns an error when the hub can't write within two seconds: the one that the registry has for it. The log hears of changes. A hub
 // on a data folder then writes nothing any more until it is started again; one on a database goes on by itself when
 // the database does. A disk that is full now is no such error, since writes go on when there is room.
 func (h *Hub) Ready(ctx context.Context) error { return h.writable.check(ctx, h) }
@@ -79,8 +79,15 @@ func (c *writable) check(ctx context.Context, h *Hub) error {
 		return err // the one who asked went away
 	}
 	c.mu.Lock()
-	defer c.mu.Unlock()
+	changed := (err == nil) != (c.err == nil)
 	c.at, c.err = time.Now(), err
+	c.mu.Unlock()
+	switch {
+	case changed && err != nil:
+		h.log.error("", "the data can't be written", "error", err)
+	case changed:
+		h.log.info("", "the data can be written again")
+	}
 	return err
 }
 

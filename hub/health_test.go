@@ -1,8 +1,10 @@
 package hub_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -46,9 +48,17 @@ func ask(h *hub.Hub, path string, header ...string) *httptest.ResponseRecorder {
 func TestHealth(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		devices := &fullRegistry{Memory: registry.NewMemory()}
-		h, err := hub.New(hub.Config{Documents: docstore.NewMemory(), Registry: devices})
+		var log bytes.Buffer
+		h, err := hub.New(hub.Config{Documents: docstore.NewMemory(), Registry: devices, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 		if err != nil {
 			t.Fatal(err)
+		}
+		wantLog := func(line string) {
+			t.Helper()
+			if got := log.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, line) {
+				t.Errorf("log is %q, want %q", got, line)
+			}
+			log.Reset()
 		}
 		want := func(path string, status int, body string) {
 			t.Helper()
@@ -68,10 +78,12 @@ func TestHealth(t *testing.T) {
 		if devices.asked != 1 {
 			t.Errorf("the registry was asked %d times, want once", devices.asked)
 		}
+		wantLog(`level=ERROR msg="the data can't be written" error="disk I/O error in /var/lib/hub"`)
 		want("/healthz", 200, `{"status":"ok"}`) // it serves, and reads
 		devices.broken = nil
 		time.Sleep(2 * time.Second)
 		want("/readyz", 200, `{"status":"ok"}`)
+		wantLog(`level=INFO msg="the data can be written again"`)
 		if err := h.Close(); err != nil {
 			t.Fatal(err)
 		}

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -94,8 +95,23 @@ func (q *quietLog) write(key logKey, msg string, attrs []any) {
 	ok, omitted := q.allow(key)
 	q.writeOmitted(omitted)
 	if ok {
-		q.logger.Log(context.Background(), key.level, msg, cutValues(attrs)...)
+		q.logger.Log(context.Background(), key.level, msg, cutValues(withHint(attrs))...)
 	}
+}
+
+// withHint adds what to do about an error among the values, where it says so.
+func withHint(attrs []any) []any {
+	for _, value := range attrs {
+		if err, ok := value.(error); ok {
+			if e, ok := errors.AsType[interface {
+				error
+				Hint() string
+			}](err); ok {
+				return append(slices.Clip(attrs), "hint", e.Hint())
+			}
+		}
+	}
+	return attrs
 }
 
 // cutValues cuts texts that are too long, but for what the hub says about its own faults.

@@ -162,3 +162,22 @@ func TestLogOfRESTAndMQTTIsOne(t *testing.T) {
 		}
 	})
 }
+
+// An error that knows what to do about it says so in the log, too.
+func TestLogHasHints(t *testing.T) {
+	log := new(logBuffer)
+	q := newQuietLog(slog.New(slog.NewTextHandler(log, nil)))
+	q.error("", "request failed", "document", "current", "error", fmt.Errorf("writing: %w", fullError{}))
+	if got := log.take(); !strings.HasSuffix(got, ` msg="request failed" document=current error="writing: disk is full" hint="make room"`+"\n") {
+		t.Errorf("log is %q", got)
+	}
+	q.error("", "request failed", "error", errGone)
+	if got := log.take(); strings.Contains(got, "hint") {
+		t.Errorf("log is %q", got)
+	}
+}
+
+type fullError struct{}
+
+func (fullError) Error() string { return "disk is full" }
+func (fullError) Hint() string  { return "make room" }

@@ -25,7 +25,7 @@ func TestFolderWatchdog(t *testing.T) {
 		{"as it should", nil, true, ""},
 		{"broken", errors.New("disk I/O error"), false, `level=ERROR msg="nothing can be written: the watchdog will start the hub again" error="disk I/O error"`},
 		{"still broken", errors.New("disk I/O error"), false, ""},
-		{"it was another program's lock", nil, true, `level=INFO msg="the data can be written again"`},
+		{"it was another program's lock", nil, true, ""},
 		{"still good", nil, true, ""},
 	} {
 		log.Reset()
@@ -46,28 +46,19 @@ func TestFolderWatchdog(t *testing.T) {
 }
 
 // A hub on a database is fed whatever becomes of the database: a start would cost the devices their connections and bring
-// nothing back. The log hears of it once.
+// nothing back. It looks all the same, since the hub logs what it finds.
 func TestDatabaseWatchdog(t *testing.T) {
-	var log bytes.Buffer
-	var broken error
-	check := databaseWatchdog(func(context.Context) error { return broken }, slog.New(slog.NewTextHandler(&log, nil)))
-	for _, tt := range []struct {
-		now string
-		err error
-		log string
-	}{
-		{"as it should", nil, ""},
-		{"away", errors.New("connection refused"), `level=ERROR msg="the database can't be written: the hub goes on when it can" error="connection refused"`},
-		{"still away", errors.New("connection refused"), ""},
-		{"back", nil, `level=INFO msg="the data can be written again"`},
-	} {
-		log.Reset()
-		broken = tt.err
+	looks := 0
+	check := databaseWatchdog(func(context.Context) error {
+		looks++
+		return errors.New("connection refused")
+	}, slog.New(slog.DiscardHandler))
+	for range 3 {
 		if !check(t.Context()) {
-			t.Errorf("%s: the watchdog is not fed", tt.now)
+			t.Error("the watchdog is not fed")
 		}
-		if lines := log.String(); !strings.Contains(lines, tt.log) || (strings.Count(lines, "\n") == 1) != (tt.log != "") {
-			t.Errorf("%s: log %q, want %q", tt.now, lines, tt.log)
-		}
+	}
+	if looks != 3 {
+		t.Errorf("looked %d times, want 3", looks)
 	}
 }
