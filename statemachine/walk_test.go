@@ -19,7 +19,8 @@ var walkRules = []Rules{
 	{Contacts: 2, SirenLimit: 30 * time.Second, MaxRings: 2},
 	{Contacts: 2, SirenLimit: 30 * time.Second, MaxRings: 2, ExitDelay: 45 * time.Second},
 	{Contacts: 2, SirenLimit: 30 * time.Second, MaxRings: 2, EntryDelay: 30 * time.Second},
-	{Contacts: 2, SirenLimit: 30 * time.Second, MaxRings: 3, ExitDelay: 45 * time.Second, EntryDelay: 30 * time.Second},
+	{Contacts: 2, SirenLimit: 30 * time.Second, MaxRings: 2, ExitDelay: 45 * time.Second, EntryDelay: 30 * time.Second},
+	{Contacts: 1, SirenLimit: 30 * time.Second, MaxRings: 3, ExitDelay: 45 * time.Second, EntryDelay: 30 * time.Second},
 }
 
 // A node is a state as it is at time 0, with what the walk counts beside it.

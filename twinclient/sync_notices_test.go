@@ -254,7 +254,7 @@ func TestSyncWithoutNotices(t *testing.T) {
 				h := newFakeHub(t)
 				h.notices = test.notices
 				d := start(t, h, `{"n":0}`)
-				for hour := range 3 {
+				for hour := range 2 {
 					if hour > 0 {
 						h.do(func() { h.asked, h.dials = 0, 0 })
 						h.takeOver()

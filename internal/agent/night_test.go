@@ -364,7 +364,7 @@ func TestRandomHours(t *testing.T) {
 				n.after(time.Second)
 				n.tap(false)
 				up, armed := true, false
-				for range 400 {
+				for range 200 {
 					switch random.IntN(13) {
 					case 0, 1:
 						if up { // the phone reaches the hub by another way

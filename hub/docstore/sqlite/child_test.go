@@ -10,6 +10,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+
+	"github.com/twinpanel/twinpanel/internal/durable/durabletest"
 )
 
 // Some tests need a process of their own: to be killed, to have fewer rights, to
@@ -41,7 +43,7 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	os.Exit(m.Run())
+	durabletest.Main(m)
 }
 
 // child prepares a process, which ends with the test at the latest.

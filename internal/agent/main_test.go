@@ -1,0 +1,9 @@
+package agent_test
+
+import (
+	"testing"
+
+	"github.com/twinpanel/twinpanel/internal/durable/durabletest"
+)
+
+func TestMain(m *testing.M) { durabletest.Main(m) }
