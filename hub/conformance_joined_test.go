@@ -25,6 +25,7 @@ func TestConformanceOfJoinedHubs(t *testing.T) {
 		{"on PostgreSQL", startJoinedOnPostgres},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel() // one check waits for the keep-alive
 			a, b := tt.start(t)
 			devices := 0
 			conformance.Run(t, func(t *testing.T) conformance.Twin {

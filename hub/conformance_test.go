@@ -42,6 +42,7 @@ func TestConformance(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel() // over MQTT, one check waits for the keep-alive
 			h := tt.start(t)
 			devices := 0
 			conformance.Run(t, func(t *testing.T) conformance.Twin {

@@ -11,8 +11,10 @@ import (
 )
 
 func TestReferenceConforms(t *testing.T) {
+	t.Parallel()
 	for name, open := range map[string]func(*reference) Twin{"itself": asItself, "REST": overREST, "MQTT": overMQTT} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel() // as in TestOtherChoicesPassInLiveRuns
 			Run(t, func(*testing.T) Twin { return open(newReference("")) })
 		})
 	}
@@ -68,6 +70,7 @@ func TestChecksOfTheWireAreInTheTable(t *testing.T) {
 // A hub that chose differently wherever the specification is silent passes a
 // live run, which leaves everything as it was.
 func TestOtherChoicesPassInLiveRuns(t *testing.T) {
+	t.Parallel()
 	const config = `{"documents":{"somebody-elses":{"_tsdb_trigger":"on-change"}}}`
 	there := []twin.Name{twin.ConfigName, "somebody-elses"}
 	ways := []struct {

@@ -115,6 +115,7 @@ func serve(t *testing.T, r *reference, secure bool) []string {
 }
 
 func TestLiveRunWritesItsReport(t *testing.T) {
+	t.Parallel()
 	file := filepath.Join(t.TempDir(), "report.txt")
 	s, err := readSettings(append(serve(t, newReference(""), false), "TWIN_REPORT="+file))
 	if err != nil {
