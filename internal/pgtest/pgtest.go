@@ -40,7 +40,7 @@ var ErrNotInstalled = errors.New("PostgreSQL is not installed: no initdb and pos
 // Options of [Start]. The zero value suits tests.
 type Options struct {
 	// Sync makes a commit wait for the disk, and the server do what keeps it fast. Without it, a crash of the computer
-	// destroys what the server holds, but not [Server.Kill].
+	// destroys what the server holds, but not [Server.Kill]; its folder is in memory where that has room.
 	Sync bool
 }
 
@@ -105,7 +105,11 @@ func prepare(o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	dir, err := os.MkdirTemp("", "twinpanel-pg-")
+	var where string
+	if !o.Sync {
+		where = memory()
+	}
+	dir, err := os.MkdirTemp(where, "twinpanel-pg-")
 	if err != nil {
 		return nil, err
 	}

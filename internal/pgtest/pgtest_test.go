@@ -49,6 +49,7 @@ func mustQuery(t *testing.T, url, sql string) string {
 }
 
 func TestURLIsAnEmptyDatabaseOfOnesOwn(t *testing.T) {
+	t.Parallel()
 	one, two := URL(t), URL(t)
 	mustQuery(t, one, "WITH made AS (SELECT 1) SELECT 'x' FROM made")
 	if a, b := mustQuery(t, one, "SELECT current_database()"), mustQuery(t, two, "SELECT current_database()"); a == b {
@@ -60,6 +61,7 @@ func TestURLIsAnEmptyDatabaseOfOnesOwn(t *testing.T) {
 }
 
 func TestProcessesAreTheServers(t *testing.T) {
+	t.Parallel()
 	s := New(t, Options{})
 	ids := s.Processes()
 	if len(ids) < 2 || !slices.Contains(ids, s.process.pid) {
@@ -74,6 +76,7 @@ func TestProcessesAreTheServers(t *testing.T) {
 }
 
 func TestServerKilledAndRestarted(t *testing.T) {
+	t.Parallel()
 	s := New(t, Options{Sync: true})
 	url, err := s.NewDatabase("house")
 	if err != nil {
@@ -100,6 +103,7 @@ func TestServerKilledAndRestarted(t *testing.T) {
 
 // The process that started a server is killed, and nothing is left of the server.
 func TestServerEndsWithItsOwner(t *testing.T) {
+	t.Parallel()
 	if _, err := findPrograms(); err != nil {
 		Require(t, err)
 	}

@@ -22,6 +22,7 @@ func wantInUse(t *testing.T, what string, err error) {
 }
 
 func TestClaimIsForOne(t *testing.T) {
+	t.Parallel()
 	url := pgtest.URL(t)
 	one, two := mustOpen(t, url), mustOpen(t, url)
 	claim, err := one.Claim(t.Context())

@@ -16,6 +16,7 @@ import (
 // The server is killed under writes, and its synchronous standby takes over: the hub finds it, and every write that was
 // answered is there.
 func TestStandbyTakesOver(t *testing.T) {
+	t.Parallel()
 	primary := pgtest.New(t, pgtest.Options{})
 	database, err := primary.NewDatabase("hub")
 	if err != nil {

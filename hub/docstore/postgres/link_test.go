@@ -112,6 +112,7 @@ func openLogged(t *testing.T, url string) (*DB, *lockedBuffer) {
 }
 
 func TestLink(t *testing.T) {
+	t.Parallel()
 	peerstest.Run(t, func(t *testing.T) (a, b peerstest.Hub) {
 		url := pgtest.URL(t)
 		one, two := mustOpen(t, url), mustOpen(t, url)
@@ -168,6 +169,7 @@ func TestListenerIsEnded(t *testing.T) {
 
 // When the server is back the hubs hear each other again, and a hub whose presence the server has lost enters it again.
 func TestServerIsKilled(t *testing.T) {
+	t.Parallel()
 	s := pgtest.New(t, pgtest.Options{})
 	url, err := s.NewDatabase("hubs")
 	if err != nil {

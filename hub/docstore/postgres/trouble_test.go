@@ -173,6 +173,7 @@ func TestAnswerIsLost(t *testing.T) {
 
 // The connections lead nowhere any more, and nobody says so: the next request finds out, and takes new ones.
 func TestConnectionsLeadNowhere(t *testing.T) {
+	t.Parallel()
 	p, url := startProxy(t, pgtest.URL(t))
 	db := mustOpen(t, url)
 	db.pingAfter = 0
@@ -281,6 +282,7 @@ func TestServerIsSilent(t *testing.T) {
 // An operator who ends a commit that waits for a standby gets a success with a warning. For the hub it is none.
 // The server is killed under writes afterwards, and has every one that was answered when it is back.
 func TestServerKilled(t *testing.T) {
+	t.Parallel()
 	server := pgtest.New(t, pgtest.Options{Sync: true})
 	url, err := server.NewDatabase("hub")
 	if err != nil {
