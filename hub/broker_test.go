@@ -195,12 +195,12 @@ func TestBrokersConnack(t *testing.T) {
 		log    string
 	}{
 		{"session present", nil, panel, connackOf(1, 0), "20020100", "device connected"},
-		{"session present, plain", nil, connectPacket("meter", 0), connackOf(1, 0), "20020100", `msg="client connected" remote=`},
+		{"session present, plain", nil, connectPacket("meter", 0), connackOf(1, 0), "20020100", `msg="client connected" remote=pipe client_id=meter`},
 		{"level", nil, panel, connackOf(0, 1), "20020001 closed", "code 1, protocol level"},
 		{"client id", nil, panel, connackOf(0, 2), "20020002 closed", "code 2, client id"},
 		{"unavailable", nil, panel, connackOf(0, 3), "20020003 closed", "code 3, unavailable"},
 		{"login", nil, connectPacket("meter", 0), connackOf(0, 4), "20020004 closed", "code 4, bad user name or password"},
-		{"not authorized", nil, panel, connackOf(0, 5), "20020005 closed", "code 5, not authorized"},
+		{"not authorized", nil, panel, connackOf(0, 5), "20020005 closed", `code 5, not authorized" hint="the broker was shown the client's own user name and password, since --upstream has none"`},
 		{"hub's login", hubsOwn, panel, connackOf(0, 4), "20020003 closed", "level=ERROR"},
 		{"hub not authorized", hubsOwn, panel, connackOf(0, 5), "20020003 closed", "broker refuses the hub's own user name and password"},
 		{"code 6", nil, panel, connackOf(0, 6), "20020003 closed", "CONNACK that is none"},

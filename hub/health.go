@@ -202,6 +202,8 @@ func connectOutcome(err error) string {
 		return "too many failed logins"
 	case isRefused(err):
 		return "refused"
+	case errors.Is(err, errHubRefused):
+		return "hub refused by broker"
 	case byBroker(err):
 		return "broker away"
 	case isBrokerRefusal(err):

@@ -42,6 +42,14 @@ func (e *brokerRefusal) Error() string {
 	return fmt.Sprintf("broker refused the client: code %d, %s", e.code, what)
 }
 
+// Hint is what to do where the broker knows the login of the client itself.
+func (e *brokerRefusal) Hint() string {
+	if e.code == refusedLogin || e.code == refusedDevice {
+		return "the broker was shown the client's own user name and password, since --upstream has none"
+	}
+	return "the broker's log says why"
+}
+
 func isBrokerRefusal(err error) bool {
 	_, ok := errors.AsType[*brokerRefusal](err)
 	return ok

@@ -91,6 +91,10 @@ func (s *session) connect() error {
 	return s.welcome(appendConnack(nil, accepted))
 }
 
+// loggedClientID is how many characters a log shows of the client id of somebody who is no device: as many as any server takes
+// (section 3.1.3.1), and not all of what may be a device's id somewhere else.
+const loggedClientID = 23
+
 // welcome sends the CONNACK of a client that is accepted.
 func (s *session) welcome(connack []byte) error {
 	if s.device != "" {
@@ -99,11 +103,11 @@ func (s *session) welcome(connack []byte) error {
 	if err := s.write(connack); err != nil {
 		return err
 	}
-	var remote []any
-	if s.device != "" { // else it is there anyway
-		remote = []any{"remote", s.conn.RemoteAddr()}
+	who := []any{"remote", s.conn.RemoteAddr()}
+	if s.device == "" { // its address is there anyway
+		who = []any{"client_id", fmt.Sprintf("%.*s", loggedClientID, s.clientID)}
 	}
-	s.log(slog.LevelInfo, s.who()+" connected", remote...)
+	s.log(slog.LevelInfo, s.who()+" connected", who...)
 	return nil
 }
 

@@ -201,6 +201,7 @@ func (c *Config) run(ctx context.Context, _ []string, stdout, stderr io.Writer) 
 	}
 	if upstream := h.Upstream(); upstream != nil {
 		fmt.Fprintf(stdout, "In front of %s\n", upstream)
+		warnPlain(upstream, log)
 	}
 	if c.Graphite != "" {
 		fmt.Fprintf(stdout, "Time series to %s\n", graphite.Config{URI: c.Graphite}.Server())

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/x509"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/netip"
 	"os"
@@ -58,6 +59,16 @@ func (c *Config) upstream() (*hub.Upstream, error) {
 		return nil, cli.Hint(fmt.Errorf("--upstream-ca: %s has no certificate in PEM", c.UpstreamCA), hint)
 	}
 	return u, nil
+}
+
+// warnPlain logs that others may read along between the hub and its broker. Behind a tunnel that is all right.
+func warnPlain(u *hub.Upstream, log *slog.Logger) {
+	host, _, _ := net.SplitHostPort(u.Address)
+	at, err := netip.ParseAddr(host)
+	if u.TLS != nil || host == "localhost" || err == nil && at.IsLoopback() {
+		return
+	}
+	log.Warn("what goes to the broker is not encrypted, secrets of devices among it", "broker", u.String(), "hint", "begin --upstream with mqtts://, unless nobody else is on that network")
 }
 
 // checkUpstream looks at the broker behind the hub as far as that can be seen without asking it. Each client would go round

@@ -1,9 +1,12 @@
 package main
 
 import (
+	"log/slog"
 	"net"
 	"strings"
 	"testing"
+
+	"github.com/twinpanel/twinpanel/hub"
 )
 
 // A hub must not stand in front of itself.
@@ -39,5 +42,29 @@ func TestUpstreamIsNotTheHubItself(t *testing.T) {
 			t.Errorf("another port: %v", err)
 		}
 		l.Close()
+	}
+}
+
+func TestPlainUpstreamIsWarnedOf(t *testing.T) {
+	for _, tt := range []struct {
+		upstream string
+		want     bool
+	}{
+		{"mqtt://hub:s3cret@192.0.2.1", true},
+		{"mqtt://broker.example:1884", true},
+		{"mqtts://hub:s3cret@broker.example", false},
+		{"mqtt://127.0.0.1", false},
+		{"mqtt://[::1]:1884", false},
+		{"mqtt://localhost", false},
+	} {
+		u, err := hub.ParseUpstream(tt.upstream)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var log strings.Builder
+		warnPlain(u, slog.New(slog.NewTextHandler(&log, nil)))
+		if got := strings.Contains(log.String(), "is not encrypted"); got != tt.want || strings.Contains(log.String(), "s3cret") {
+			t.Errorf("%s: log is %q", tt.upstream, &log)
+		}
 	}
 }

@@ -57,7 +57,7 @@ type Config struct {
 }
 
 func (c *Config) flags(fs *pflag.FlagSet) {
-	fs.StringSliceVar(&c.Rows, "rows", nil, "`names` of what to measure, of the list above; all without it")
+	fs.StringSliceVar(&c.Rows, "rows", nil, "`names` of what to measure, of the list above, with commas between; all without it")
 	fs.IntVarP(&c.Runs, "runs", "n", 10, "runs of each side of a row, 1 to 100; what needs ten thousand panels takes a third as many")
 	fs.DurationVar(&c.Time, "time", time.Second, "how long a run is, 100ms to 1m; some take a fixed multiple")
 	fs.BoolVar(&c.Short, "short", false, "measure everything once, with few panels, in about a minute: to see that it works")
@@ -132,12 +132,12 @@ func helpers() []*cli.Command {
 	return []*cli.Command{
 		{
 			Name:  "generate",
-			Short: "the generator: a job as JSON on stdin, its result on stdout",
+			Short: "for load itself: the generator, a job as JSON on stdin, its result on stdout",
 			Run: func(ctx context.Context, _ []string, stdout, _ io.Writer) error {
 				return panels.Serve(ctx, os.Stdin, stdout)
 			},
 		},
-		{Name: "respond", Short: "answer panels behind a broker", Flags: from.flags, Run: from.run},
-		{Name: "store", Short: "write to a store as a hub does", Flags: bare.flags, Run: bare.run},
+		{Name: "respond", Short: "for load itself: answer panels behind a broker", Flags: from.flags, Run: from.run},
+		{Name: "store", Short: "for load itself: write to a store as a hub does", Flags: bare.flags, Run: bare.run},
 	}
 }

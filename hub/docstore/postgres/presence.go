@@ -187,7 +187,7 @@ func (t *transaction) writeConnections(hub string, devices map[twin.ID]bool) err
 	return nil
 }
 
-// forgetGone removes hubs that have ended without a word. They may have written something and not told it.
+// forgetGone removes hubs that were not heard of for too long, most likely since they have ended. They may have written something and not told it.
 func (l *link) forgetGone(ctx context.Context) {
 	var gone int64
 	err := l.db.transact(ctx, func(t *transaction) (err error) {
@@ -195,7 +195,7 @@ func (l *link) forgetGone(ctx context.Context) {
 		return err
 	})
 	if err == nil && gone > 0 {
-		l.log.Warn("another hub has ended without a word: what it may not have told is looked for", "hubs", gone)
+		l.log.Warn("another hub has not been heard of: what it may not have told is looked for", "hubs", gone)
 		l.tell(func(u *untold) { u.gone = true })
 	}
 }
