@@ -78,7 +78,7 @@ func copyPlace(flag, text, hint string) (place, error) {
 	}
 	p, err := parsePlace(text)
 	if err != nil {
-		return place{}, cli.Hint(cli.Usagef("%s: %w", flag, err), "write a folder, or postgres://USER@HOST/DATABASE")
+		return place{}, cli.Usagef("%s: %w", flag, err)
 	}
 	return p, nil
 }

@@ -104,7 +104,7 @@ type process struct {
 // startHub starts the program on a folder or a database, on free ports and waits until it says where it listens.
 func startHub(dir, data string, flags ...string) (*process, error) {
 	flag := "--data"
-	if checkStore(data) == nil {
+	if strings.Contains(data, "://") {
 		flag = "--store"
 	}
 	command := exec.Command("hub", append([]string{flag, data, "--mqtt", "127.0.0.1:0", "--rest", "127.0.0.1:0"}, flags...)...)
@@ -166,7 +166,7 @@ func stateOf(ts *testscript.TestScript) *state { return ts.Value(state{}).(*stat
 
 func cmdStart(ts *testscript.TestScript, neg bool, args []string) {
 	place := "data"
-	if len(args) > 0 && checkStore(args[0]) == nil {
+	if len(args) > 0 && strings.Contains(args[0], "://") {
 		place, args = args[0], args[1:]
 	}
 	p, err := startHub(ts.MkAbs("."), place, args...)

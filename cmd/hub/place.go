@@ -1,14 +1,13 @@
 package main
 
 import (
-	"errors"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/spf13/pflag"
 
+	"github.com/twinpanel/twinpanel/hub/docstore/postgres"
 	"github.com/twinpanel/twinpanel/internal/cli"
 )
 
@@ -39,8 +38,8 @@ func (p *place) check() error {
 	case p.Data != "" && p.Store != "":
 		return cli.Hint(cli.Usagef("--data with --store: a hub has one place for what it keeps"), "leave out the one or the other; HUB_DATA and HUB_STORE in the environment count as well")
 	case p.Store != "":
-		if err := checkStore(p.Store); err != nil {
-			return cli.Hint(cli.Usagef("--store: %w", err), "write postgres://USER@HOST/DATABASE")
+		if err := postgres.CheckURL(p.Store); err != nil {
+			return cli.Usagef("--store: %w", err)
 		}
 	}
 	return nil
@@ -63,15 +62,7 @@ func parsePlace(text string) (place, error) {
 	if !strings.Contains(text, "://") {
 		return place{Data: text}, nil
 	}
-	return place{Store: text}, checkStore(text)
-}
-
-// checkStore refuses what is no URL of PostgreSQL, and doesn't repeat it. What is wrong with one that is, its opening says.
-func checkStore(text string) error {
-	if strings.HasPrefix(text, "postgres://") || strings.HasPrefix(text, "postgresql://") {
-		return nil
-	}
-	return errors.New("expected a URL that begins with postgres://")
+	return place{Store: text}, postgres.CheckURL(text)
 }
 
 // String is the place as people may see it: without a password.
@@ -79,19 +70,11 @@ func (p place) String() string {
 	if p.Store == "" {
 		return p.Data
 	}
-	u, err := url.Parse(p.Store)
+	shown, err := postgres.Place(p.Store)
 	if err != nil {
 		return "the database"
 	}
-	shown := url.URL{Scheme: "postgres", Host: u.Host, Path: "/" + strings.Trim(u.Path, "/")}
-	query := make(url.Values)
-	for _, name := range []string{"host", "port", "dbname"} {
-		if value := u.Query().Get(name); value != "" {
-			query.Set(name, value)
-		}
-	}
-	shown.RawQuery = query.Encode()
-	return shown.String()
+	return shown
 }
 
 // absolute is the place as people may see it wherever they are.

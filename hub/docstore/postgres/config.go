@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -16,23 +17,52 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// parse reads a URL. Its errors say nothing of what is in the URL: where one can't be read, nobody knows
-// which part of it is the password.
-func parse(raw string) (*pgxpool.Config, error) {
-	const form = "write postgres://USER:PASSWORD@HOST:5432/DATABASE, with / @ : ? # and % in a password as %2F %40 %3A %3F %23 %25; or leave the password to PGPASSWORD or ~/.pgpass"
+// urlForm is how to write a URL.
+const urlForm = "write postgres://USER:PASSWORD@HOST:5432/DATABASE, with @ / : % ? # in a password as %40 %2F %3A %25 %3F %23; or leave the password to PGPASSWORD or ~/.pgpass"
+
+// CheckURL refuses what [Open] can't read, and asks nobody. Its errors are those of Open and say nothing of what is
+// in the URL: where one can't be read, nobody knows which part of it is the password.
+func CheckURL(raw string) error {
+	_, err := parseURL(raw)
+	return err
+}
+
+// parseURL reads a URL in which it is clear where the password ends. A / ? or # in a password ends the server's part of
+// a URL, and what follows would be looked up, shown and sent as a host, a database or a parameter. Then the @ behind the
+// password is left over. So every @ but that one has to be written %40, also in parameters.
+func parseURL(raw string) (*url.URL, error) {
+	if !strings.HasPrefix(raw, "postgres://") && !strings.HasPrefix(raw, "postgresql://") {
+		return nil, &Error{Err: errors.New("expected a URL that begins with postgres://"), hint: urlForm}
+	}
 	u, err := url.Parse(raw)
-	if err != nil || u.Opaque != "" || u.Scheme != "postgres" && u.Scheme != "postgresql" {
-		return nil, &Error{Err: errors.New("the store's URL can't be read"), hint: form}
+	ends := 0
+	if err == nil && u.User != nil {
+		ends = 1
+	}
+	if err != nil || strings.Count(raw, "@") != ends || strings.Contains(raw, "#") {
+		return nil, &Error{Err: errors.New("the store's URL can't be read"), hint: urlForm}
+	}
+	return u, nil
+}
+
+// parse reads a URL and what PostgreSQL's environment variables add to it.
+func parse(raw string) (*pgxpool.Config, error) {
+	u, err := parseURL(raw)
+	if err != nil {
+		return nil, err
 	}
 	config, err := pgxpool.ParseConfig(raw)
 	if err != nil {
 		reason := "its parameters are not PostgreSQL's"
 		if inner := errors.Unwrap(err); inner != nil {
 			reason = withoutPasswords(inner.Error(), u)
+		} else if strings.HasSuffix(err.Error(), "invalid port") {
+			reason = "a port is a number from 1 to 65535"
 		}
-		return nil, &Error{Err: fmt.Errorf("the store's URL can't be used: %s", reason), hint: form}
+		return nil, &Error{Err: fmt.Errorf("the store's URL can't be used: %s", reason), hint: urlForm}
 	}
 	c := config.ConnConfig
+	c.Database = cmp.Or(c.Database, c.User) // as the server would take it
 	c.ConnectTimeout = cmp.Or(c.ConnectTimeout, connectPatience)
 	c.DialFunc = (&net.Dialer{Timeout: connectPatience, KeepAliveConfig: net.KeepAliveConfig{
 		Enable: true, Idle: 5 * time.Second, Interval: 2 * time.Second, Count: 3, // a peer that is gone is noticed within 11 s also by who only listens
@@ -57,10 +87,38 @@ func withoutPasswords(text string, u *url.URL) string {
 	return text
 }
 
-// place says of a database where it is.
+// Place is the database of a URL as people may see it: a URL with the user, all servers and the database's name, also
+// where these come from PostgreSQL's environment variables or defaults, and nothing else. The errors are those of [Open].
+func Place(raw string) (string, error) {
+	config, err := parse(raw)
+	if err != nil {
+		return "", err
+	}
+	return place(config), nil
+}
+
 func place(config *pgxpool.Config) string {
 	c := config.ConnConfig
-	return fmt.Sprintf("postgres://%s/%s", net.JoinHostPort(c.Host, strconv.Itoa(int(c.Port))), c.Database)
+	var hosts, ports, servers []string
+	inURL := true
+	for _, f := range append([]*pgconn.FallbackConfig{{Host: c.Host, Port: c.Port}}, c.Fallbacks...) {
+		port := strconv.Itoa(int(f.Port))
+		server := net.JoinHostPort(f.Host, port)
+		if slices.Contains(servers, server) { // with TLS and without
+			continue
+		}
+		hosts, ports, servers = append(hosts, f.Host), append(ports, port), append(servers, server)
+		if network, _ := pgconn.NetworkAddress(f.Host, f.Port); network == "unix" {
+			inURL = false
+		}
+	}
+	u := url.URL{Scheme: "postgres", User: url.User(c.User), Path: "/" + c.Database}
+	if inURL {
+		u.Host = strings.Join(servers, ",")
+	} else {
+		u.RawQuery = url.Values{"host": {strings.Join(hosts, ",")}, "port": {strings.Join(ports, ",")}}.Encode()
+	}
+	return u.String()
 }
 
 // prepareSession sets what every session needs. A commit is answered when it is on the server's disk and its

@@ -44,6 +44,7 @@ const (
 	insufficientRights   = "42501"
 	syntaxError          = "42601"
 	undefinedColumn      = "42703"
+	undefinedObject      = "42704"
 	undefinedFunction    = "42883"
 	duplicateSchema      = "42P06"
 	duplicateTable       = "42P07"
@@ -181,6 +182,8 @@ func explainOpen(err error, config *pgxpool.Config) error {
 		hint = "check user and password (in the URL, PGPASSWORD or ~/.pgpass), and pg_hba.conf on the server"
 	case unknownDatabase:
 		hint = fmt.Sprintf("create it on the server: createdb --owner %s %s", c.User, c.Database)
+	case undefinedObject: // nothing but the session's settings was asked for by name
+		hint = "check the names of the parameters behind the ? in the URL"
 	case insufficientRights:
 		hint = fmt.Sprintf("as the database's owner: GRANT CREATE ON DATABASE %s TO %s, or CREATE SCHEMA twinpanel AUTHORIZATION %s",
 			quote(c.Database), quote(c.User), quote(c.User))

@@ -88,17 +88,18 @@ func TestOpenRefuses(t *testing.T) {
 		as         func(t *testing.T, database string) string // nil = the superuser
 		want, hint string
 	}{
-		{name: "no URL", url: " ", want: "can't be read", hint: "postgres://USER"},
-		{name: "another scheme", url: "mysql://hub:" + secret + "@127.0.0.1/hub", want: "can't be read", hint: "postgres://USER"},
-		{name: "words", url: "host=127.0.0.1 password=" + secret, want: "can't be read", hint: "postgres://USER"},
+		{name: "no URL", url: " ", want: "expected a URL that begins with postgres://", hint: "postgres://USER"},
+		{name: "another scheme", url: "mysql://hub:" + secret + "@127.0.0.1/hub", want: "expected a URL that begins with postgres://", hint: "postgres://USER"},
+		{name: "words", url: "host=127.0.0.1 password=" + secret, want: "expected a URL that begins with postgres://", hint: "postgres://USER"},
 		{name: "a slash in the password", url: "postgres://hub:" + secret + "/@127.0.0.1/hub", want: "can't be read", hint: "%2F"},
 		{name: "a percent sign in the password", url: "postgres://hub:%" + secret + "@127.0.0.1/hub", want: "can't be read", hint: "%25"},
 		{name: "a wrong parameter", url: "postgres://hub:" + secret + "@127.0.0.1/hub?sslmode=" + secret, want: "can't be used: sslmode is invalid", hint: "postgres://USER"},
-		{name: "a wrong port", url: "postgres://hub:" + secret + "@127.0.0.1:99999/hub", want: "can't be used", hint: "postgres://USER"},
+		{name: "a wrong port", url: "postgres://hub:" + secret + "@127.0.0.1:99999/hub", want: "can't be used: a port is a number from 1 to 65535", hint: "postgres://USER"},
 		{name: "nobody listens", url: "postgres://hub:" + secret + "@" + nobody + "/hub", want: "connection refused", hint: "check host, port"},
 		{name: "no such host", url: "postgres://hub:" + secret + "@host.invalid/hub", want: "host.invalid", hint: "check host, port"},
 		{name: "wrong password", as: func(t *testing.T, database string) string { return as(t, database, "postgres") }, want: "password authentication failed", hint: "check user and password"},
 		{name: "no such database", as: func(_ *testing.T, database string) string { return strings.Replace(database, "?", "-not?", 1) }, want: "does not exist", hint: "createdb --owner postgres"},
+		{name: "no such parameter", as: func(_ *testing.T, database string) string { return database + "&sslmodus=require" }, want: `"sslmodus"`, hint: "names of the parameters"},
 		{
 			name:    "no right to make a schema",
 			prepare: func(t *testing.T, database string) { withUser(t, database, "stranger") },

@@ -85,7 +85,8 @@ var (
 
 // Open opens the database at a URL such as postgres://USER:PASSWORD@HOST:5432/DATABASE, in which the hub's tables
 // are in the schema twinpanel. What is missing there is made, and what an older hub made is upgraded; many
-// hubs may do so at once. PostgreSQL's environment variables (PGPASSWORD …) and ~/.pgpass count too.
+// hubs may do so at once. PostgreSQL's environment variables (PGPASSWORD …) and ~/.pgpass count too. An @ in a
+// password or a parameter has to be written %40, and a # %23.
 //
 // Errors that a person can do something about have a method Hint() string. None has the password.
 func Open(ctx context.Context, url string, o Options) (*DB, error) {
