@@ -37,7 +37,7 @@ Whoever has the file can act as the hub: keep it where nobody else can read it. 
 existing file is never overwritten: name it after the day.
 
 This is for a data folder. PostgreSQL has its own means, such as pg_dump.`,
-		Flags: func(fs *pflag.FlagSet) { at.flags(fs) },
+		Flags: func(fs *pflag.FlagSet) { at.folderFlags(fs) },
 		Run: func(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 			if err := checkBackupArgs(&at, args[0]); err != nil {
 				return err

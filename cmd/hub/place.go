@@ -21,7 +21,14 @@ type place struct {
 const passwordAdvice = `Whoever uses this computer can read a command line. So a URL with a password belongs
 in the environment variable; or the password alone in ~/.pgpass or PGPASSWORD.`
 
-// flags are those that every command has.
+// folderFlags are those of commands for data folders alone. They take --store, unseen, to say what to do instead.
+func (p *place) folderFlags(fs *pflag.FlagSet) {
+	fs.StringVar(&p.Data, "data", "", "`folder` with documents, devices and tokens; required")
+	fs.StringVar(&p.Store, "store", "", "")
+	fs.Lookup("store").Hidden = true
+}
+
+// flags are those of every other command.
 func (p *place) flags(fs *pflag.FlagSet) {
 	fs.StringVar(&p.Data, "data", "", "`folder` with documents, devices and tokens; this or --store is required")
 	fs.StringVar(&p.Store, "store", "", "`URL` of a PostgreSQL database in its place, as in postgres://USER@HOST/DATABASE, which several hubs may share; whoever uses this computer can read a command line, so a password belongs in the variable, in PGPASSWORD or in ~/.pgpass")
@@ -33,6 +40,8 @@ func (p *place) check() error {
 		p.Data = os.Getenv("STATE_DIRECTORY")
 	}
 	switch {
+	case isURL(p.Data):
+		return cli.Hint(cli.Usagef("--data: expected a folder, not a URL"), "a database goes to --store, as in --store postgres://USER@HOST/DATABASE")
 	case p.Data == "" && p.Store == "":
 		return cli.Hint(cli.Usagef("--data is missing"), "name the folder that keeps documents, devices and tokens, as in --data ./data, or a PostgreSQL database with --store")
 	case p.Data != "" && p.Store != "":
@@ -47,19 +56,27 @@ func (p *place) check() error {
 
 // checkFolder refuses a command for data folders that has none.
 func (p *place) checkFolder() error {
-	if err := p.check(); err != nil {
-		return err
+	const hint = "PostgreSQL has its own means, such as pg_dump and pg_restore; hub copy copies all of a hub to a data folder"
+	if p.Data == "" {
+		p.Data = os.Getenv("STATE_DIRECTORY")
 	}
-	if p.Store != "" {
-		return cli.Hint(cli.Usagef("--store: this is for data folders"),
-			"PostgreSQL has its own means, such as pg_dump and pg_restore; hub copy copies all of a hub to a data folder")
+	switch {
+	case p.Store != "":
+		return cli.Hint(cli.Usagef("--store: this is for data folders"), hint)
+	case isURL(p.Data):
+		return cli.Hint(cli.Usagef("--data: expected a folder, not a URL"), hint)
+	case p.Data == "":
+		return cli.Hint(cli.Usagef("--data is missing"), "name the folder that keeps documents, devices and tokens, as in --data ./data")
 	}
 	return nil
 }
 
+// isURL tells a URL from a folder.
+func isURL(text string) bool { return strings.Contains(text, "://") }
+
 // parsePlace reads a place where a folder and a URL may stand.
 func parsePlace(text string) (place, error) {
-	if !strings.Contains(text, "://") {
+	if !isURL(text) {
 		return place{Data: text}, nil
 	}
 	return place{Store: text}, postgres.CheckURL(text)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"os"
 	"strings"
 	"testing"
 
@@ -11,7 +12,7 @@ import (
 )
 
 // Whatever a command is to do with a database: a URL of which it isn't clear what the password is goes nowhere, and
-// nothing of it is said.
+// nothing of it is said. Nor is any of a URL in the place of a folder, which is not made.
 func TestNoCommandRepeatsAPassword(t *testing.T) {
 	var commands [][]string
 	var walk func(*cli.Command, []string)
@@ -22,7 +23,7 @@ func TestNoCommandRepeatsAPassword(t *testing.T) {
 		}
 		if f := fs.Lookup("store"); f != nil && !f.Hidden && c.Args != "FILE" { // ca add looks at its file first
 			args := path[:len(path):len(path)]
-			for _, a := range strings.Fields(c.Args) {
+			for a := range strings.FieldsSeq(c.Args) {
 				a, _, _ = strings.Cut(strings.Trim(a, "[]"), "|")
 				if a == "FINGERPRINT" {
 					a = "01234567"
@@ -72,6 +73,17 @@ func TestNoCommandRepeatsAPassword(t *testing.T) {
 		try(hint)
 		try(hint, "device", "list")
 		t.Setenv("HUB_STORE", "")
+		for _, c := range commands {
+			try("--data: expected a folder, not a URL\nhint: a database goes to --store, ", append(c[:len(c):len(c)], "--data", url)...)
+		}
+		try("--data: expected a folder, not a URL\nhint: PostgreSQL has its own means", "backup", "file", "--data", url)
+		try("--data: expected a folder, not a URL\nhint: PostgreSQL has its own means", "restore", "file", "--data", url)
+		t.Setenv("HUB_DATA", url)
+		try("--data: expected a folder, not a URL")
+		t.Setenv("HUB_DATA", "")
+	}
+	if left, err := os.ReadDir("."); err != nil || len(left) != 0 {
+		t.Errorf("left behind: %q, %v", left, err)
 	}
 }
 

@@ -31,7 +31,7 @@ again.
 
 This is for a data folder. PostgreSQL has its own means, such as pg_restore.`,
 		Flags: func(fs *pflag.FlagSet) {
-			at.flags(fs)
+			at.folderFlags(fs)
 			fs.BoolVar(&replace, "replace", false, "do so also in a folder that has a hub's data, which is kept under another name")
 			cli.FlagOnly(fs, "replace")
 		},

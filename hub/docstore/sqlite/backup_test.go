@@ -32,8 +32,8 @@ func TestBackupRefuses(t *testing.T) {
 			if err := os.Remove(dir); err != nil {
 				t.Fatal(err)
 			}
-		}, "no hub's data in", "--data"},
-		{"a folder without data", func(*testing.T, string, string) {}, "no hub's data in", "--data"},
+		}, "no hub's data in", "check the folder's name"},
+		{"a folder without data", func(*testing.T, string, string) {}, "no hub's data in", "check the folder's name"},
 		{"an empty database", func(t *testing.T, dir, _ string) {
 			fill(t, dir)
 			change(t, dir, func([]byte) []byte { return nil })
@@ -55,7 +55,7 @@ func TestBackupRefuses(t *testing.T) {
 		}, "damaged", "hub restore"},
 		{"a database of something else", func(t *testing.T, dir, _ string) {
 			execute(t, dir, "CREATE TABLE diary (entry TEXT)")
-		}, "not a hub's", "--data"},
+		}, "not a hub's", "choose another folder"},
 		{"a newer format", func(t *testing.T, dir, _ string) {
 			fill(t, dir)
 			execute(t, dir, "PRAGMA user_version = 4")

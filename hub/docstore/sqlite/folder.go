@@ -31,26 +31,26 @@ func (e *Error) Hint() string { return e.hint }
 func noData(dir string) error {
 	return &Error{
 		Err:  fmt.Errorf("%w in %s", docstore.ErrNoData, dir),
-		hint: "check --data; a hub creates the folder when it starts",
+		hint: "check the folder's name; a hub creates the folder when it starts",
 	}
 }
 
 func notWritable(dir string, err error) error {
 	return &Error{
 		Err:  fmt.Errorf("data folder %s cannot be written: %w", dir, err),
-		hint: "give the folder to the user who runs this, or choose another one with --data",
+		hint: "give the folder to the user who runs this, or choose another one",
 	}
 }
 
 // prepareFolder makes sure that there is a folder, which only its owner can enter if it is new.
 func prepareFolder(dir string, o Options) error {
 	if dir == "" {
-		return &Error{Err: errors.New("no data folder is named"), hint: "name one with --data"}
+		return &Error{Err: errors.New("no data folder is named"), hint: "name the folder that a hub keeps its data in"}
 	}
 	info, err := os.Stat(dir)
 	switch {
 	case err == nil && !info.IsDir():
-		return &Error{Err: fmt.Errorf("%s is not a folder", dir), hint: "name a folder with --data"}
+		return &Error{Err: fmt.Errorf("%s is not a folder", dir), hint: "name a folder, not a file"}
 	case err == nil && o.Unchanged:
 		if _, err := os.Stat(filepath.Join(dir, databaseFile)); errors.Is(err, fs.ErrNotExist) {
 			return noData(dir) // before there is a lock in it
@@ -107,7 +107,7 @@ func lockFolder(dir string) (*os.File, error) {
 			}
 			err = &Error{
 				Err:  fmt.Errorf("data folder %s is in use by another hub", dir),
-				hint: "stop that hub, or choose another folder with --data",
+				hint: "stop that hub, or choose another folder",
 			}
 		}
 		return lock, err

@@ -102,7 +102,7 @@ func wantRefused(t *testing.T, err error, text, hint string) {
 }
 
 func TestOpenRefuses(t *testing.T) {
-	const backup, flag = "put a backup in its place", "--data"
+	const backup = "put a backup in its place"
 	for _, test := range []struct {
 		name       string
 		prepare    func(t *testing.T, dir string)
@@ -133,7 +133,7 @@ func TestOpenRefuses(t *testing.T) {
 		}, "damaged", backup},
 		{"a database of something else", func(t *testing.T, dir string) {
 			execute(t, dir, "CREATE TABLE diary (entry TEXT)")
-		}, "not a hub's", flag},
+		}, "not a hub's", "choose another folder"},
 		{"a newer format", func(t *testing.T, dir string) {
 			fill(t, dir)
 			execute(t, dir, "PRAGMA user_version = 4")
@@ -142,12 +142,12 @@ func TestOpenRefuses(t *testing.T) {
 			if err := errors.Join(os.Remove(dir), os.WriteFile(dir, nil, 0o600)); err != nil {
 				t.Fatal(err)
 			}
-		}, "is not a folder", flag},
+		}, "is not a folder", "name a folder"},
 		{"a folder in the place of the file", func(t *testing.T, dir string) {
 			if err := os.MkdirAll(filepath.Join(dir, databaseFile), 0o700); err != nil {
 				t.Fatal(err)
 			}
-		}, "cannot be written", flag},
+		}, "cannot be written", "choose another one"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -177,16 +177,16 @@ func TestOpenRefuses(t *testing.T) {
 
 func TestOpenRefusesNoFolder(t *testing.T) {
 	_, err := Open("", Options{})
-	wantRefused(t, err, "no data folder", "--data")
+	wantRefused(t, err, "no data folder", "name the folder")
 	_, err = OpenRegistry("", Options{})
-	wantRefused(t, err, "no data folder", "--data")
+	wantRefused(t, err, "no data folder", "name the folder")
 
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	_, err = Open(filepath.Join(file, "data"), Options{})
-	wantRefused(t, err, "cannot be written", "--data")
+	wantRefused(t, err, "cannot be written", "choose another one")
 }
 
 func TestOpenMustExist(t *testing.T) {
@@ -194,7 +194,7 @@ func TestOpenMustExist(t *testing.T) {
 	missing := filepath.Join(empty, "data")
 	for _, dir := range []string{missing, empty} {
 		_, err := OpenRegistry(dir, Options{MustExist: true})
-		wantRefused(t, err, "no hub's data in "+dir, "--data")
+		wantRefused(t, err, "no hub's data in "+dir, "check the folder's name")
 	}
 	if files := content(t, empty); len(files) != 0 {
 		t.Errorf("looking for data left %v behind", files)
@@ -205,7 +205,7 @@ func TestOpenUnchanged(t *testing.T) {
 	empty := t.TempDir()
 	for _, dir := range []string{empty, filepath.Join(empty, "data")} {
 		_, err := Open(dir, Options{Unchanged: true})
-		wantRefused(t, err, "no hub's data in "+dir, "--data")
+		wantRefused(t, err, "no hub's data in "+dir, "check the folder's name")
 		if !errors.Is(err, docstore.ErrNoData) {
 			t.Errorf("%s: got %v, want ErrNoData", dir, err)
 		}

@@ -51,7 +51,7 @@ func Restore(ctx context.Context, file, dir string, replace bool) (c Content, re
 	if !replace && (missing == nil || unfinished(path) != "") {
 		return Content{}, "", &Error{
 			Err:  fmt.Errorf("data folder %s has a hub's data already", dir),
-			hint: "choose another folder with --data, or add --replace, which keeps that data under another name",
+			hint: "choose another folder, or add --replace, which keeps that data under another name",
 		}
 	}
 	tmp, err := copyInto(dir, file)

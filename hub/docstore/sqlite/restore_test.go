@@ -170,8 +170,8 @@ func TestRestoreRefusesFolders(t *testing.T) {
 			if err := errors.Join(os.Remove(dir), os.WriteFile(dir, nil, 0o600)); err != nil {
 				t.Fatal(err)
 			}
-		}, true, "is not a folder", "--data"},
-		{"that isn't named", nil, true, "no data folder is named", "--data"},
+		}, true, "is not a folder", "name a folder"},
+		{"that isn't named", nil, true, "no data folder is named", "name the folder"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel() // some wait for a lock

@@ -146,7 +146,7 @@ func prepareDatabase(path string, o Options) (err error) {
 	if err := os.Link(tmp.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) {
 		return &Error{
 			Err:  fmt.Errorf("creating %s: %w", path, err),
-			hint: "the file system must have hard links, as ext4, APFS and NTFS do, but FAT and some shares do not: choose another folder with --data",
+			hint: "the file system must have hard links, as ext4, APFS and NTFS do, but FAT and some shares do not: choose another folder",
 		}
 	}
 	return syncFolder(filepath.Dir(path))
@@ -182,7 +182,7 @@ func checkFormat(t *tx) (found int64, err error) {
 	case id != applicationID:
 		return 0, &Error{
 			Err:  errors.New("it is a SQLite database, but not a hub's"),
-			hint: "choose another folder with --data; nothing was changed in this one",
+			hint: "choose another folder; nothing was changed in this one",
 		}
 	case found > format:
 		return found, &Error{
