@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/subtle"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"path"
@@ -171,7 +170,7 @@ func (h *Hub) authenticate(r *http.Request) (registry.Token, error) {
 		h.metrics.FailedLogin(metrics.REST, true)
 		return registry.Token{}, &authError{"api_key", "not_found"}
 	case err != nil:
-		return registry.Token{}, fmt.Errorf("reading token: %w", err)
+		return registry.Token{}, err
 	case subtle.ConstantTimeCompare(hash[:], token.Hash[:]) != 1:
 		return registry.Token{}, &authError{"api_key", "not_found"}
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/twinpanel/twinpanel/hub"
 	"github.com/twinpanel/twinpanel/hub/docstore"
+	"github.com/twinpanel/twinpanel/hub/registry"
 	"github.com/twinpanel/twinpanel/twin"
 )
 
@@ -118,6 +119,26 @@ func TestRESTSaysWhetherItWroteWhenTheStoreFails(t *testing.T) {
 				checkAnswer(t, call(unsure, r.method, r.path, r.body), 503, unknown)
 			}
 		})
+	}
+}
+
+// A tokenTrouble is a registry that can't read tokens.
+type tokenTrouble struct{ registry.Registry }
+
+func (tokenTrouble) TokenByHash(context.Context, [32]byte) (registry.Token, error) {
+	return registry.Token{}, errors.New("reading a token: disk full")
+}
+
+// What a registry says of a token that it can't read is enough.
+func TestRESTSaysOnceThatItReadsAToken(t *testing.T) {
+	var log bytes.Buffer
+	h := newHub(t, docstore.NewMemory(), func(c *hub.Config) {
+		c.Registry = tokenTrouble{c.Registry}
+		c.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	}).REST()
+	checkAnswer(t, call(h, "GET", document, ""), 500, `{"message":"internal error: nothing was written"}`)
+	if !strings.Contains(log.String(), `error="reading a token: disk full"`) {
+		t.Errorf("got log %q", &log)
 	}
 }
 

@@ -89,7 +89,7 @@ func runCopy(ctx context.Context, from, to place, stderr io.Writer) (report copi
 		return report, fmt.Errorf("source: %w", err)
 	}
 	defer func() { err = errors.Join(err, source.Close()) }()
-	destination, err := to.open(ctx, opening{alone: true}, nil)
+	destination, err := to.open(ctx, opening{alone: true, copying: true}, nil)
 	if err != nil {
 		return report, fmt.Errorf("destination: %w", err)
 	}

@@ -83,6 +83,26 @@ func TestCopyKilledStartsOver(t *testing.T) {
 	killedCopies(t, from, func(*testing.T) string { return filepath.Join(t.TempDir(), "to") }, "--data")
 }
 
+// A copy that is killed before it has written anything leaves nothing that passes for an empty hub.
+func TestCopyIsMarkedFromTheFirst(t *testing.T) {
+	for _, to := range []place{{Data: filepath.Join(t.TempDir(), "to")}, {Store: pgtest.URL(t)}} {
+		s, err := to.open(t.Context(), opening{alone: true, copying: true}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		s, err = to.openWhole(t.Context(), opening{}, nil)
+		if err == nil {
+			_ = s.Close()
+		}
+		if err == nil || !strings.Contains(err.Error(), " holds a copy of a hub that is not finished") {
+			t.Errorf("%s: a hub opens it with %v", to, err)
+		}
+	}
+}
+
 // killedCopies copies a folder to new places, which flag names.
 func killedCopies(t *testing.T, from string, newPlace func(*testing.T) string, flag string) {
 	const devices = 200

@@ -25,6 +25,7 @@ type opening struct {
 	mustExist bool // refuse a place without a hub's data, for who looks at what is there
 	unchanged bool // refuse also to upgrade what an older hub has written
 	alone     bool // refuse a database on which others work; a folder has one user only
+	copying   bool // mark a place that is new as a copy that is not finished
 }
 
 // A store is an open place.
@@ -38,7 +39,7 @@ type store struct {
 // open opens a place for a hub, or for who needs the documents: nobody else may have a folder meanwhile.
 func (p place) open(ctx context.Context, o opening, log *slog.Logger) (*store, error) {
 	if p.Store != "" {
-		db, err := postgres.Open(ctx, p.Store, postgres.Options{MustExist: o.mustExist, Unchanged: o.unchanged, Logger: log})
+		db, err := postgres.Open(ctx, p.Store, postgres.Options{MustExist: o.mustExist, Unchanged: o.unchanged, Unfinished: o.copying, Logger: log})
 		if err != nil {
 			return nil, err
 		}
@@ -50,7 +51,7 @@ func (p place) open(ctx context.Context, o opening, log *slog.Logger) (*store, e
 		}
 		return s, nil
 	}
-	db, err := sqlite.Open(p.Data, sqlite.Options{MustExist: o.mustExist, Unchanged: o.unchanged})
+	db, err := sqlite.Open(p.Data, sqlite.Options{MustExist: o.mustExist, Unchanged: o.unchanged, Unfinished: o.copying})
 	if err != nil {
 		return nil, err
 	}

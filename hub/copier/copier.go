@@ -1,6 +1,6 @@
 // Package copier copies all of a hub from one store to another, byte for byte, and compares both.
 //
-// A destination under way is marked: its hub has no id. A copy that was cut off, at whatever moment, leaves
+// A destination under way is marked: its hub has no id. Stores can have that mark from their first moment on. A copy that was cut off, at whatever moment, leaves
 // that mark, and the next one clears what is there and starts over. The mark goes with the very last write, after
 // everything has been read on both sides and found the same. So whoever opens a store can tell, by
 // [Unfinished], whether a hub is whole.
@@ -103,9 +103,13 @@ func prepare(ctx context.Context, hub registry.Hub, to Store, progress func(stri
 	case there.ID == hub.ID:
 		return ErrSame
 	case Unfinished(there):
-		progress("clearing what an unfinished copy left at the destination")
-		if err := clearStore(ctx, to); err != nil {
-			return atDestination(err)
+		err := checkEmpty(ctx, there, to)
+		if errors.Is(err, ErrNotEmpty) {
+			progress("clearing what an unfinished copy left at the destination")
+			err = atDestination(clearStore(ctx, to))
+		}
+		if err != nil {
+			return err
 		}
 	default:
 		if err := checkEmpty(ctx, there, to); err != nil {

@@ -106,7 +106,10 @@ func TestCopyWithCompanyStaysUnfinished(t *testing.T) {
 
 func TestCopyHasEverything(t *testing.T) {
 	from, to := newStore(), newStore()
-	fill(t, from, 250) // several pages of documents
+	fill(t, from, 250)                                                                                          // several pages of documents
+	if _, err := to.UpdateHub(t.Context(), func(h *registry.Hub) error { h.ID = ""; return nil }); err != nil { // new for a copy
+		t.Fatal(err)
+	}
 	before := everything(t, from)
 	var said []string
 	report, err := Copy(t.Context(), from, to, func(line string) { said = append(said, line) }, noOne)

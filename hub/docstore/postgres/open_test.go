@@ -211,6 +211,23 @@ func TestOpenRefuses(t *testing.T) {
 	}
 }
 
+func TestOpenMarksAnUnfinishedCopyFromTheFirst(t *testing.T) {
+	for _, there := range []bool{false, true} {
+		database := pgtest.URL(t)
+		if there {
+			mustOpen(t, database)
+		}
+		db, err := Open(t.Context(), database, Options{Unfinished: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if h, err := db.Hub(t.Context()); err != nil || (h.ID != "") != there || h.Created.IsZero() {
+			t.Errorf("there before: %t; the hub is %+v, %v", there, h, err)
+		}
+		db.Close()
+	}
+}
+
 func TestServerIsJudged(t *testing.T) {
 	for _, test := range []struct {
 		number     int

@@ -55,6 +55,8 @@ type Options struct {
 	// Unchanged refuses a database that opening would change: one without a hub's data, which
 	// is [docstore.ErrNoData], or of an older hub, which would be upgraded.
 	Unchanged bool
+	// Unfinished marks what is new as a copy that is not finished: its hub has no id, until the copy gives it one.
+	Unfinished bool
 	// Logger gets what an operator should know; nil = nobody.
 	Logger *slog.Logger
 }

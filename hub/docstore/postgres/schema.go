@@ -186,7 +186,11 @@ func migrate(ctx context.Context, conn *pgx.Conn, migrations []string, o Options
 		case found < 0:
 			err = createSchema(ctx, conn)
 		default:
-			err = upgrade(ctx, conn, found, migrations[found])
+			hub := registry.NewHub()
+			if o.Unfinished {
+				hub.ID = ""
+			}
+			err = upgrade(ctx, conn, found, migrations[found], hub)
 		}
 		if err != nil {
 			return err
@@ -252,8 +256,8 @@ func createSchema(ctx context.Context, conn *pgx.Conn) error {
 	return err
 }
 
-// upgrade runs the migration from a version to the next, unless somebody else has.
-func upgrade(ctx context.Context, conn *pgx.Conn, from int, migration string) error {
+// upgrade runs the migration from a version to the next, unless somebody else has. The first one is given the hub's record.
+func upgrade(ctx context.Context, conn *pgx.Conn, from int, migration string, hub registry.Hub) error {
 	return retry(ctx, func() error {
 		return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
 			// Neither a migration nor the wait for another hub's has a limit.
@@ -268,7 +272,7 @@ func upgrade(ctx context.Context, conn *pgx.Conn, from int, migration string) er
 				return fmt.Errorf("making schema %d: %w", from+1, err)
 			}
 			if from == 0 {
-				if _, err := tx.Exec(ctx, insertHub, hubValues(registry.NewHub())...); err != nil {
+				if _, err := tx.Exec(ctx, insertHub, hubValues(hub)...); err != nil {
 					return err
 				}
 			}

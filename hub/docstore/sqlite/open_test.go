@@ -242,6 +242,29 @@ func TestOpenUnchanged(t *testing.T) {
 	}
 }
 
+// A copy is killed when its database has just got its name: nobody takes that for an empty hub.
+func TestOpenMarksAnUnfinishedCopyFromTheFirst(t *testing.T) {
+	killed := t.TempDir()
+	if err := prepareDatabase(filepath.Join(killed, databaseFile), Options{Unfinished: true}); err != nil {
+		t.Fatal(err)
+	}
+	db := mustOpen(t, killed)
+	if h, err := db.Hub(t.Context()); err != nil || h.ID != "" || h.Created.IsZero() {
+		t.Errorf("a new folder has the hub %+v, %v; want one without an id", h, err)
+	}
+
+	there := t.TempDir()
+	fill(t, there)
+	db, err := Open(there, Options{Unfinished: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if h, err := db.Hub(t.Context()); err != nil || h.ID == "" {
+		t.Errorf("a folder that was there has the hub %+v, %v; want its id", h, err)
+	}
+}
+
 func TestSecondHubIsRefused(t *testing.T) {
 	dir := t.TempDir()
 	first := mustOpen(t, dir)

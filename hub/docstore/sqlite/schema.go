@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 
 	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/twinpanel/twinpanel/hub/registry"
 )
 
 // The header of the database file says whose it is and which format it has.
@@ -140,7 +142,11 @@ func prepareDatabase(path string, o Options) (err error) {
 	if err := errors.Join(tmp.Close(), giveAway(tmp.Name())); err != nil {
 		return err
 	}
-	if err := create(tmp.Name()); err != nil {
+	hub := registry.NewHub()
+	if o.Unfinished {
+		hub.ID = ""
+	}
+	if err := create(tmp.Name(), hub); err != nil {
 		return fmt.Errorf("creating %s: %w", path, err)
 	}
 	if err := os.Link(tmp.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) {
@@ -153,7 +159,7 @@ func prepareDatabase(path string, o Options) (err error) {
 }
 
 // create fills an empty file.
-func create(path string) (err error) {
+func create(path string, hub registry.Hub) (err error) {
 	db, err := connect(path, 1, "synchronous(FULL)")
 	if err != nil {
 		return err
@@ -167,7 +173,11 @@ func create(path string) (err error) {
 			return err
 		}
 	}
-	return nil
+	t, err := newTx(db)
+	if err != nil {
+		return err
+	}
+	return errors.Join(makeHub(t, hub), t.close())
 }
 
 // checkFormat refuses what is not a database of this format or an older one. It returns its

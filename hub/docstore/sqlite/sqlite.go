@@ -64,6 +64,8 @@ type Options struct {
 	// Unchanged refuses a folder that opening would change: one without a hub's data, which
 	// is [docstore.ErrNoData], or of an older hub, which would be upgraded.
 	Unchanged bool
+	// Unfinished marks what is new as a copy that is not finished: its hub has no id, until the copy gives it one.
+	Unfinished bool
 }
 
 // DB is a hub's data folder, opened by the hub: a [docstore.Store] and a
@@ -204,7 +206,7 @@ func (r *Registry) open(path string, o Options, locked bool) error {
 			return err
 		}
 	}
-	if err := makeHub(r.tx); err != nil {
+	if err := makeHub(r.tx, registry.NewHub()); err != nil { // one of an older format may have none
 		return err
 	}
 	if r.reads, err = connect(path, listConnections, "query_only(1)"); err != nil {
@@ -224,13 +226,13 @@ func (r *Registry) open(path string, o Options, locked bool) error {
 }
 
 // makeHub gives a database the hub's row if it has none yet.
-func makeHub(t *tx) error {
+func makeHub(t *tx, h registry.Hub) error {
 	if t.exists("SELECT 1 FROM hub") || t.err != nil {
 		return t.err
 	}
 	t.begin()
 	if !t.exists("SELECT 1 FROM hub") {
-		t.setHub(registry.NewHub())
+		t.setHub(h)
 	}
 	t.exec("COMMIT")
 	if err := t.err; err != nil {
