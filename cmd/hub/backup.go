@@ -59,5 +59,8 @@ func checkBackupArgs(at *place, file string) error {
 	if file == "" { // a variable of a script that isn't set
 		return cli.Hint(cli.Usagef("FILE is empty"), "name the file of the backup, as in hub-2026-11-30.db")
 	}
+	if isURL(file) {
+		return cli.Hint(cli.Usagef("FILE: expected a file, not a URL"), databaseMeans)
+	}
 	return nil
 }

@@ -28,6 +28,9 @@ func (p *place) folderFlags(fs *pflag.FlagSet) {
 	fs.Lookup("store").Hidden = true
 }
 
+// databaseMeans is what to do where a command is for data folders alone.
+const databaseMeans = "PostgreSQL has its own means, such as pg_dump and pg_restore; hub copy copies all of a hub to a data folder"
+
 // flags are those of every other command.
 func (p *place) flags(fs *pflag.FlagSet) {
 	fs.StringVar(&p.Data, "data", "", "`folder` with documents, devices and tokens; this or --store is required")
@@ -56,15 +59,14 @@ func (p *place) check() error {
 
 // checkFolder refuses a command for data folders that has none.
 func (p *place) checkFolder() error {
-	const hint = "PostgreSQL has its own means, such as pg_dump and pg_restore; hub copy copies all of a hub to a data folder"
 	if p.Data == "" {
 		p.Data = os.Getenv("STATE_DIRECTORY")
 	}
 	switch {
 	case p.Store != "":
-		return cli.Hint(cli.Usagef("--store: this is for data folders"), hint)
+		return cli.Hint(cli.Usagef("--store: this is for data folders"), databaseMeans)
 	case isURL(p.Data):
-		return cli.Hint(cli.Usagef("--data: expected a folder, not a URL"), hint)
+		return cli.Hint(cli.Usagef("--data: expected a folder, not a URL"), databaseMeans)
 	case p.Data == "":
 		return cli.Hint(cli.Usagef("--data is missing"), "name the folder that keeps documents, devices and tokens, as in --data ./data")
 	}

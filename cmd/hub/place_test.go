@@ -78,6 +78,10 @@ func TestNoCommandRepeatsAPassword(t *testing.T) {
 		}
 		try("--data: expected a folder, not a URL\nhint: PostgreSQL has its own means", "backup", "file", "--data", url)
 		try("--data: expected a folder, not a URL\nhint: PostgreSQL has its own means", "restore", "file", "--data", url)
+		try("FILE: expected a file, not a URL\nhint: PostgreSQL has its own means", "backup", url, "--data", "folder")
+		try("unknown command \"", url)
+		try("unexpected argument \"", "token", "list", url)
+		try("unknown command \"", "token", url)
 		t.Setenv("HUB_DATA", url)
 		try("--data: expected a folder, not a URL")
 		t.Setenv("HUB_DATA", "")

@@ -110,15 +110,23 @@ func (c *Command) checkArgs(args []string) error {
 	case c.Run == nil && len(args) == 0:
 		return Usagef("a command is missing: %s", c.commandNames())
 	case c.Run == nil:
-		return Usagef("unknown command %q: expected %s", args[0], c.commandNames())
+		return Usagef("unknown command %s: expected %s", quote(args[0]), c.commandNames())
 	case len(args) > len(want) && len(c.Commands) > 0:
-		return Usagef("unknown command %q: commands come before flags and are %s", args[len(want)], c.commandNames())
+		return Usagef("unknown command %s: commands come before flags and are %s", quote(args[len(want)]), c.commandNames())
 	case len(args) > len(want):
-		return Usagef("unexpected argument %q", args[len(want)])
+		return Usagef("unexpected argument %s", quote(args[len(want)]))
 	case len(args) < len(want) && !strings.HasPrefix(want[len(args)], "["):
 		return Usagef("%s is missing", want[len(args)])
 	}
 	return nil
+}
+
+// quote quotes an argument that nobody expected. Behind the scheme of a URL may be a password.
+func quote(arg string) string {
+	if scheme, _, is := strings.Cut(arg, "://"); is {
+		arg = scheme + "://…"
+	}
+	return strconv.Quote(arg)
 }
 
 func (c *Command) commandNames() string {

@@ -97,6 +97,8 @@ func TestRunReportsAndExits(t *testing.T) {
 			stderr: "bell: unknown command \"remove\": expected call, add\nhint: bell owner --help shows how to call it\n"},
 		{name: "unknown subcommand with a flag", args: "owner remove --door 1", code: 2,
 			stderr: "bell: unknown command \"remove\": expected call, add\nhint: bell owner --help shows how to call it\n"},
+		{name: "a URL for a command", args: "https://bob:s3cret@bell.example", code: 2,
+			stderr: "bell: unknown command \"https://…\": commands come before flags and are owner, break, misuse\nhint: bell --help shows how to call it\n"},
 		{name: "unknown command with a flag", args: "onwer add --tone 3", code: 2,
 			stderr: "bell: unknown command \"onwer\": commands come before flags and are owner, break, misuse\nhint: bell --help shows how to call it\n"},
 		{name: "argument missing", args: "owner add", code: 2,
