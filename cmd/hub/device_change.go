@@ -206,7 +206,7 @@ func updateDevice(ctx context.Context, r registry.Registry, id twin.ID, stderr i
 // them at the device's next request, as any hub does.
 func endConnections(ctx context.Context, r registry.Registry, d registry.Device, stderr io.Writer) {
 	s, ok := r.(*store)
-	if !ok {
+	if !ok || s.link == nil {
 		return
 	}
 	if _, err := s.link.Raise(ctx, d.ID); err != nil {
