@@ -55,13 +55,13 @@ func TestStandbyTakesOver(t *testing.T) {
 		all.Go(func() {
 			key := docstore.Key{Twin: twin.ID(fmt.Sprintf("0b6e2b2e-7a4b-4c39-9d5e-%012x", w)), Name: "current"}
 			last, unknown := uint32(0), uint32(0)
-			for answers, failed := 0, false; answers < before+after || !failed; {
+			for answers, fromStandby := 0, 0; fromStandby < after; {
+				taken := isClosed(promoted)
 				version, err := db.Put(t.Context(), key, docstore.Any, []byte("{}"))
 				if err != nil {
 					if _, ok := errors.AsType[*docstore.OutcomeError](err); ok {
 						unknown++
 					}
-					answers, failed = before, true
 					<-promoted // before that there is nothing to be had
 					continue
 				}
@@ -71,6 +71,9 @@ func TestStandbyTakesOver(t *testing.T) {
 				last, unknown = version, 0
 				if answers++; answers == before {
 					ready.Done()
+				}
+				if taken {
+					fromStandby++
 				}
 			}
 		})
@@ -84,4 +87,13 @@ func TestStandbyTakesOver(t *testing.T) {
 	}
 	close(promoted)
 	all.Wait()
+}
+
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
 }
