@@ -24,6 +24,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/twinpanel/twinpanel/internal/durable/durabletest"
 )
 
 const (
@@ -107,7 +109,7 @@ func prepare(o Options) (*Server, error) {
 	}
 	var where string
 	if !o.Sync {
-		where = memory()
+		where = durabletest.Memory()
 	}
 	dir, err := os.MkdirTemp(where, "twinpanel-pg-")
 	if err != nil {

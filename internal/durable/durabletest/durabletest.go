@@ -6,12 +6,10 @@ import (
 	"testing"
 )
 
-// Main is for a TestMain: it runs the tests with their folders in memory, where there is such a place. A flush takes
+// Main is for a TestMain: it runs the tests with their folders in memory, where there is such a place, see [Memory]. A flush takes
 // milliseconds on a disk, and seconds on one that has much else to do; what tests can see of it is the same.
 func Main(m *testing.M) {
-	const memory = "/dev/shm"
-	if dir, err := os.MkdirTemp(memory, "durabletest-"); err == nil {
-		os.Remove(dir)
+	if memory := Memory(); memory != "" {
 		os.Setenv("TMPDIR", memory)
 	}
 	os.Exit(m.Run())
