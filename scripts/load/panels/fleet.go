@@ -25,17 +25,19 @@ type Fleet struct {
 	ctx    context.Context // of all connections
 	cancel context.CancelFunc
 	panels []*panel
+
+	answerTime time.Duration // how long a panel that comes back waits until it is served, before it connects anew
 }
 
 // Connect connects all panels of a job, and prepares them for what they do.
 func Connect(ctx context.Context, j Job) (*Fleet, error) {
-	f := &Fleet{job: j, panels: make([]*panel, j.Panels)}
+	f := &Fleet{job: j, panels: make([]*panel, j.Panels), answerTime: answerTime}
 	f.ctx, f.cancel = context.WithTimeoutCause(ctx, j.Time+patience, fmt.Errorf("not done %v after it should be", patience))
 	numbers := make(chan int)
 	connect := func() (err error) {
 		for i := range numbers {
 			if err == nil {
-				f.panels[i], err = f.connect(i)
+				f.panels[i], err = f.connect(f.ctx, i)
 			}
 		}
 		return err
@@ -69,23 +71,28 @@ func all(n int, run func(i int) error) error {
 	return nil
 }
 
-// connect connects a panel, and lets it do once what it is going to do.
-func (f *Fleet) connect(i int) (*panel, error) {
-	conn, err := f.dial(i)
+// connect connects a panel, and lets it do once what it is going to do. It takes no longer than ctx, which has a deadline.
+func (f *Fleet) connect(ctx context.Context, i int) (*panel, error) {
+	conn, err := f.dial(ctx, i)
 	if err != nil {
 		return nil, err
 	}
+	by, _ := ctx.Deadline()
+	conn.SetDeadline(by)
 	self := twin.Me
 	if f.job.ByID {
 		self = string(ID(f.job.First + i))
 	}
 	p, err := newPanel(f.ctx, conn, f.job.First+i, self, f.job.QoS)
 	if err == nil {
-		err = f.prepare(p)
+		if err = f.prepare(p); err != nil {
+			p.drop()
+		}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("panel %d: %w", f.job.First+i, err)
 	}
+	conn.SetDeadline(time.Time{})
 	return p, nil
 }
 
@@ -105,15 +112,15 @@ func (f *Fleet) prepare(p *panel) error {
 
 // dial opens a connection for a panel, from one of several addresses of this computer: one alone has ports for a few ten
 // thousand connections, of which those of the last minute still take theirs.
-func (f *Fleet) dial(i int) (net.Conn, error) {
+func (f *Fleet) dial(ctx context.Context, i int) (net.Conn, error) {
 	server := f.job.Servers[i%len(f.job.Servers)]
 	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, byte(2+i%32))}, KeepAlive: -1}
-	conn, err := d.DialContext(f.ctx, "tcp", server)
+	conn, err := d.DialContext(ctx, "tcp", server)
 	if err != nil || !f.job.TLS {
 		return conn, err
 	}
 	secure := tls.Client(conn, &tls.Config{InsecureSkipVerify: true})
-	if err := secure.HandshakeContext(f.ctx); err != nil {
+	if err := secure.HandshakeContext(ctx); err != nil {
 		conn.Close()
 		return nil, err
 	}
@@ -128,7 +135,7 @@ func (f *Fleet) Run() (Result, error) {
 	defer calm()
 	var hostile atomic.Int64
 	for i := range f.job.Hostile {
-		dial := func() (net.Conn, error) { return f.dial(i) }
+		dial := func() (net.Conn, error) { return f.dial(f.ctx, i) }
 		harassers.Go(func() { harass(harassing, dial, f.job.First+f.job.Panels+i, &hostile) })
 	}
 

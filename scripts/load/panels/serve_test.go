@@ -121,3 +121,39 @@ func TestServeComesBack(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A request may be lost: by a broker that is back before the responder behind it.
+func TestPanelsThatComeBackAskAgain(t *testing.T) {
+	h, _, address := listen(t, "127.0.0.1:0")
+	f, err := Connect(t.Context(), Job{Kind: Storm, Servers: []string{address}, First: 7, Panels: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	f.answerTime = 100 * time.Millisecond
+	if err := h.Close(); err != nil {
+		t.Fatal(err)
+	}
+	silent, err := net.Listen("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var r Result
+	ended := make(chan error)
+	go func() {
+		var err error
+		r, err = f.Run()
+		ended <- err
+	}()
+	conn, err := silent.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	io.Copy(io.Discard, conn) // until the panel gives up
+	conn.Close()
+	silent.Close()
+	listen(t, address)
+	if err := <-ended; err != nil || r.Requests != 1 || r.Attempts < 2 {
+		t.Errorf("got %+v, %v, want one panel that came back at its second attempt or later", r, err)
+	}
+}
