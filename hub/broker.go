@@ -150,11 +150,3 @@ func (s *session) logBroker(what string, err error) {
 	}
 	s.endpoint.log.warn("upstream", s.who()+" "+what, attrs...)
 }
-
-// Upstream is [Config.Upstream].
-func (h *Hub) Upstream() *Upstream {
-	if h.endpoint.broker == nil {
-		return nil
-	}
-	return &h.endpoint.broker.Upstream
-}

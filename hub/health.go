@@ -98,7 +98,7 @@ func (c *writable) last() (time.Time, error) {
 }
 
 // serveMetrics answers whoever has a token for all devices; one that only reads is good enough. Prometheus
-// shows it as Authorization: Bearer.
+// shows it as Authorization: Bearer. Where tokens can't be looked up, since the database is away, it answers 503 as /readyz does.
 func (h *Hub) serveMetrics() http.Handler {
 	handler := h.metrics.Handler()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -111,6 +111,12 @@ func (h *Hub) serveMetrics() http.Handler {
 		}
 		if err != nil {
 			status, body := restError(r, err)
+			if status == http.StatusInternalServerError {
+				if r.Context().Err() == nil {
+					h.log.error("", "request failed", "method", r.Method, "path", r.URL.Path, "request_id", w.Header().Get("X-Request-Id"), "error", err)
+				}
+				status, body = http.StatusServiceUnavailable, plainBody{"the token can't be looked up: the hub's log says why"}
+			}
 			writeJSON(w, status, body)
 			return
 		}

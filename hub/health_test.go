@@ -140,6 +140,53 @@ func TestMetricsNeedAToken(t *testing.T) {
 	}
 }
 
+// A tokenlessRegistry can't look up tokens while away is set.
+type tokenlessRegistry struct {
+	*registry.Memory
+	away error
+}
+
+func (r *tokenlessRegistry) TokenByHash(ctx context.Context, hash [32]byte) (registry.Token, error) {
+	if r.away != nil {
+		return registry.Token{}, r.away
+	}
+	return r.Memory.TokenByHash(ctx, hash)
+}
+
+// While the database is away nobody is shown metrics, and nobody is told that a token is wrong.
+func TestMetricsWhileTokensCannotBeLookedUp(t *testing.T) {
+	devices := &tokenlessRegistry{Memory: registry.NewMemory()}
+	var log bytes.Buffer
+	h, err := hub.New(hub.Config{Documents: docstore.NewMemory(), Registry: devices, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	token, secret, err := registry.NewToken("prometheus")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := devices.AddToken(t.Context(), token); err != nil {
+		t.Fatal(err)
+	}
+	devices.away = errors.New("connection refused by db.example")
+	answer := ask(h, "/metrics", "Authorization: Bearer "+secret)
+	const want = `{"message":"the token can't be looked up: the hub's log says why"}`
+	if answer.Code != http.StatusServiceUnavailable || strings.TrimSpace(answer.Body.String()) != want {
+		t.Errorf("got %d %s, want 503 %s", answer.Code, answer.Body, want)
+	}
+	if got := log.String(); !strings.Contains(got, `level=ERROR msg="request failed" method=GET path=/metrics`) || !strings.Contains(got, `error="connection refused by db.example"`) || strings.Contains(got, secret) {
+		t.Errorf("log is %q", got)
+	}
+	if answer := ask(h, "/metrics"); answer.Code != http.StatusUnauthorized {
+		t.Errorf("without a token: got %d, want 401", answer.Code)
+	}
+	devices.away = nil
+	if answer := ask(h, "/metrics", "Authorization: Bearer "+secret); answer.Code != http.StatusOK {
+		t.Errorf("afterwards: got %d, want 200", answer.Code)
+	}
+}
+
 // Numbers move with what happens, and no name or id is among them.
 func TestMetricsCount(t *testing.T) {
 	devices, documents := registry.NewMemory(), docstore.NewMemory()

@@ -69,6 +69,10 @@ func (c *Config) dev(ctx context.Context, stdin io.Reader, stdout, stderr io.Wri
 	if err := c.validateHub(); err != nil {
 		return err
 	}
+	upstream, err := c.readUpstream()
+	if err != nil {
+		return err
+	}
 	log, stop := cli.NewLogger(stderr)
 	defer stop()
 	documents, devices := docstore.NewMemory(), registry.NewMemory()
@@ -85,7 +89,7 @@ func (c *Config) dev(ctx context.Context, stdin io.Reader, stdout, stderr io.Wri
 		defer listeners[i].Close()
 	}
 	mqtt, rest, ws := listeners[0], listeners[1], listeners[2]
-	h, err := c.newHub(documents, devices, nil, log)
+	h, err := c.newHub(documents, devices, nil, upstream, log)
 	if err != nil {
 		return err
 	}

@@ -73,8 +73,14 @@ func (p *place) checkFolder() error {
 	return nil
 }
 
-// isURL tells a URL from a folder.
-func isURL(text string) bool { return strings.Contains(text, "://") }
+// isURL tells a URL, also one with a slash too few, from a folder. C:/ is a folder.
+func isURL(text string) bool {
+	scheme, rest, ok := strings.Cut(text, ":")
+	if !ok || strings.Contains(scheme, "/") {
+		return false
+	}
+	return strings.HasPrefix(rest, "/") && len(scheme) > 1 || strings.HasPrefix(rest, "//") || scheme == "postgres" || scheme == "postgresql"
+}
 
 // parsePlace reads a place where a folder and a URL may stand.
 func parsePlace(text string) (place, error) {

@@ -62,6 +62,9 @@ func TestNoCommandRepeatsAPassword(t *testing.T) {
 		"postgres://hub:12?GEHEIM@127.0.0.1:1/twins",
 		"postgres://hub:12#GEHEIM@127.0.0.1:1/twins",
 		"mysql://hub:GEHEIM@127.0.0.1:1/twins",
+		"postgres:/hub:GEHEIM@127.0.0.1:1/twins",
+		"postgres:hub:GEHEIM@127.0.0.1:1/twins",
+		"mysql:/hub:GEHEIM@127.0.0.1:1/twins",
 	} {
 		const hint = "in a password as %40 %2F %3A %25 %3F %23"
 		for _, c := range commands {
@@ -106,5 +109,16 @@ func TestPlaceIsShownWithoutItsPassword(t *testing.T) {
 	}
 	if p := (place{Store: "postgres://hub:s3cr%et@db/twins"}); strings.Contains(p.String(), "s3cr") {
 		t.Errorf("a URL that can't be read is shown as %q", p)
+	}
+}
+
+func TestFolderIsNoURL(t *testing.T) {
+	for text, want := range map[string]bool{
+		"data": false, "./data": false, "/var/lib/hub": false, "..": false, "a:b": false, "2026-11-30T10:00": false, "./postgres:/x": false, "C:/hub": false, `C:\hub`: false,
+		"postgres://db.example/twins": true, "postgres:/db.example/twins": true, "postgres:db.example/twins": true, "postgresql:db": true, "postgres:": true, "file:/var/lib/hub": true, "x://y": true,
+	} {
+		if got := isURL(text); got != want {
+			t.Errorf("%q: taken for a URL: %t, want %t", text, got, want)
+		}
 	}
 }

@@ -114,7 +114,7 @@ func (c *Config) Validate() error {
 	return c.validateHub()
 }
 
-// validateHub says which of hubFlags is wrong.
+// validateHub says which of hubFlags is wrong, but for those that readUpstream reads.
 func (c *Config) validateHub() error {
 	for _, n := range c.Names {
 		if err := credential.CheckHost(n); err != nil {
@@ -132,9 +132,6 @@ func (c *Config) validateHub() error {
 			return cli.Usagef("--graphite: %w", err)
 		}
 	}
-	if err := c.validateUpstream(); err != nil {
-		return err
-	}
 	switch hub.OtherTopics(c.OtherTopics) {
 	case "", hub.RefuseOtherTopics, hub.DropOtherTopics:
 		return nil
@@ -145,6 +142,10 @@ func (c *Config) validateHub() error {
 // run serves until ctx ends, which is a clean end, or something breaks.
 func (c *Config) run(ctx context.Context, _ []string, stdout, stderr io.Writer) (err error) {
 	if err := c.Validate(); err != nil {
+		return err
+	}
+	upstream, err := c.readUpstream()
+	if err != nil {
 		return err
 	}
 	log, stop := cli.NewLogger(stderr)
@@ -160,7 +161,7 @@ func (c *Config) run(ctx context.Context, _ []string, stdout, stderr io.Writer) 
 		}
 		defer open[i].Close()
 	}
-	if err := c.checkUpstream(ctx, open); err != nil {
+	if err := checkUpstream(ctx, upstream, open); err != nil {
 		return err
 	}
 	s, err := c.Place.openLogged(ctx, log) // after the addresses: one that can't be had leaves no folder behind
@@ -172,7 +173,7 @@ func (c *Config) run(ctx context.Context, _ []string, stdout, stderr io.Writer) 
 			err = errors.Join(err, fmt.Errorf("closing %s: %w", c.Place, e))
 		}
 	}()
-	h, err := c.newHub(s, s, s.link, log)
+	h, err := c.newHub(s, s, s.link, upstream, log)
 	if err != nil {
 		return err
 	}
@@ -199,7 +200,7 @@ func (c *Config) run(ctx context.Context, _ []string, stdout, stderr io.Writer) 
 	for i, l := range listeners {
 		fmt.Fprintf(stdout, l.lines, open[i].Addr())
 	}
-	if upstream := h.Upstream(); upstream != nil {
+	if upstream != nil {
 		fmt.Fprintf(stdout, "In front of %s\n", upstream)
 		warnPlain(upstream, log)
 	}
@@ -228,11 +229,7 @@ func certificateError(err error) error {
 }
 
 // newHub is the hub that hubFlags describe.
-func (c *Config) newHub(documents docstore.Store, devices registry.Registry, link peers.Link, log *slog.Logger) (*hub.Hub, error) {
-	upstream, err := c.upstream()
-	if err != nil {
-		return nil, err
-	}
+func (c *Config) newHub(documents docstore.Store, devices registry.Registry, link peers.Link, upstream *hub.Upstream, log *slog.Logger) (*hub.Hub, error) {
 	return hub.New(hub.Config{
 		Documents:   documents,
 		Registry:    devices,

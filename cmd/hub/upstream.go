@@ -19,35 +19,25 @@ import (
 // lookupTime bounds what a start waits for the address of the broker behind the hub.
 const lookupTime = 2 * time.Second
 
-// validateUpstream says what is wrong with the flags of the broker behind the hub. The errors don't repeat the
-// URL, which may hold a password.
-func (c *Config) validateUpstream() error {
+// readUpstream is the broker behind the hub that the flags tell of; nil = none. The errors don't repeat the URL, which may
+// hold a password.
+func (c *Config) readUpstream() (*hub.Upstream, error) {
 	switch {
 	case c.Upstream == "" && c.UpstreamCA == "":
-		return nil
+		return nil, nil
 	case c.Upstream == "":
-		return cli.Hint(cli.Usagef("--upstream-ca without --upstream"), "add --upstream mqtts://HOST, the broker whose authority it is")
+		return nil, cli.Hint(cli.Usagef("--upstream-ca without --upstream"), "add --upstream mqtts://HOST, the broker whose authority it is")
 	case c.OtherTopics != "":
-		return cli.Hint(cli.Usagef("--other-topics and --upstream contradict each other"), "leave out --other-topics: what is not about twins goes to the broker")
+		return nil, cli.Hint(cli.Usagef("--other-topics and --upstream contradict each other"), "leave out --other-topics: what is not about twins goes to the broker")
 	}
 	u, err := hub.ParseUpstream(c.Upstream)
 	switch {
 	case err != nil:
-		return cli.Usagef("--upstream: %w", err)
-	case c.UpstreamCA != "" && u.TLS == nil:
-		return cli.Hint(cli.Usagef("--upstream-ca, but --upstream is in plain text"), "begin it with mqtts://, or leave out --upstream-ca")
-	}
-	return nil
-}
-
-// upstream is the broker behind the hub; nil = none.
-func (c *Config) upstream() (*hub.Upstream, error) {
-	if c.Upstream == "" {
-		return nil, nil
-	}
-	u, err := hub.ParseUpstream(c.Upstream)
-	if err != nil || c.UpstreamCA == "" {
-		return u, err
+		return nil, cli.Usagef("--upstream: %w", err)
+	case c.UpstreamCA == "":
+		return u, nil
+	case u.TLS == nil:
+		return nil, cli.Hint(cli.Usagef("--upstream-ca, but --upstream is in plain text"), "begin it with mqtts://, or leave out --upstream-ca")
 	}
 	const hint = "--upstream-ca is the certificate of the authority that signed the broker's, in PEM"
 	pem, err := os.ReadFile(c.UpstreamCA)
@@ -73,10 +63,9 @@ func warnPlain(u *hub.Upstream, log *slog.Logger) {
 
 // checkUpstream looks at the broker behind the hub as far as that can be seen without asking it. Each client would go round
 // for ever in a hub that stands in front of itself, as it may when the broker has the port of --mqtt and isn't there yet.
-func (c *Config) checkUpstream(ctx context.Context, open []net.Listener) error {
-	u, err := c.upstream()
-	if err != nil || u == nil {
-		return err
+func checkUpstream(ctx context.Context, u *hub.Upstream, open []net.Listener) error {
+	if u == nil {
+		return nil
 	}
 	host, port, err := net.SplitHostPort(u.Address)
 	if err != nil {

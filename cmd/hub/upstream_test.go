@@ -32,13 +32,13 @@ func TestUpstreamIsNotTheHubItself(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c := Config{Upstream: "mqtt://hub:s3cret@" + tt.host + ":" + port}
-		err = c.checkUpstream(t.Context(), []net.Listener{l})
+		u := &hub.Upstream{Address: net.JoinHostPort(strings.Trim(tt.host, "[]"), port), Username: "hub", Password: "s3cret"}
+		err = checkUpstream(t.Context(), u, []net.Listener{l})
 		if itself := err != nil && strings.Contains(err.Error(), "is this hub itself"); itself != tt.itself || err != nil && strings.Contains(err.Error(), "s3cret") {
 			t.Errorf("%s in front of %s: got error %v", tt.listen, tt.host, err)
 		}
-		c.Upstream = "mqtt://" + tt.host
-		if err := c.checkUpstream(t.Context(), []net.Listener{l}); err != nil {
+		u.Address = net.JoinHostPort(strings.Trim(tt.host, "[]"), "1883")
+		if err := checkUpstream(t.Context(), u, []net.Listener{l}); err != nil {
 			t.Errorf("another port: %v", err)
 		}
 		l.Close()

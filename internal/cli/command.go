@@ -121,10 +121,10 @@ func (c *Command) checkArgs(args []string) error {
 	return nil
 }
 
-// quote quotes an argument that nobody expected. Behind the scheme of a URL may be a password.
+// quote quotes an argument that nobody expected. Behind the scheme of a URL, also of one with a slash too few, may be a password.
 func quote(arg string) string {
-	if scheme, _, is := strings.Cut(arg, "://"); is {
-		arg = scheme + "://…"
+	if scheme, rest, is := strings.Cut(arg, ":"); is && strings.ContainsAny(rest, "/@") {
+		arg = scheme + ":…"
 	}
 	return strconv.Quote(arg)
 }
