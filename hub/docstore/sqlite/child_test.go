@@ -30,6 +30,7 @@ var children = map[string]func(dir string) error{
 	"write":   writeUntilKilled,
 	"full":    writeUntilFull,
 	"copy":    writeUntilNotCopied,
+	"begin":   beginCopyOnFullDisk,
 }
 
 func TestMain(m *testing.M) {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -151,6 +152,56 @@ func writeUntilNotCopied(dir string) error {
 	}
 	if wal, err := os.Stat(filepath.Join(dir, databaseFile+"-wal")); err != nil || wal.Size() == 0 {
 		return fmt.Errorf("the WAL is gone: %w", err)
+	}
+	return nil
+}
+
+// TestCopyCutOffAtItsBeginning runs beginCopyOnFullDisk in a process of its own.
+func TestCopyCutOffAtItsBeginning(t *testing.T) {
+	out, err := child(t, "begin", t.TempDir()).Output()
+	if err != nil {
+		t.Errorf("%v: %s", err, out)
+	}
+}
+
+// beginCopyOnFullDisk lets no file grow while a folder is opened for a copy: there is no database then. Whoever opens
+// it next, a hub or a command, does not take it for a new one.
+func beginCopyOnFullDisk(dir string) error {
+	for name, open := range map[string]func(dir string) (*Registry, error){
+		"hub": func(dir string) (*Registry, error) {
+			db, err := Open(dir, Options{})
+			if err != nil {
+				return nil, err
+			}
+			return db.Registry, nil
+		},
+		"command": func(dir string) (*Registry, error) { return OpenRegistry(dir, Options{}) },
+	} {
+		dir := filepath.Join(dir, name)
+		before, err := limitFileSize(0)
+		if err != nil {
+			return err
+		}
+		if _, err := Open(dir, Options{Unfinished: true}); err == nil {
+			return errors.New("the copy has begun without a byte on the disk")
+		}
+		if _, err := limitFileSize(before); err != nil {
+			return err
+		}
+		if _, err := os.Lstat(filepath.Join(dir, databaseFile)); !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("there is a database: %v", err)
+		}
+		r, err := open(dir)
+		if err != nil {
+			return err
+		}
+		h, err := r.Hub(context.Background())
+		if err != nil || h.ID != "" {
+			return fmt.Errorf("a %s takes it for the hub %q, error %v", name, h.ID, err)
+		}
+		if err := r.Close(); err != nil {
+			return err
+		}
 	}
 	return nil
 }

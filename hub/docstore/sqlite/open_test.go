@@ -252,6 +252,9 @@ func TestOpenMarksAnUnfinishedCopyFromTheFirst(t *testing.T) {
 	if h, err := db.Hub(t.Context()); err != nil || h.ID != "" || h.Created.IsZero() {
 		t.Errorf("a new folder has the hub %+v, %v; want one without an id", h, err)
 	}
+	if _, err := os.Lstat(filepath.Join(killed, databaseFile+markSuffix)); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the mark of its beginning: %v, want it gone", err)
+	}
 
 	there := t.TempDir()
 	fill(t, there)

@@ -134,6 +134,15 @@ func prepareDatabase(path string, o Options) (err error) {
 	case o.MustExist:
 		return noData(filepath.Dir(path))
 	}
+	hub, mark := registry.NewHub(), path+markSuffix
+	if o.Unfinished {
+		if err := errors.Join(os.WriteFile(mark, nil, 0o600), syncFolder(filepath.Dir(path))); err != nil {
+			return notWritable(filepath.Dir(path), err)
+		}
+	}
+	if _, err := os.Lstat(mark); err == nil { // also one of a copy that was cut off before
+		hub.ID = ""
+	}
 	tmp, err := os.CreateTemp(filepath.Dir(path), databaseFile+newInfix+"*") // mode 0600, which -wal and -shm take over
 	if err != nil {
 		return notWritable(filepath.Dir(path), err)
@@ -141,10 +150,6 @@ func prepareDatabase(path string, o Options) (err error) {
 	defer func() { err = errors.Join(err, os.Remove(tmp.Name())) }()
 	if err := errors.Join(tmp.Close(), giveAway(tmp.Name())); err != nil {
 		return err
-	}
-	hub := registry.NewHub()
-	if o.Unfinished {
-		hub.ID = ""
 	}
 	if err := create(tmp.Name(), hub); err != nil {
 		return fmt.Errorf("creating %s: %w", path, err)
@@ -155,7 +160,13 @@ func prepareDatabase(path string, o Options) (err error) {
 			hint: "the file system must have hard links, as ext4, APFS and NTFS do, but FAT and some shares do not: choose another folder",
 		}
 	}
-	return syncFolder(filepath.Dir(path))
+	if err := syncFolder(filepath.Dir(path)); err != nil {
+		return err
+	}
+	if err := os.Remove(mark); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 // create fills an empty file.

@@ -36,6 +36,7 @@ const (
 	databaseFile = "hub.db" // beside it hub.db-wal and hub.db-shm while it is open, copies of older formats, and what backups replaced
 	walSuffix    = "-wal"   // after hub.db: SQLite's log
 	newInfix     = ".new-"  // between hub.db and a number: a database that is not complete
+	markSuffix   = ".copy"  // after hub.db: a file that says that a copy has begun, while there is no hub.db yet to say it
 	lockFile     = "lock"
 
 	readConnections = 4        // reads of one row at the same time
