@@ -6,7 +6,9 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"net"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,6 +19,8 @@ import (
 
 // dialTime bounds the way to the broker, a TLS handshake included.
 const dialTime = 5 * time.Second
+
+const hubRefusedHint = "look at user name and password in --upstream, and at the broker's log"
 
 // A brokerError is why a connection ended, or came to nothing, by the broker.
 type brokerError struct{ reason error }
@@ -103,15 +107,64 @@ func (b *broker) note(err error) {
 	}
 }
 
-// TryUpstream dials the broker of [Config.Upstream] once, so that the log says from the beginning if it
-// can't be reached. That is no error: it may come later. Without a broker there is nothing to do.
+// TryUpstream connects to the broker of [Config.Upstream] once, as a client without an id, so that the log says from the
+// beginning if it can't be reached, is no broker, or refuses the hub's own login. That is no error: it may be mended
+// later. Without a broker there is nothing to do.
 func (h *Hub) TryUpstream(ctx context.Context) {
-	if h.endpoint.broker == nil {
+	b := h.endpoint.broker
+	if b == nil {
 		return
 	}
-	if conn, err := h.endpoint.broker.dial(ctx); err == nil {
-		conn.Close()
+	conn, err := b.dial(ctx)
+	if err != nil {
+		return // the log has it
 	}
+	defer conn.Close()
+	switch err := b.greet(ctx, conn); {
+	case err == nil, ctx.Err() != nil:
+	case isBrokerRefusal(err): // it is a broker, and its clients have names and passwords of their own
+	case errors.Is(err, errHubRefused):
+		b.log.error("upstream", errHubRefused.Error(), "broker", b.String(), "hint", hubRefusedHint)
+	default:
+		b.log.warn("upstream", "broker gave no answer of MQTT 3.1.1", "broker", b.String(), "error", err, "hint", "look at host and port in --upstream, and at the broker's log")
+	}
+}
+
+// greet takes a connection of the hub itself through CONNECT and CONNACK.
+func (b *broker) greet(ctx context.Context, conn net.Conn) error {
+	conn.SetDeadline(time.Now().Add(connackTime))
+	defer context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })()
+	var connack [4]byte
+	_, err := conn.Write(b.upstreamConnect(connect{level: 4, flags: flagCleanSession, keepAlive: time.Minute}))
+	if err == nil {
+		_, err = io.ReadFull(conn, connack[:])
+	}
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return errNoConnack
+	case err != nil:
+		return errBrokerClosed
+	case connack[0] != packetConnack<<4 || connack[1] != 2:
+		return &malformedError{"no CONNACK", "MQTT-3.2.0-1"}
+	}
+	if err := b.judge(connack[2], connackCode(connack[3])); err != nil {
+		return err
+	}
+	_, _ = conn.Write(disconnect) // it may be gone already
+	return nil
+}
+
+// judge says what the two bytes of a broker's CONNACK mean: nil, a [*malformedError], errHubRefused or a [*brokerRefusal].
+func (b *broker) judge(flags byte, code connackCode) error {
+	switch {
+	case flags > 1 || code > refusedDevice || code != accepted && flags != 0:
+		return &malformedError{"CONNACK that is none", "section 3.2.2"}
+	case b.Username != "" && (code == refusedLogin || code == refusedDevice):
+		return errHubRefused
+	case code != accepted:
+		return &brokerRefusal{code}
+	}
+	return nil
 }
 
 // watch adds what is read when somebody asks.
@@ -145,7 +198,7 @@ func (e *endpoint) brokerRefused(s *session, shown credentials, err error) {
 func (s *session) logBroker(what string, err error) {
 	attrs := append(s.attrs(), "reason", err)
 	if errors.Is(err, errHubRefused) {
-		s.endpoint.log.error("upstream", s.who()+" "+what, append(attrs, "hint", "look at user name and password in --upstream, and at the broker's log")...)
+		s.endpoint.log.error("upstream", s.who()+" "+what, append(attrs, "hint", hubRefusedHint)...)
 		return
 	}
 	s.endpoint.log.warn("upstream", s.who()+" "+what, attrs...)

@@ -276,9 +276,77 @@ func TestBrokerAwayAtTheStart(t *testing.T) {
 			t.Errorf("the hub isn't ready: %v", err)
 		}
 		b.away = nil
-		s.TryUpstream(t.Context())
-		b.last().want("closed")
-		if log := s.log.take(); !strings.Contains(log, "level=INFO") || strings.Contains(log, "s3cret") {
+		up, tried := s.tryUpstream(t.Context(), b)
+		up.want(fmt.Sprintf("%x", packet(0x10, "MQTT", 4, 0xc2, uint16(60), "", "hub", "s3cret")))
+		up.send(connackOf(0, 0))
+		<-tried
+		up.want("e000 closed")
+		if log := s.log.take(); strings.Count(log, "\n") != 1 || !strings.Contains(log, `level=INFO msg="broker can be reached again"`) {
+			t.Errorf("log is %q", log)
+		}
+	})
+}
+
+// tryUpstream tries the broker, and returns the connection to it and what is closed afterwards.
+func (s *testServer) tryUpstream(ctx context.Context, b *fakeBroker) (up *rawClient, tried <-chan struct{}) {
+	done := make(chan struct{})
+	go func() {
+		s.TryUpstream(ctx)
+		close(done)
+	}()
+	return b.last(), done
+}
+
+// What is wrong with a broker that can be reached stands in the log from the beginning.
+func TestWrongBrokerAtTheStart(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		change func(*Upstream)
+		answer []byte // nil = the connection is closed
+		log    string // empty = none
+	}{
+		{"a broker", nil, connackOf(0, 0), ""},
+		{"a broker that asks for passwords", nil, connackOf(0, 5), ""},
+		{"a broker that asks for client ids", nil, connackOf(0, 2), ""},
+		{"the hub's login", hubsOwn, connackOf(0, 4), `level=ERROR msg="broker refuses the hub's own user name and password" broker=mqtt://broker.example:1883 hint="look at user name`},
+		{"the hub isn't authorized", hubsOwn, connackOf(0, 5), `level=ERROR msg="broker refuses the hub's own user name and password"`},
+		{"no MQTT", nil, []byte("HTTP/1.1 400 Bad Request\r\n\r\n"), `level=WARN msg="broker gave no answer of MQTT 3.1.1" broker=mqtt://broker.example:1883 error="no CONNACK [MQTT-3.2.0-1]" hint="look at host and port`},
+		{"no code of MQTT 3.1.1", hubsOwn, connackOf(0, 6), `error="CONNACK that is none [section 3.2.2]"`},
+		{"closed", nil, nil, `error="broker closed the connection"`},
+		{"silent", hubsOwn, []byte{0x20}, `error="broker sent no CONNACK within 10s"`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, b := newPassThrough(t, tt.change)
+				up, tried := s.tryUpstream(t.Context(), b)
+				if up.send(tt.answer); tt.answer == nil {
+					up.conn.Close()
+				}
+				<-tried
+				if log := s.log.take(); !strings.Contains(log, tt.log) || (tt.log == "") != (log == "") || strings.Count(log, "\n") > 1 || strings.Contains(log, "s3cret") {
+					t.Errorf("log is %q, want %q", log, tt.log)
+				}
+				if err := s.Ready(t.Context()); err != nil {
+					t.Errorf("the hub isn't ready: %v", err)
+				}
+			})
+		})
+	}
+}
+
+// A hub that ends doesn't wait for a broker that says nothing.
+func TestTryingTheBrokerEndsWithTheHub(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, b := newPassThrough(t, nil)
+		ctx, cancel := context.WithCancel(t.Context())
+		_, tried := s.tryUpstream(ctx, b)
+		began := time.Now()
+		cancel()
+		<-tried
+		if took := time.Since(began); took != 0 {
+			t.Errorf("it takes %v", took)
+		}
+		if log := s.log.take(); log != "" {
 			t.Errorf("log is %q", log)
 		}
 	})

@@ -170,13 +170,11 @@ func (r *relay) connect(packet []byte) (connack []byte, err error) {
 	if err != nil {
 		return nil, r.connackError(err)
 	}
-	switch code := connackCode(body[1]); {
-	case body[0] > 1 || code > refusedDevice || code != accepted && body[0] != 0:
-		return nil, r.readError(&malformedError{"CONNACK that is none", "section 3.2.2"})
-	case r.broker.Username != "" && (code == refusedLogin || code == refusedDevice):
-		return nil, errHubRefused
-	case code != accepted:
-		return nil, &brokerRefusal{code}
+	if err := r.broker.judge(body[0], connackCode(body[1])); err != nil {
+		if _, malformed := errors.AsType[*malformedError](err); malformed {
+			err = r.readError(err)
+		}
+		return nil, err
 	}
 	return []byte{packetConnack << 4, 2, body[0], body[1]}, nil
 }
