@@ -2,7 +2,8 @@
 // folder of its own, on a port of the loopback interface, and gone with the process that
 // started it, however that one ends.
 //
-// It needs PostgreSQL's programs, in the PATH or where Debian and Homebrew put them.
+// It needs PostgreSQL's programs: those in the PATH, otherwise the newest where Debian and Homebrew put them. So PATH=FOLDER:$PATH
+// before a command tries another version, and scripts/postgresql does so with one that it gets.
 package pgtest
 
 import (
@@ -347,7 +348,7 @@ func freePort() (int, error) {
 	return l.Addr().(*net.TCPAddr).Port, l.Close()
 }
 
-// findPrograms returns the folder with the programs of the newest PostgreSQL.
+// findPrograms returns the folder with the programs of the PostgreSQL in the PATH, or else of the newest.
 func findPrograms() (string, error) {
 	if !canRun {
 		return "", ErrNotInstalled

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -57,6 +58,24 @@ func TestURLIsAnEmptyDatabaseOfOnesOwn(t *testing.T) {
 	}
 	if n := mustQuery(t, one, "SELECT count(*)::text FROM pg_tables WHERE schemaname = 'public'"); n != "0" {
 		t.Errorf("a new database has %s tables", n)
+	}
+}
+
+func TestProgramsInThePathComeFirst(t *testing.T) {
+	dir, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, program := range []string{"initdb", "postgres"} {
+		if err := os.WriteFile(filepath.Join(dir, program), nil, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Setenv("PATH", dir+string(os.PathListSeparator)+os.Getenv("PATH"))
+	bin, err := findPrograms()
+	Require(t, err)
+	if bin != dir {
+		t.Errorf("found %s, want %s", bin, dir)
 	}
 }
 

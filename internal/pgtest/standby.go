@@ -2,12 +2,14 @@ package pgtest
 
 import (
 	"errors"
+	"fmt"
+	"os"
 	"path/filepath"
-	"strconv"
 )
 
-// Standby makes a second server that follows this one, which must be running, and takes reads only until [Server.Promote].
-// By itself it follows a moment later; see PostgreSQL's synchronous_standby_names for a server that waits for it.
+// Standby makes a second server that follows this one, and takes reads only until [Server.Promote]. This one is restarted for it:
+// what is copied is at rest. By itself a standby follows a moment later; see PostgreSQL's synchronous_standby_names for a server that
+// waits for it.
 func (s *Server) Standby() (_ *Server, err error) {
 	standby, err := prepare(Options{})
 	if err != nil {
@@ -19,8 +21,16 @@ func (s *Server) Standby() (_ *Server, err error) {
 		}
 	}()
 	standby.password = s.password
-	if err := standby.run(filepath.Join(s.bin, "pg_basebackup"), "--pgdata", standby.data(), "--write-recovery-conf", "--checkpoint", "fast", "--no-sync",
-		"--host", "127.0.0.1", "--port", strconv.Itoa(s.Port), "--username", superuser, "--no-password"); err != nil {
+	if err := s.end(); err != nil {
+		return nil, err
+	}
+	if err := errors.Join(standby.run("cp", "-R", s.data(), standby.data()), s.start()); err != nil {
+		return nil, err
+	}
+	// As pg_basebackup would write it, which not all builds of PostgreSQL come with.
+	signal, settings := filepath.Join(standby.data(), "standby.signal"), filepath.Join(standby.data(), "postgresql.auto.conf")
+	primary := fmt.Sprintf("primary_conninfo = 'host=127.0.0.1 port=%d user=%s password=%s'\n", s.Port, superuser, s.password)
+	if err := errors.Join(os.WriteFile(signal, nil, 0o600), os.WriteFile(settings, []byte(primary), 0o600), giveToServer(signal, settings)); err != nil {
 		return nil, err
 	}
 	return standby, standby.startAnywhere()
