@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -12,7 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
@@ -119,24 +117,6 @@ func place(config *pgxpool.Config) string {
 		u.RawQuery = url.Values{"host": {strings.Join(hosts, ",")}, "port": {strings.Join(ports, ",")}}.Encode()
 	}
 	return u.String()
-}
-
-// prepareSession sets what every session needs. A commit is answered when it is on the server's disk and its
-// synchronous standbys', even if the server's default is weaker. A statement that waits too long gives up before
-// its request does. A transaction whose hub is gone lets go of what it has locked; one that was cut off in the middle
-// of a batch is not idle in PostgreSQL's sense, so the server has to find out by TCP that nobody is there. The
-// TCP settings are for that, where the server knows them; on a Unix socket they do nothing.
-func prepareSession(ctx context.Context, conn *pgx.Conn) error {
-	_, err := conn.Exec(ctx, `SELECT
-		set_config('synchronous_commit', CASE current_setting('synchronous_commit') WHEN 'remote_apply' THEN 'remote_apply' ELSE 'on' END, false),
-		set_config('client_min_messages', 'warning', false),
-		set_config('statement_timeout', $1, false),
-		set_config('idle_in_transaction_session_timeout', $1, false),
-		(SELECT count(set_config(name, wanted, false)) FROM pg_settings JOIN (VALUES
-			('tcp_keepalives_idle', '5'), ('tcp_keepalives_interval', '2'), ('tcp_keepalives_count', '3'), ('tcp_user_timeout', '11000')
-		) AS tcp (name, wanted) USING (name))`,
-		strconv.FormatInt(statementPatience.Milliseconds(), 10))
-	return err
 }
 
 // warningKey is where a connection keeps the last warning that the server sent.

@@ -161,6 +161,8 @@ func explainWrite(err error) error {
 }
 
 // Hints that several errors share.
+var connectionsHint = fmt.Sprintf("raise max_connections on the server, or default_pool_size in PgBouncer: a hub takes up to %d", hubConnections)
+
 const (
 	diskHint    = "make room on the disk of the database's server"
 	primaryHint = "name the server that takes writes; with several, as in postgres://HOST1,HOST2/DATABASE, the hub looks for it"
@@ -192,7 +194,7 @@ func explainOpen(err error, config *pgxpool.Config) error {
 	case diskFull:
 		hint = diskHint
 	case tooManyConnections:
-		hint = fmt.Sprintf("raise max_connections on the server: a hub takes up to %d", readConnections+updateConnections+laneConnections+2)
+		hint = connectionsHint
 	case cannotConnectNow:
 		hint = "the server is starting or stopping: try again in a moment"
 	}

@@ -69,6 +69,9 @@ func (l *link) listen(ctx context.Context, heard func(peers.News)) error {
 		defer cancel()
 		_ = conn.Close(ctx)
 	}()
+	if err := prepareSession(connecting, conn); err != nil {
+		return err
+	}
 	if _, err := conn.Exec(connecting, l.listening); err != nil {
 		return err
 	}

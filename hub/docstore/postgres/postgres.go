@@ -12,7 +12,7 @@
 // lacks the last writes that the old one had answered.
 //
 // Caveats: PostgreSQL 15 or newer, or what speaks like it; the SQL is plain. Sessions must be the
-// hub's own: a pooler in between must not share them by transaction. Where a connection breaks while a commit is
+// hub's own: a pooler that shares them by transaction is refused. Where a connection breaks while a commit is
 // under way, its writes have an unknown outcome; the next ones are sent over a new connection.
 package postgres
 
@@ -37,6 +37,8 @@ const (
 	readConnections   = 8
 	updateConnections = 4
 	laneConnections   = lanes // one each
+
+	hubConnections = readConnections + updateConnections + laneConnections + 2 // one tells, one listens
 
 	openPatience    = 15 * time.Second // for a server to show what it is; upgrading what it holds may take longer
 	connectPatience = 4 * time.Second  // for one connection
@@ -135,6 +137,9 @@ func (db *DB) open(ctx context.Context, config *pgxpool.Config, o Options) (err 
 		return err
 	}
 	defer giveBack(conn)
+	if err := db.checkSessions(first, conn.Conn()); err != nil {
+		return err
+	}
 	if err := checkServer(first, conn.Conn(), o.Logger); err != nil {
 		return err
 	}

@@ -27,19 +27,24 @@ func TestWarningAtConnect(t *testing.T) {
 	}
 }
 
-// Whatever the server's settings are, the hub hears the warnings that matter, and hubs that vanish are noticed.
+// Whatever the server's settings are, the hub hears the warnings that matter, hubs that vanish are noticed, and those that only
+// listen stay.
 func TestSessionSettings(t *testing.T) {
 	database := pgtest.URL(t)
-	mustExec(t, database, "ALTER ROLE CURRENT_USER IN DATABASE "+pgx.Identifier{nameOf(t, database)}.Sanitize()+" SET client_min_messages = error")
+	role := "ALTER ROLE CURRENT_USER IN DATABASE " + pgx.Identifier{nameOf(t, database)}.Sanitize()
+	mustExec(t, database, role+" SET client_min_messages = error", role+" SET idle_session_timeout = 1000")
 	db := mustOpen(t, database)
 	for setting, want := range map[string]string{
 		"client_min_messages": "warning", "synchronous_commit": "on", "tcp_keepalives_idle": "5", "tcp_keepalives_interval": "2", "tcp_keepalives_count": "3",
+		"idle_session_timeout": "0",
 	} {
 		got, err := list(t.Context(), db, setting, pgx.RowTo[string], "SELECT current_setting($1)", setting)
 		if err != nil || len(got) != 1 || got[0] != want {
 			t.Errorf("%s = %q, %v; want %q", setting, got, err, want)
 		}
 	}
+	db.link.listening = "DO $$ BEGIN ASSERT current_setting('idle_session_timeout') = '0'; END $$"
+	wantMissed(t, db.listen(t))
 }
 
 func nameOf(t *testing.T, database string) string {
