@@ -101,7 +101,7 @@ func runCopy(ctx context.Context, from, to place, stderr io.Writer) (report copi
 	case errors.Is(err, copier.ErrNotEmpty):
 		return report, cli.Hint(err, "name a new folder or an empty database: a copy overwrites nothing")
 	case errors.Is(err, copier.ErrSame):
-		return report, cli.Hint(err, "the destination is the source itself, or has all of it since an earlier copy")
+		return report, cli.Hint(err, "one is the other, or was copied from it before; for a new copy name a new folder or an empty database")
 	}
 	return report, err
 }
