@@ -103,5 +103,11 @@ func runCopy(ctx context.Context, from, to place, stderr io.Writer) (report copi
 	case errors.Is(err, copier.ErrSame):
 		return report, cli.Hint(err, "one is the other, or was copied from it before; for a new copy name a new folder or an empty database")
 	}
+	if _, ok := errors.AsType[interface {
+		error
+		Hint() string
+	}](err); err != nil && !ok {
+		err = cli.Hint(err, "the same command starts over")
+	}
 	return report, err
 }

@@ -169,6 +169,20 @@ func TestCopyRefusesANewerSchemaOfPostgres(t *testing.T) {
 	refusesNewer(t, database, data, "it was written by a newer hub (schema 99, ")
 }
 
+// A copy that comes to nothing in the middle can be started over.
+func TestCopyThatFailsSaysHowItGoesOn(t *testing.T) {
+	from, to := filepath.Join(t.TempDir(), "from"), filepath.Join(t.TempDir(), "to")
+	fillFolder(t, from, 1)
+	execute(t, "sqlite", filepath.Join(from, "hub.db"), fmt.Sprintf(`WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d)
+		INSERT INTO documents SELECT twin, 'more' || i, 1, x'7b7d' FROM n, (SELECT twin FROM documents LIMIT 1)`, twin.MaxDocuments))
+	for range 2 {
+		_, err := hubCopy(t, from, to, 0)
+		if err == nil || !strings.HasSuffix(err.Error(), "hub: destination: too many documents\nhint: the same command starts over\n") {
+			t.Errorf("got %v, want an error with a hint", err)
+		}
+	}
+}
+
 // Who may not make what a hub needs in a database hears how to get the right.
 func TestCopyToPostgresWithoutRights(t *testing.T) {
 	database, data := pgtest.URL(t), filepath.Join(t.TempDir(), "data")
