@@ -157,7 +157,7 @@ func (b *broker) greet(ctx context.Context, conn net.Conn) error {
 // judge says what the two bytes of a broker's CONNACK mean: nil, a [*malformedError], errHubRefused or a [*brokerRefusal].
 func (b *broker) judge(flags byte, code connackCode) error {
 	switch {
-	case flags > 1 || code > refusedDevice || code != accepted && flags != 0:
+	case flags > 1 || code != accepted && flags != 0:
 		return &malformedError{"CONNACK that is none", "section 3.2.2"}
 	case b.Username != "" && (code == refusedLogin || code == refusedDevice):
 		return errHubRefused

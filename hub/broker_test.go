@@ -117,6 +117,7 @@ func TestConnectUpstream(t *testing.T) {
 		{"plain", nil, connectPacket("meter", 60), nil},
 		{"plain, session to be kept", nil, packet(0x10, "MQTT", 4, 0x00, uint16(0), "meter"), nil},
 		{"plain, without a name", nil, packet(0x10, "MQTT", 4, 0x02, uint16(0), ""), nil},
+		{"plain, without a name, session to be kept", nil, packet(0x10, "MQTT", 4, 0, uint16(0), ""), nil},
 		{"plain, with a login", nil, packet(0x10, "MQTT", 4, 0xc2, uint16(0), "", "anna", "her password"), nil},
 		{"plain, an id that no device has", nil, connectPacket(string(nobodyID), 60), nil},
 		{"plain, empty fields", nil, packet(0x10, "MQTT", 4, 0xc6, uint16(0), "x", "w", "", "", ""), nil},
@@ -162,7 +163,6 @@ func TestRefusedBeforeTheBroker(t *testing.T) {
 	}{
 		{"MQTT 5", nil, packet(0x10, "MQTT", 5, 2, uint16(0), 0, "x"), "2003008400 closed"},
 		{"reserved flag", nil, packet(0x10, "MQTT", 4, 3, uint16(0), "x"), "closed"},
-		{"no client id, session to be kept", nil, packet(0x10, "MQTT", 4, 0, uint16(0), ""), "20020002 closed"},
 		{"a device's id without its proof", nil, connectPacket(string(secureID), 60), "20020005 closed"},
 		{"a device's id as user name without its proof", nil, packet(0x10, "MQTT", 4, 0xc2, uint16(60), "any", string(secureID), "guess"), "20020005 closed"},
 		{"no device, where the hub logs in", hubsOwn, connectPacket("meter", 60), "20020005 closed"},
@@ -203,7 +203,7 @@ func TestBrokersConnack(t *testing.T) {
 		{"not authorized", nil, panel, connackOf(0, 5), "20020005 closed", `code 5, not authorized" hint="the broker was shown the client's own user name and password, since --upstream has none"`},
 		{"hub's login", hubsOwn, panel, connackOf(0, 4), "20020003 closed", "level=ERROR"},
 		{"hub not authorized", hubsOwn, panel, connackOf(0, 5), "20020003 closed", "broker refuses the hub's own user name and password"},
-		{"code 6", nil, panel, connackOf(0, 6), "20020003 closed", "CONNACK that is none"},
+		{"code of no MQTT", nil, panel, connackOf(0, 128), "20020080 closed", `code 128, which MQTT 3.1.1 doesn't have" hint="the broker's log says why"`},
 		{"session present, refused", nil, panel, connackOf(1, 5), "20020003 closed", "CONNACK that is none"},
 		{"reserved flag", nil, panel, connackOf(2, 0), "20020003 closed", "CONNACK that is none"},
 		{"CONNACK of MQTT 5", nil, panel, packet(0x20, 0, 0, 0), "20020003 closed", "no CONNACK [MQTT-3.2.0-1]"},
@@ -311,7 +311,7 @@ func TestWrongBrokerAtTheStart(t *testing.T) {
 		{"the hub's login", hubsOwn, connackOf(0, 4), `level=ERROR msg="broker refuses the hub's own user name and password" broker=mqtt://broker.example:1883 hint="look at user name`},
 		{"the hub isn't authorized", hubsOwn, connackOf(0, 5), `level=ERROR msg="broker refuses the hub's own user name and password"`},
 		{"no MQTT", nil, []byte("HTTP/1.1 400 Bad Request\r\n\r\n"), `level=WARN msg="broker gave no answer of MQTT 3.1.1" broker=mqtt://broker.example:1883 error="no CONNACK [MQTT-3.2.0-1]" hint="look at host and port`},
-		{"no code of MQTT 3.1.1", hubsOwn, connackOf(0, 6), `error="CONNACK that is none [section 3.2.2]"`},
+		{"reserved flag", hubsOwn, connackOf(2, 0), `error="CONNACK that is none [section 3.2.2]"`},
 		{"closed", nil, nil, `error="broker closed the connection"`},
 		{"silent", hubsOwn, []byte{0x20}, `error="broker sent no CONNACK within 10s"`},
 	} {

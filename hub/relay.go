@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,6 +22,7 @@ const connackTime = 10 * time.Second
 // How a connection ends by the broker.
 var (
 	errBrokerClosed     = &brokerError{errors.New("broker closed the connection")}
+	errBrokerGoodBye    = &brokerError{errors.New("broker ended the connection")}
 	errBrokerSilent     = &brokerError{errors.New("broker did not answer a PINGREQ")}
 	errBrokerNotReading = &brokerError{fmt.Errorf("broker took nothing for %v", writeTime)}
 	errBrokerStalled    = &brokerError{fmt.Errorf("broker stopped in the middle of a packet for %v", packetTime)}
@@ -29,7 +31,7 @@ var (
 )
 
 // A brokerRefusal is what the broker has against a client.
-type brokerRefusal struct{ code connackCode }
+type brokerRefusal struct{ code connackCode } // as the broker sent it, even if MQTT 3.1.1 doesn't have it
 
 func (e *brokerRefusal) Error() string {
 	what := map[connackCode]string{
@@ -39,7 +41,7 @@ func (e *brokerRefusal) Error() string {
 		refusedLogin:       "bad user name or password",
 		refusedDevice:      "not authorized",
 	}[e.code]
-	return fmt.Sprintf("broker refused the client: code %d, %s", e.code, what)
+	return fmt.Sprintf("broker refused the client: code %d, %s", e.code, cmp.Or(what, "which MQTT 3.1.1 doesn't have"))
 }
 
 // Hint is what to do where the broker knows the login of the client itself.

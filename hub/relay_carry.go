@@ -150,6 +150,8 @@ func (r *relay) carryAnswer(first byte, body []byte) error {
 		if err == nil && !forClient {
 			return nil
 		}
+	case packetDisconnect:
+		return errBrokerGoodBye // a server says it in MQTT 5 alone, so the client is not told
 	default:
 		err = errBrokerType
 	}

@@ -296,7 +296,8 @@ func TestBadPacketsOfABroker(t *testing.T) {
 		{"CONNACK", packet(0x20, 0, 0), errBrokerType.Error()},
 		{"SUBSCRIBE", subscribePacket(1, "#"), errBrokerType.Error()},
 		{"PINGREQ", packet(0xc0), errBrokerType.Error()},
-		{"DISCONNECT, as of MQTT 5", packet(0xe0, 0x8e, 0), errBrokerType.Error()},
+		{"DISCONNECT, as of MQTT 5", packet(0xe0, 0x8e, 0), errBrokerGoodBye.Error()},
+		{"DISCONNECT", packet(0xe0), errBrokerGoodBye.Error()},
 		{"SUBACK of 512 KiB", []byte{0x90, 0x81, 0x80, 0x20}, errBrokerLarge.Error()},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -60,7 +60,7 @@ func (s *session) connect() error {
 	if err != nil {
 		return s.refuse(err)
 	}
-	if c.clientID == "" && !c.cleanSession {
+	if c.clientID == "" && !c.cleanSession && s.endpoint.broker == nil { // a broker says itself whose sessions it keeps
 		return s.refuse(errNoClientID)
 	}
 	shown := credentials{clientID: c.clientID, username: c.username, password: c.password, remote: s.conn.RemoteAddr().String()}
