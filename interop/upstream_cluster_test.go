@@ -15,10 +15,10 @@ import (
 // A cluster behind two hubs, each in front of a node of its own. Clients come out at either, in turn.
 func TestUpstreamCluster(t *testing.T) {
 	t.Parallel()
-	nodes := startCluster(t)
+	nodes := startCluster(t, 2)
 	var hubs []*hubtest.Hub
 	var alone, through []string
-	for _, n := range nodes[:2] {
+	for _, n := range nodes {
 		h, _ := startInFront(t, n.upstream())
 		hubs, alone, through = append(hubs, h), append(alone, "mqtt://"+n.addr), append(through, h.MQTT())
 	}
