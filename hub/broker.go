@@ -126,7 +126,7 @@ func (h *Hub) TryUpstream(ctx context.Context) {
 	case errors.Is(err, errHubRefused):
 		b.log.error("upstream", errHubRefused.Error(), "broker", b.String(), "hint", hubRefusedHint)
 	default:
-		b.log.warn("upstream", "broker gave no answer of MQTT 3.1.1", "broker", b.String(), "error", err, "hint", "look at host and port in --upstream, and at the broker's log")
+		b.log.warn("upstream", "broker gave no answer of MQTT 3.1.1", "broker", b.String(), "error", err, "hint", "look at host, port and mqtt:// or mqtts:// in --upstream, and at the broker's log")
 	}
 }
 

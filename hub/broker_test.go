@@ -310,7 +310,7 @@ func TestWrongBrokerAtTheStart(t *testing.T) {
 		{"a broker that asks for client ids", nil, connackOf(0, 2), ""},
 		{"the hub's login", hubsOwn, connackOf(0, 4), `level=ERROR msg="broker refuses the hub's own user name and password" broker=mqtt://broker.example:1883 hint="look at user name`},
 		{"the hub isn't authorized", hubsOwn, connackOf(0, 5), `level=ERROR msg="broker refuses the hub's own user name and password"`},
-		{"no MQTT", nil, []byte("HTTP/1.1 400 Bad Request\r\n\r\n"), `level=WARN msg="broker gave no answer of MQTT 3.1.1" broker=mqtt://broker.example:1883 error="no CONNACK [MQTT-3.2.0-1]" hint="look at host and port`},
+		{"no MQTT", nil, []byte("HTTP/1.1 400 Bad Request\r\n\r\n"), `level=WARN msg="broker gave no answer of MQTT 3.1.1" broker=mqtt://broker.example:1883 error="no CONNACK [MQTT-3.2.0-1]" hint="look at host, port and mqtt:// or mqtts:// in --upstream`},
 		{"reserved flag", hubsOwn, connackOf(2, 0), `error="CONNACK that is none [section 3.2.2]"`},
 		{"closed", nil, nil, `error="broker closed the connection"`},
 		{"silent", hubsOwn, []byte{0x20}, `error="broker sent no CONNACK within 10s"`},
