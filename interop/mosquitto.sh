@@ -18,7 +18,7 @@ finish() {
 	rm -rf "$dir"
 }
 trap finish EXIT
-read -r -t 10 hub <&"${HUB_DEV[0]}" || { echo "mosquitto.sh: the hub did not start:" >&2; cat "$dir/log" >&2; exit 1; }
+read -r -t 60 hub <&"${HUB_DEV[0]}" || { echo "mosquitto.sh: the hub did not start:" >&2; cat "$dir/log" >&2; exit 1; }
 field() { jq -r "$1" <<<"$hub"; }
 id=$(field .device.id)
 address=$(field .mqtt)
