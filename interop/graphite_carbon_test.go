@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io/fs"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -16,6 +17,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -276,16 +278,26 @@ func (l *output) String() string {
 	return l.text.String()
 }
 
-// freeAddr is an address on loopback that nobody listens on.
+// freeAddr is an address on loopback that nobody listens on, another one with each call. Nor does the system give it to anybody who
+// asks for any, as hubs and connections beside this test do: a program may take its time to listen there, and may be started again.
 func freeAddr(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	const first, n = 20_000, 10_000 // Linux gives ports from 32768 on
+	for range 100 {
+		l, err := net.Listen("tcp", fmt.Sprint("127.0.0.1:", first+(somePort+portsGiven.Add(1))%n))
+		if err == nil {
+			l.Close()
+			return l.Addr().String()
+		}
 	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Fatal("no free port found")
+	return ""
 }
+
+var (
+	somePort   = rand.Uint32N(10_000)
+	portsGiven atomic.Uint32
+)
 
 // tool looks for a program that the test needs, in a package of Debian. In CI it has to be there.
 func tool(t *testing.T, name, debian string) string {

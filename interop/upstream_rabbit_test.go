@@ -2,7 +2,6 @@ package interop
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -32,10 +31,10 @@ func startCluster(t *testing.T, size int) (nodes []*rabbit) {
 		t.Fatal(err)
 	}
 	// By it the nodes find each other. Without one that is there they would start one that stays.
-	names := &rabbit{addr: quietAddr(t)}
+	names := &rabbit{addr: freeAddr(t)}
 	names.start(t, exec.Command(tool(t, "epmd", "erlang-base"), "-address", "127.0.0.1", "-port", portOf(names.addr)), "port mapper")
 	for i := range size {
-		n := &rabbit{addr: quietAddr(t)}
+		n := &rabbit{addr: freeAddr(t)}
 		folder := filepath.Join(dir, fmt.Sprint("node", i))
 		file := func(name, text string) string {
 			path := filepath.Join(folder, name)
@@ -51,7 +50,7 @@ func startCluster(t *testing.T, size int) (nodes []*rabbit) {
 		cmd.Dir = folder
 		cmd.Env = append(os.Environ(), "HOME="+dir, "RABBITMQ_NODENAME="+fmt.Sprintf("node%d@localhost", i),
 			"RABBITMQ_MNESIA_BASE="+folder, "RABBITMQ_LOG_BASE="+folder, "RABBITMQ_CONF_ENV_FILE=/dev/null", "ERL_CRASH_DUMP=/dev/null",
-			"RABBITMQ_DIST_PORT="+portOf(quietAddr(t)), "ERL_EPMD_PORT="+portOf(names.addr), "ERL_EPMD_ADDRESS=127.0.0.1",
+			"RABBITMQ_DIST_PORT="+portOf(freeAddr(t)), "ERL_EPMD_PORT="+portOf(names.addr), "ERL_EPMD_ADDRESS=127.0.0.1",
 			"RABBITMQ_ENABLED_PLUGINS_FILE="+file("plugins", "[rabbitmq_mqtt].\n"),
 			"RABBITMQ_CONFIG_FILE="+file("rabbitmq.conf", strings.Join([]string{
 				"listeners.tcp = none",
@@ -72,21 +71,6 @@ func startCluster(t *testing.T, size int) (nodes []*rabbit) {
 		n.awaitListening(t)
 	}
 	return nodes
-}
-
-// quietAddr is an address on loopback that nobody listens on, nor is given by the system as any that is free: a
-// node needs seconds until it takes it.
-func quietAddr(t *testing.T) string {
-	t.Helper()
-	for range 100 {
-		l, err := net.Listen("tcp", fmt.Sprint("127.0.0.1:", 20000+rand.IntN(10000))) // Linux gives ports from 32768 on
-		if err == nil {
-			l.Close()
-			return l.Addr().String()
-		}
-	}
-	t.Fatal("no free port found")
-	return ""
 }
 
 func portOf(addr string) string {

@@ -50,7 +50,7 @@ var usages = map[string]usage{
 		for _, filters := range [][]string{{"kept/1", "kept/2", "kept/end"}, {"kept/#"}} {
 			b := at.dial(t, "")
 			seen = append(seen, b.subscribe(2, filters...))
-			time.Sleep(50 * time.Millisecond) // what was kept may come after what is new
+			time.Sleep(300 * time.Millisecond) // what was kept may come after what is new
 			a.publish("kept/1", 1, true, "third")
 			a.publish("kept/end", 1, false, "")
 			seen = append(seen, b.all("kept/end")...)
@@ -85,7 +85,7 @@ var usages = map[string]usage{
 		first := at.dial(t, "meter", will)
 		second := at.dial(t, "meter")
 		first.awaitLost()
-		time.Sleep(50 * time.Millisecond) // a broker may say nothing of the will
+		time.Sleep(300 * time.Millisecond) // a broker may say nothing of the will
 		watcher.publish("house/end", 1, false, "")
 		seen = append(seen, second.connack)
 		seen = append(seen, watcher.all("house/end")...)
