@@ -66,7 +66,7 @@ func (s *stage) measureOn(ctx context.Context, on store, hubs int, kinds []panel
 	}
 	for range s.runs {
 		for _, kind := range kinds {
-			before, err := processTime(on.pids()...)
+			before, err := on.processTime()
 			if err != nil {
 				return nil, err
 			}
@@ -74,7 +74,7 @@ func (s *stage) measureOn(ctx context.Context, on store, hubs int, kinds []panel
 			if err != nil {
 				return nil, err
 			}
-			after, err := processTime(on.pids()...)
+			after, err := on.processTime()
 			if err != nil {
 				return nil, err
 			}

@@ -3,6 +3,8 @@
 package main
 
 import (
+	"errors"
+	"os/exec"
 	"strings"
 	"testing"
 
@@ -36,5 +38,15 @@ func TestHelpHasEveryRow(t *testing.T) {
 		if !strings.Contains(stdout.String(), "\n  "+name+" ") {
 			t.Errorf("help lacks the row %s", name)
 		}
+	}
+}
+
+func TestProcessTimeOfWhatHasEnded(t *testing.T) {
+	cmd := exec.Command("true")
+	if err := cmd.Run(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := processTime(cmd.Process.Pid); !errors.Is(err, errEnded) {
+		t.Errorf("got error %v, want %v", err, errEnded)
 	}
 }

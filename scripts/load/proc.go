@@ -15,6 +15,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// errEnded is how the kernel says that there is no such process any more.
+const errEnded = unix.EINVAL
+
 // processTime is what processes have used so far, of user and system time. It is exact: the kernel has a clock for each.
 func processTime(pids ...int) (sum time.Duration, err error) {
 	for _, pid := range pids {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -111,18 +112,21 @@ func addPanel(ctx context.Context, documents docstore.Store, devices registry.Re
 	return nil
 }
 
-// freeAddress is one that nobody listens at.
-func freeAddress() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
+// freeAddress is one that nobody listens at, nor is given by the system to whoever asks for any: it has to stay free until a
+// program listens there that takes its time, and while it is started again.
+func freeAddress() (_ string, err error) {
+	for range 100 {
+		var l net.Listener
+		if l, err = net.Listen("tcp", fmt.Sprint("127.0.0.1:", 20_000+rand.IntN(10_000))); err == nil { // Linux gives ports from 32768 on
+			return l.Addr().String(), l.Close()
+		}
 	}
-	return l.Addr().String(), l.Close()
+	return "", err
 }
 
 // awaitListener waits until somebody listens at an address.
 func awaitListener(ctx context.Context, address string) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, 10*time.Second, fmt.Errorf("nobody listens at %s", address))
+	ctx, cancel := context.WithTimeoutCause(ctx, startTimeout, fmt.Errorf("nobody listens at %s", address))
 	defer cancel()
 	var d net.Dialer
 	for {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/twinpanel/twinpanel/hub/docstore/postgres"
 	"github.com/twinpanel/twinpanel/hub/docstore/sqlite"
@@ -14,8 +15,8 @@ import (
 
 // A store is where hubs keep documents and devices.
 type store interface {
-	env() string // that names it to a hub: a password doesn't belong on a command line
-	pids() []int // of its own processes
+	env() string                                 // that names it to a hub: a password doesn't belong on a command line
+	processTime() (sum time.Duration, err error) // of its own processes
 	// fill puts all devices there, if they are not there yet.
 	fill(ctx context.Context) error
 }
@@ -24,7 +25,8 @@ type store interface {
 type folderStore struct{ *stage }
 
 func (f folderStore) env() string { return "HUB_DATA=" + f.path("data") }
-func (f folderStore) pids() []int { return nil }
+
+func (f folderStore) processTime() (time.Duration, error) { return 0, nil }
 
 func (f folderStore) fill(ctx context.Context) error {
 	if f.filled {
@@ -65,8 +67,19 @@ func (s *stage) startPostgres(ctx context.Context) (*postgresStore, error) {
 }
 
 func (p *postgresStore) env() string { return "HUB_STORE=" + p.url }
-func (p *postgresStore) pids() []int { return p.server.Processes() }
 func (p *postgresStore) end() error  { return p.server.Stop() }
+
+// processTime leaves out processes that end meanwhile, as those do that clean up, and those of a hub that has just ended.
+func (p *postgresStore) processTime() (sum time.Duration, err error) {
+	for _, pid := range p.server.Processes() {
+		t, err := processTime(pid)
+		if err != nil && !errors.Is(err, errEnded) {
+			return 0, err
+		}
+		sum += t
+	}
+	return sum, nil
+}
 
 func (p *postgresStore) fill(ctx context.Context) error {
 	if p.filled {
