@@ -166,17 +166,23 @@ type household struct {
 func newHousehold(t *testing.T) *household {
 	t.Helper()
 	h := &household{t: t, dir: t.TempDir(), rest: "127.0.0.1:0", mqtt: "127.0.0.1:0", house: "127.0.0.1:0", page: "127.0.0.1:0"}
-	var device struct {
-		ID twin.ID `json:"id"`
-	}
-	added := run(t, "hub", "", "device", "add", "panel", "--secret", "--read-only", "desired", "--out", h.file("panel"), "--data", h.file("hub"))
-	if err := json.Unmarshal([]byte(added), &device); err != nil {
-		t.Fatal(err)
-	}
-	h.device = device.ID
+	h.addPanel()
 	h.token = h.addToken("app")
 	h.startHub()
 	return h
+}
+
+// addPanel makes the panel known to the hub, which has not been started.
+func (h *household) addPanel() {
+	h.t.Helper()
+	var device struct {
+		ID twin.ID `json:"id"`
+	}
+	added := run(h.t, "hub", "", "device", "add", "panel", "--secret", "--read-only", "desired", "--out", h.file("panel"), "--data", h.file("hub"))
+	if err := json.Unmarshal([]byte(added), &device); err != nil {
+		h.t.Fatal(err)
+	}
+	h.device = device.ID
 }
 
 func (h *household) file(name string) string { return filepath.Join(h.dir, name) }

@@ -35,6 +35,7 @@ type Config struct {
 	Cert        string   // file of a certificate to show instead, and the chain to its authority
 	KeyFile     string   // its key
 	Insecure    bool     // listen in plain text also outside loopback
+	Balancers   []string // addresses and networks of balancers, which tell their clients' addresses
 	Origins     []string // hosts of web pages that may open a WebSocket, beside the hub's own
 	Graphite    string   // URI that time series are pushed to; empty = none. It may hold credentials
 	OtherTopics string   // what a PUBLISH outside $SCW/twins/ does: refuse or drop; empty = refuse, or on to Upstream
@@ -54,6 +55,7 @@ func (c *Config) flags(fs *pflag.FlagSet) {
 	fs.StringVar(&c.Cert, "cert", "", "`file` with a certificate to show in place of the hub's own, and the chain to its authority, in PEM; read again when it changes")
 	fs.StringVar(&c.KeyFile, "key-file", "", "`file` with the key of --cert, in PEM")
 	fs.BoolVar(&c.Insecure, "insecure", false, "allow plain text on addresses that others can reach: all they send and get can be read and changed on the way, secrets and tokens included")
+	fs.StringSliceVar(&c.Balancers, "balancer", nil, "IP `address` of a balancer in front of the hub, or a network as in 10.1.0.0/24, that begins each connection with the PROXY protocol, so that clients are known by their own addresses; can be repeated")
 	c.hubFlags(fs)
 }
 
@@ -111,6 +113,9 @@ func (c *Config) Validate() error {
 	case len(c.Origins) > 0 && c.WS == "" && c.WSS == "":
 		return cli.Hint(cli.Usagef("--ws-origin without --ws or --wss"), "add --ws 127.0.0.1:8083, or another address for MQTT over WebSocket")
 	}
+	if _, err := parseBalancers(c.Balancers); err != nil {
+		return err
+	}
 	return c.validateHub()
 }
 
@@ -153,11 +158,18 @@ func (c *Config) run(ctx context.Context, _ []string, stdout, stderr io.Writer) 
 	stdout, flush := cli.NoWait(stdout)
 	defer flush()
 
+	balancers, err := parseBalancers(c.Balancers)
+	if err != nil {
+		return err
+	}
 	listeners := c.listeners()
 	open := make([]net.Listener, len(listeners))
 	for i, l := range listeners {
 		if open[i], err = c.listen(l); err != nil {
 			return err
+		}
+		if len(balancers) > 0 {
+			open[i] = newBalanced(open[i], balancers, log)
 		}
 		defer open[i].Close()
 	}

@@ -38,7 +38,7 @@ func (r *responder) run(ctx context.Context, _ []string, stdout, stderr io.Write
 			fmt.Fprintln(stderr, err)
 		}
 		select {
-		case <-time.After(10 * time.Millisecond):
+		case <-time.After(time.Millisecond):
 		case <-ctx.Done():
 		}
 	}
