@@ -20,7 +20,8 @@ import (
 
 // Limits of the MQTT endpoint.
 const (
-	connectTime      = 5 * time.Second  // from the connection to the end of CONNECT, a TLS handshake included
+	placeTime        = 3 * time.Second  // from the connection to a place among the newcomers that are served
+	connectTime      = 5 * time.Second  // from there to the end of CONNECT, a TLS handshake included
 	maxConnectPacket = 64 << 10         // bytes of a CONNECT after its header
 	maxPacket        = 512 << 10        // bytes of any later packet after its header
 	writeTime        = 10 * time.Second // for a peer to take what it is sent
@@ -38,10 +39,13 @@ const (
 // worst that strangers can make the hub hold is 2 × maxConnectPacket each, 64 MiB in
 // all, and they have to send half as much for it. A broker behind the hub makes that 3 ×, 96 MiB. Over TLS come certificates before it, of which
 // crypto/tls takes 256 KiB: 192 MiB in all, while it parses them twice that.
+//
+// The others wait for their turn. Nothing is read of them, so each takes 7 KiB: 70 MiB in all.
 const (
 	maxMQTTConns = 20000 // open at the same time; more are closed at once
-	maxNewcomers = 512   // of them before CONNECT is accepted, the take-over pause included
-	maxAtAddress = 64    // of those from one address, so that nobody takes all places alone
+	maxNewcomers = 512   // of them served before CONNECT is accepted, the take-over pause included
+	maxWaiting   = 10000 // more newcomers that wait for a place among these
+	maxAtAddress = 64    // newcomers from one address, so that nobody takes all places alone
 )
 
 // shares says how many connections of each kind there may be in a process that may
@@ -90,8 +94,9 @@ type endpoint struct {
 	log         *quietLog
 	closing     chan struct{}
 
-	maxConns     int // sessions
-	maxNewcomers int
+	maxConns   int           // sessions
+	maxWaiting int           // of them
+	places     chan struct{} // holds one for each newcomer that is served; who comes next is the first to wait
 
 	conns sync.WaitGroup // connections being served
 
@@ -100,7 +105,7 @@ type endpoint struct {
 	listeners map[net.Listener]struct{}
 	sessions  map[*session]struct{} // all of them, also before CONNECT
 	plain     int                   // sessions of clients that are no device
-	newcomers int                   // sessions before CONNECT is accepted
+	newcomers int                   // sessions before CONNECT is accepted, also those that wait for a place
 	addresses map[netip.Prefix]int  // of them, how many of each address that counts, see package netgroup
 	devices   map[twin.ID]*device
 }
@@ -114,24 +119,25 @@ type listFunc func(context.Context, *session, twin.ID) ([]twin.Name, error)
 // newEndpoint is the one of a hub, with so many connections at a time.
 func newEndpoint(h *Hub, c Config, conns int) *endpoint {
 	e := &endpoint{
-		registry:     c.Registry,
-		peers:        c.Peers,
-		otherTopics:  c.OtherTopics,
-		origins:      c.Origins,
-		do:           h.do,
-		list:         h.list,
-		tlsReason:    h.tlsReason,
-		seen:         h.seen,
-		logins:       h.logins,
-		metrics:      h.metrics,
-		log:          h.log,
-		closing:      make(chan struct{}),
-		maxConns:     conns,
-		maxNewcomers: maxNewcomers,
-		listeners:    make(map[net.Listener]struct{}),
-		sessions:     make(map[*session]struct{}),
-		addresses:    make(map[netip.Prefix]int),
-		devices:      make(map[twin.ID]*device),
+		registry:    c.Registry,
+		peers:       c.Peers,
+		otherTopics: c.OtherTopics,
+		origins:     c.Origins,
+		do:          h.do,
+		list:        h.list,
+		tlsReason:   h.tlsReason,
+		seen:        h.seen,
+		logins:      h.logins,
+		metrics:     h.metrics,
+		log:         h.log,
+		closing:     make(chan struct{}),
+		maxConns:    conns,
+		maxWaiting:  maxWaiting,
+		places:      make(chan struct{}, maxNewcomers),
+		listeners:   make(map[net.Listener]struct{}),
+		sessions:    make(map[*session]struct{}),
+		addresses:   make(map[netip.Prefix]int),
+		devices:     make(map[twin.ID]*device),
 	}
 	if c.Upstream != nil {
 		e.broker = newBroker(*c.Upstream, h.log)
@@ -221,12 +227,12 @@ func (e *endpoint) begin(conn net.Conn) *session {
 	s := newSession(e, conn)
 	s.address = netgroup.OfRemote(conn.RemoteAddr().String())
 	e.mu.Lock()
-	all, newcomers, crowd := len(e.sessions), e.newcomers, e.addresses[s.address]
+	crowd := e.addresses[s.address]
 	var reason error
 	switch {
 	case e.closed:
 		reason = errClosed
-	case all >= e.maxConns, newcomers >= e.maxNewcomers:
+	case len(e.sessions) >= e.maxConns, e.newcomers >= cap(e.places)+e.maxWaiting:
 		reason = errFull
 	case crowd >= maxAtAddress:
 		reason = errCrowd
@@ -243,7 +249,7 @@ func (e *endpoint) begin(conn net.Conn) *session {
 	switch reason {
 	case errFull:
 		e.metrics.Connect("full")
-		e.log.warn("connections", "connection closed: there are too many", "remote", conn.RemoteAddr(), "connections", all, "before_connect", newcomers)
+		e.logFull(conn)
 	case errCrowd:
 		e.metrics.Connect("full")
 		e.log.stranger(slog.LevelWarn, s.address.String(), "connection closed: too many of its address are before CONNECT", "remote", conn.RemoteAddr(), "connections", crowd)
@@ -251,9 +257,19 @@ func (e *endpoint) begin(conn net.Conn) *session {
 	return nil
 }
 
+// logFull is about a connection that is closed because there are too many.
+func (e *endpoint) logFull(conn net.Conn) {
+	devices, plain, newcomers := e.connections()
+	e.log.warn("connections", "connection closed: there are too many", "remote", conn.RemoteAddr(), "connections", devices+plain+newcomers, "before_connect", newcomers)
+}
+
 // arrived counts s among the newcomers (1), or no more (-1). endpoint.mu is held.
 func (e *endpoint) arrived(s *session, n int) {
 	e.newcomers += n
+	if s.placed {
+		s.placed = false
+		<-e.places
+	}
 	if !s.address.IsValid() {
 		return
 	}

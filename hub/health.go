@@ -204,6 +204,8 @@ func connectOutcome(err error) string {
 		return "accepted"
 	case errors.Is(err, errEmpty):
 		return "nothing sent"
+	case errors.Is(err, errFull):
+		return "full"
 	case errors.Is(err, errGuessing):
 		return "too many failed logins"
 	case isRefused(err):

@@ -19,7 +19,7 @@ import (
 // Limits of the servers under the REST API and under WebSocket and console.
 const (
 	restMaxConns      = 1000     // connections open at the same time, half of them from one address; more wait to be accepted
-	webMaxConns       = 128      // likewise; a WebSocket counts until it is one, then among MQTT's
+	webMaxConns       = 128      // likewise; a WebSocket counts until it has a place among MQTT's
 	restMaxHeader     = 16 << 10 // bytes
 	restHeaderTimeout = 5 * time.Second
 	restReadTimeout   = 30 * time.Second                                  // a whole request: 512 KiB at 140 kbit/s

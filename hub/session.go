@@ -55,6 +55,7 @@ type session struct {
 	ahead     ahead
 
 	address netip.Prefix // that it counts for as a newcomer, see package netgroup
+	placed  bool         // is one of the newcomers that are served
 
 	// epoch is the one of [registry.Device] that the connection was made under. Its own goroutine sets
 	// it, once, with endpoint.mu held.
@@ -84,7 +85,10 @@ func newSession(e *endpoint, conn net.Conn) *session {
 
 // serve runs the session to its end and logs it.
 func (s *session) serve() {
-	err := s.connectApart()
+	err := s.takePlace()
+	if err == nil {
+		err = s.connectApart()
+	}
 	s.endpoint.metrics.Connect(connectOutcome(err))
 	if err != nil {
 		tellReason(s.conn, err)

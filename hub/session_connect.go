@@ -49,6 +49,34 @@ func (s *session) connectApart() (err error) {
 	return err
 }
 
+// takePlace waits until the session is one of the newcomers that are served, whose turn comes in the order of their arrival. Nothing is
+// read before: who waits takes little memory and no processor. After a restart all devices come at once, and to close those that
+// are too many would make each of them come several times.
+//
+// Who says nothing waits like anybody else, so placeTime bounds what a crowd of such clients can cost the others: the time of an attempt
+// that comes to nothing.
+func (s *session) takePlace() error {
+	places := s.endpoint.places
+	select {
+	case places <- struct{}{}:
+	default:
+		wait := time.NewTimer(placeTime)
+		defer wait.Stop()
+		select {
+		case places <- struct{}{}:
+		case <-wait.C:
+			return errFull
+		case <-s.stopped:
+			return s.reason
+		}
+	}
+	s.placed = true
+	if slot := below[*slotConn](s.conn); slot != nil {
+		slot.leave() // from here on the place counts
+	}
+	return nil
+}
+
 // connect takes the session through CONNECT and CONNACK. After an error, the
 // client has got the answer that MQTT has for it, if any.
 func (s *session) connect() error {
@@ -206,6 +234,8 @@ func (s *session) logRefused(err error) {
 	case s.device != "": // stopped or gone between CONNECT and CONNACK, or refused by the broker
 		s.log(slog.LevelInfo, "device not connected", "reason", err)
 	case errors.Is(err, errEmpty):
+	case errors.Is(err, errFull):
+		s.endpoint.logFull(s.conn)
 	default:
 		var attrs []any
 		if r, ok := errors.AsType[*refusal](err); ok && r.device.ID != "" {

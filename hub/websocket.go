@@ -111,9 +111,6 @@ func (e *endpoint) upgrade(w http.ResponseWriter, r *http.Request) {
 		e.carry(conn)
 		return
 	}
-	if slot := below[*slotConn](taker.conn); slot != nil {
-		slot.leave() // from here on the session counts
-	}
 	e.conns.Go(func() { e.carry(conn) })
 	go e.run(s)
 }

@@ -271,7 +271,7 @@ func TestWebSocketSeesWhatMQTTWrites(t *testing.T) {
 }
 
 // A WebSocket that the hub ends takes a place until the good-bye is over: that of an HTTP
-// connection where it came to no session, else that of a newcomer.
+// connection where it came to no session, else that of a newcomer. Who waits for the latter keeps the former.
 func TestWebSocketGoodByesAreCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newWebServer(t, nil)
@@ -283,19 +283,24 @@ func TestWebSocketGoodByesAreCounted(t *testing.T) {
 			defer s.endpoint.mu.Unlock()
 			return len(s.web.slots) - before, s.endpoint.newcomers
 		}
-		s.endpoint.maxNewcomers = 10
+		s.endpoint.places, s.endpoint.maxWaiting = make(chan struct{}, 10), 5
 		for range 10 {
 			s.dialDeafWeb().send(packet(0xc0))
 		}
-		for range 7 {
+		synctest.Wait() // they have the places
+		for range 5 + 7 {
 			s.dialDeafWeb()
 		}
-		if slots, newcomers := count(); slots != 7 || newcomers != 10 {
-			t.Errorf("during good-byes: got %d slots and %d newcomers, want 7 and 10", slots, newcomers)
+		if slots, newcomers := count(); slots != 5+7 || newcomers != 10+5 {
+			t.Errorf("during good-byes: got %d slots and %d newcomers, want 12 and 15", slots, newcomers)
 		}
 		time.Sleep(stopTime)
+		if slots, newcomers := count(); slots != 0 || newcomers != 5 {
+			t.Errorf("after them: got %d slots and %d newcomers, want none and the 5 that waited", slots, newcomers)
+		}
+		time.Sleep(connectTime + stopTime)
 		if slots, newcomers := count(); slots != 0 || newcomers != 0 {
-			t.Errorf("after them: got %d slots and %d newcomers, want none", slots, newcomers)
+			t.Errorf("in the end: got %d slots and %d newcomers, want none", slots, newcomers)
 		}
 	})
 }

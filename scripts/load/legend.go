@@ -17,8 +17,8 @@ bare store: hub/docstore/sqlite by itself, with the same number of writers, each
   network, no JSON, no devices.
 PostgreSQL beside the data folder: on the same disk and processors, each commit waits for the disk. What it does that the
   folder doesn't: several hubs on one store, replicas, fail-over.
-Panels that come back try again 100 to 200 ms after a connection that failed, far sooner than real ones. A hub takes 512
-  strangers at a time, and closes what comes beyond that.
+Panels that come back try again 100 to 200 ms after a connection that failed, far sooner than real ones. A hub serves
+  512 strangers at a time; the others wait, 3 s at most, and are closed then.
 Latency at full load is mostly waiting in line: with n connections it is about n / rate. Generator, servers and disk
   share the processors of this computer.
 `)
