@@ -170,14 +170,22 @@ func (p panicStore) Get(ctx context.Context, key docstore.Key) (docstore.Documen
 func TestPanicEndsOneConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newTestServer(t, func(c *Config) { c.Documents = panicStore{c.Documents} })
-		a, b := s.connect(panelID), s.connect(otherID)
-		a.send(publishPacket("$SCW/twins/me/panic/get", 0, ""))
-		a.want("closed")
-		if log := s.log.take(); !strings.Contains(log, "level=ERROR") || !strings.Contains(log, "a fault of the hub") {
-			t.Errorf("log is %q", log)
+		b := s.connect(otherID)
+		for requests := range 2 { // before it
+			a := s.connect(panelID)
+			for range requests {
+				a.send(publishPacket("$SCW/twins/me/no/get", 0, ""))
+				a.take()
+			}
+			s.log.take()
+			a.send(publishPacket("$SCW/twins/me/panic/get", 0, ""))
+			a.want("closed")
+			if log := s.log.take(); strings.Count(log, "level=") != 1 || !strings.Contains(log, "level=ERROR") || !strings.Contains(log, "panicStore") {
+				t.Errorf("after %d requests the log is %q; want one line, with the place of the fault", requests, log)
+			}
+			b.send(packet(0xc0))
+			b.want("d000")
 		}
-		b.send(packet(0xc0))
-		b.want("d000")
 		s.connect(panelID)
 	})
 }

@@ -87,7 +87,7 @@ func newSession(e *endpoint, conn net.Conn) *session {
 func (s *session) serve() {
 	err := s.takePlace()
 	if err == nil {
-		err = s.connectApart()
+		err = s.apart(s.connect)
 	}
 	s.endpoint.metrics.Connect(connectOutcome(err))
 	if err != nil {
@@ -96,6 +96,9 @@ func (s *session) serve() {
 		return
 	}
 	err = s.loop()
+	if errors.Is(err, errFault) { // is logged
+		return
+	}
 	tellReason(s.conn, err)
 	if byBroker(err) {
 		s.logBroker("disconnected", err)

@@ -31,21 +31,22 @@ var (
 	errUnavailable = credential.ErrUnavailable
 )
 
-// connectApart is connect in a goroutine that ends with it. The calls of a TLS handshake and of a
+// apart does something in a goroutine that ends with it. The calls of a TLS handshake and of a
 // database are deep, and a goroutine keeps the stack that they needed: a third of all that an idle connection takes.
-func (s *session) connectApart() (err error) {
-	connected := make(chan struct{})
+// After a panic, which is logged, the error is errFault.
+func (s *session) apart(do func() error) (err error) {
+	done := make(chan struct{})
 	go func() {
-		defer close(connected)
+		defer close(done)
 		defer func() {
 			if p := recover(); p != nil {
 				s.logPanic(p)
 				err = errFault
 			}
 		}()
-		err = s.connect()
+		err = do()
 	}()
-	<-connected
+	<-done
 	return err
 }
 

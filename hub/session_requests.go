@@ -64,6 +64,9 @@ func (s *session) request(t twin.Topic, p publish) error {
 	result, decided := twin.Success, true
 	var payload []byte
 	doc, err := s.do(t, p.payload)
+	if errors.Is(err, errFault) {
+		return err
+	}
 	if err == nil {
 		payload = doc.Encode()
 	} else {
@@ -103,6 +106,8 @@ func (s *session) request(t twin.Topic, p publish) error {
 }
 
 // do does a twin request. Of another device's twin it doesn't say whether it exists.
+//
+// The first request is done apart: after a restart all devices ask once, and nearly at the same time.
 func (s *session) do(t twin.Topic, payload []byte) (twin.Document, error) {
 	if t.Twin != twin.Me {
 		if id, err := twin.ParseID(t.Twin); err != nil || id != s.device {
@@ -112,6 +117,14 @@ func (s *session) do(t twin.Topic, payload []byte) (twin.Document, error) {
 	name, err := twin.ParseName(t.Document)
 	if err != nil {
 		return twin.Document{}, err
+	}
+	if s.requests == 1 {
+		var doc twin.Document
+		err := s.apart(func() (err error) {
+			doc, err = s.endpoint.do(context.Background(), s, s.device, name, t.Method, payload)
+			return err
+		})
+		return doc, err
 	}
 	return s.endpoint.do(context.Background(), s, s.device, name, t.Method, payload)
 }
