@@ -15,8 +15,8 @@ import (
 
 // Limits of what is measured: none is near a figure that is fine.
 const (
-	stepTimeout = 20 * time.Second // for whatever is waited for
-	endTimeout  = 10 * time.Second // from SIGTERM to SIGKILL
+	stepTimeout = 60 * time.Second // for whatever is waited for
+	endTimeout  = 30 * time.Second // from SIGTERM to SIGKILL
 )
 
 // A process is a hub or panel that runs until it is ended.
