@@ -6,7 +6,7 @@ import (
 	"github.com/twinpanel/twinpanel/interop/faults/history"
 )
 
-// Known is what answers say about versions.
+// Known is what answers say about versions until the history is cut off.
 type known struct {
 	taken     map[uint32]bool // before the first deletion: these are by writes that somebody was shown
 	highest   uint32          // version of all
@@ -16,17 +16,17 @@ type known struct {
 	again     uint32 // the highest version that an answer may have seen after it
 }
 
-func newKnown(events []*history.Event) *known {
+func newKnown(events []*history.Event, until int64) *known {
 	k := &known{taken: map[uint32]bool{}, cut: never}
 	for _, e := range events {
 		if e.Kind == history.Delete {
 			k.cut = min(k.cut, e.Call)
-			k.certain = k.certain || e.Outcome == history.OK
+			k.certain = k.certain || e.Outcome == history.OK && e.Return < until
 			k.deletions++
 		}
 	}
 	for _, e := range events {
-		if v, ok := version(e); ok && e.Return >= k.cut {
+		if v, ok := version(e); ok && k.cut <= e.Return && e.Return < until {
 			k.again = max(k.again, v)
 		}
 	}

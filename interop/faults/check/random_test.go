@@ -90,6 +90,21 @@ func TestRightHistoriesOfAllKinds(t *testing.T) {
 	}
 }
 
+// Where a search ends before the history does, what was under way then may have come much later.
+func TestRightHistoriesThatAreCutOff(t *testing.T) {
+	for seed := range uint64(40) {
+		w := newWorld(seed, 150, seed%2 == 0)
+		c := w.checker()
+		l := limits()
+		for l.Events = 1; l.Events < 150; l.Events++ {
+			s, found := c.Sample(t.Context(), l, w.random)
+			if len(found) > 0 || s.Unfinished > 0 {
+				t.Fatalf("seed %d, the first %d events: %+v, found: %v", seed, l.Events, s, found)
+			}
+		}
+	}
+}
+
 // A change of an answer that the rules let pass must have an order that explains it, as porcupine sees it, and the other way round: a
 // history that has none violates a rule.
 func TestRulesAndSearchAgree(t *testing.T) {

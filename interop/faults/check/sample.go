@@ -67,14 +67,14 @@ func (c *Checker) Sample(ctx context.Context, l Limits, random *rand.Rand) (s Sa
 // try it everywhere. One that nobody was shown can come at the very end, where it means nothing; so it is left out, unless it may be needed to
 // explain a version that nobody was shown, or what a deletion found.
 func operations(events []*history.Event, most int) []porcupine.Operation {
-	shown, complete := shownWrites(events)
-	k := newKnown(events)
 	events = slices.Clone(events)
 	slices.SortStableFunc(events, func(a, b *history.Event) int { return cmp.Compare(a.Call, b.Call) })
 	until := int64(never)
 	if len(events) > most {
 		until, events = events[most].Call, events[:most]
 	}
+	shown, complete := shownWrites(events, until)
+	k := newKnown(events, until)
 	var ops []porcupine.Operation
 	turns := map[history.Kind]int{}
 	for _, e := range events {
@@ -98,19 +98,24 @@ func operations(events []*history.Event, most int) []porcupine.Operation {
 				in.turn = turns[e.Kind]
 			}
 		}
-		k.add(e)
+		if e.Return < until {
+			k.add(e)
+		}
 		ops = append(ops, porcupine.Operation{ClientId: len(ops), Input: in, Call: e.Call, Return: end})
 	}
 	return ops
 }
 
-// shownWrites are the writes that some answer says are the last ones, with what they made of the document. It is complete if they are all there
-// can be up to the last version, and there was no deletion.
-func shownWrites(events []*history.Event) (shown map[uint32]register, complete bool) {
+// shownWrites are the writes that some answer until then says are the last ones, with what they made of the document. It is complete if they are
+// all there can be up to the last version, and there was no deletion.
+func shownWrites(events []*history.Event, until int64) (shown map[uint32]register, complete bool) {
 	shown = map[uint32]register{}
 	highest, deleted := 0, false
 	for _, e := range events {
 		deleted = deleted || e.Kind == history.Delete
+		if e.Return >= until {
+			continue
+		}
 		if v, ok := version(e); ok {
 			highest = max(highest, int(v))
 		}
